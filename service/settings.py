@@ -1,0 +1,115 @@
+"""What an installation decides: one frozen value, read once from the environment.
+
+The mode changes what is wired, never a default: a setting that production needs
+and does not find stops the process with the name of the variable.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+Mode = Literal["sandbox", "production"]
+
+
+class InvalidSettings(Exception):
+    """A variable of the environment is missing or cannot be used."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(f"{variable} {reason}")
+        self.variable = variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one installation. Every field is one `HIPWAY_` variable."""
+
+    #: sandbox: loopback, no login, a test clock. production: none of that
+    mode: Mode = "sandbox"
+    #: `postgresql://user:password@host/name`; empty: the supervisor starts a server of its own
+    database_url: str = ""
+    #: as Celery writes it, `redis://...` or `redis+socket://...`; empty as above
+    broker_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    #: what users and hospitals call this service; links in resources begin with it
+    base_url: str = "http://127.0.0.1:8000"
+    #: database, broker and logs of the embedded servers
+    data: Path = Path(".hipway")
+    web_processes: int = 1
+    worker_processes: int = 1
+    #: load the demo patients once, sandbox only
+    demo: bool = True
+    #: signs cookies; the sandbox has nothing to protect with it
+    secret_key: str = "sandbox"  # noqa: S105 - production refuses to start without its own
+    log_level: str = "info"
+
+    @property
+    def sandbox(self) -> bool:
+        """Return whether this is a sandbox."""
+        return self.mode == "sandbox"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Return the settings the environment asks for.
+
+        Raises:
+            InvalidSettings: a variable is missing in production, or cannot be used.
+        """
+        mode = _one_of(environment, "HIPWAY_MODE", ("sandbox", "production"))
+        if mode == "production":
+            for variable in REQUIRED_IN_PRODUCTION:
+                if not environment.get(variable):
+                    raise InvalidSettings(variable, "is required in production and is not set")
+        host = environment.get("HIPWAY_HOST") or cls.__dataclass_fields__["host"].default
+        port = _number(environment, "HIPWAY_PORT", default=8000, low=1, high=65535)
+        return cls(
+            mode=cast("Mode", mode),
+            database_url=_url(environment, "HIPWAY_DATABASE_URL", ("postgresql", "postgresql+psycopg")),
+            broker_url=_url(environment, "HIPWAY_BROKER_URL", ("redis", "rediss", "redis+socket")),
+            host=host,
+            port=port,
+            base_url=(environment.get("HIPWAY_BASE_URL") or f"http://{_authority(host)}:{port}").rstrip("/"),
+            data=Path(environment.get("HIPWAY_DATA") or ".hipway").absolute(),
+            web_processes=_number(environment, "HIPWAY_WEB_PROCESSES", default=1, low=1, high=64),
+            worker_processes=_number(environment, "HIPWAY_WORKER_PROCESSES", default=1, low=1, high=64),
+            demo=_one_of(environment, "HIPWAY_DEMO", ("1", "0")) == "1" and mode == "sandbox",
+            secret_key=environment.get("HIPWAY_SECRET_KEY") or "sandbox",
+            log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
+        )
+
+
+REQUIRED_IN_PRODUCTION = (
+    "HIPWAY_DATABASE_URL",
+    "HIPWAY_BROKER_URL",
+    "HIPWAY_BASE_URL",
+    "HIPWAY_SECRET_KEY",
+)
+
+
+def _authority(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _one_of(environment: Mapping[str, str], variable: str, allowed: tuple[str, ...]) -> str:
+    """Return the chosen word; the first allowed one is the default."""
+    value = environment.get(variable) or allowed[0]
+    if value not in allowed:
+        raise InvalidSettings(variable, f"must be one of {', '.join(allowed)}")
+    return value
+
+
+def _number(environment: Mapping[str, str], variable: str, *, default: int, low: int, high: int) -> int:
+    text = environment.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise InvalidSettings(variable, f"must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _url(environment: Mapping[str, str], variable: str, schemes: tuple[str, ...]) -> str:
+    """Return the URL unchanged. Its text is never repeated in a message: it holds a password."""
+    url = environment.get(variable, "")
+    if url and url.partition("://")[0] not in schemes:
+        raise InvalidSettings(variable, f"must begin with {' or '.join(f'{s}://' for s in schemes)}")
+    return url
