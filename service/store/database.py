@@ -1,0 +1,107 @@
+"""A pool of connections, and transactions that are one visible block.
+
+Every connection has its limits set: a statement, a lock or a forgotten transaction
+never holds others up for longer than they may wait.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+Result = TypeVar("Result")
+
+#: serialization failure, deadlock: the database chose one of two to try again
+RETRIED = {"40001", "40P01"}
+ATTEMPTS = 4
+
+
+class NotDurable(Exception):
+    """The database may forget what it acknowledged."""
+
+
+class Database:
+    """One PostgreSQL database. Connections are opened when they are first needed."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        overflow: int = 8,
+        statement_timeout_s: int = 30,
+        lock_timeout_s: int = 10,
+    ) -> None:
+        """Prepare a pool for `postgresql://user:password@host/name?host=...&port=...`."""
+        self._engine = create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=overflow,
+            # a request that gets no connection in this time is answered 503
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "hipway",
+                "options": " ".join(
+                    (
+                        f"-c statement_timeout={statement_timeout_s}s",
+                        f"-c lock_timeout={lock_timeout_s}s",
+                        "-c idle_in_transaction_session_timeout=60s",
+                        "-c timezone=UTC",
+                    )
+                ),
+            },
+        )
+
+    @contextmanager
+    def transaction(self, isolation: Isolation | None = None) -> Iterator[Connection]:
+        """Open a transaction: committed at the end of the block, rolled back by an exception."""
+        with self._engine.connect() as connection:
+            if isolation is not None:
+                connection.execution_options(isolation_level=isolation)
+            with connection.begin():
+                yield connection
+
+    def run(self, work: Callable[[Connection], Result], *, isolation: Isolation | None = None) -> Result:
+        """Return what the work returns, in a transaction of its own.
+
+        The work is repeated up to three times when the database asks for it, so it
+        may do nothing but read and write through its connection.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self.transaction(isolation) as tx:
+                    return work(tx)
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or sqlstate(error) not in RETRIED:
+                    raise
+                time.sleep(0.01 * 4**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def assert_durable(self) -> None:
+        """Refuse a server that acknowledges before the disk has it: the first promise rests on it.
+
+        Raises:
+            NotDurable: naming the setting.
+        """
+        with self.transaction() as tx:
+            for setting, unsafe in (("fsync", {"off"}), ("synchronous_commit", {"off"})):
+                value = tx.execute(text("SELECT current_setting(:name)"), {"name": setting}).scalar_one()
+                if value in unsafe:
+                    raise NotDurable(f"the database setting {setting} is {value}; it must be on")
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """Return the five characters with which PostgreSQL says what went wrong."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state

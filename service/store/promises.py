@@ -1,0 +1,358 @@
+"""Promises: who has something waiting, since when, and who is at work on it.
+
+A promise says who, never what. Each Bundle adds an arrival; a worker that finished
+removes the arrivals its snapshot saw, so what came meanwhile is still waiting. A timer
+is the same promise with a date.
+
+    want --> due --> claim (attempt, lease) --> settle_done   arrivals gone, next timer set
+                       |  renew                 fail          again after a pause, or parked
+                       +-- lease runs out: due again
+
+The row of a patient is written by workers alone and arrivals by intake alone: a
+hospital's POST never waits for an evaluation.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, insert, text
+
+from service.store import tables
+
+#: no input waits longer, however many follow
+LONGEST_SETTLE = timedelta(minutes=60)
+
+#: a worker that dies on a patient this often takes the patient's promise out of the queue
+MAX_LOST = 5
+
+#: pauses after the first, second, ... failure
+BACKOFF_S = (1, 5, 30, 120)
+
+SETTLE_MINUTES = LONGEST_SETTLE // timedelta(minutes=1)
+
+
+class LeaseLost(Exception):
+    """Another worker has the promise by now; what this one did must not be kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to work on one patient until the lease ends."""
+
+    tenant: int
+    patient: str
+    kind: str
+    #: which claim this is; a later one has another
+    token: UUID
+    #: 1 for the first try
+    attempt: int
+    lease_s: float
+    #: the arrivals that were waiting
+    wanted: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How much is due, and since when."""
+
+    count: int
+    #: service clock; None: nothing is due
+    oldest_due_at: datetime | None
+    parked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where one patient's promise stands."""
+
+    tenant: int
+    patient: str
+    kind: str
+    arrivals: int
+    #: when it is worked on next: the settled arrivals or the timer, whichever is first
+    due_at: datetime | None
+    lease_until: datetime | None
+    attempts: int
+    failed_reason: str | None
+    parked_at: datetime | None
+    done_at: datetime | None
+
+
+# When the arrivals of a patient are due: at once if one does not settle, else when the last
+# one has settled, and never later than the longest wait after the first.
+_ARRIVALS_DUE = (
+    "LEAST(min(a.due_at) FILTER (WHERE NOT a.settles), max(a.due_at) FILTER (WHERE a.settles), "
+    f"min(a.received) + interval '{SETTLE_MINUTES} minutes')"
+)
+
+_NOW = "(SELECT coalesce(now, clock_timestamp()) FROM clock)"
+_HELD = "(SELECT coalesce(held AND now IS NOT NULL, false) FROM clock)"
+
+_PENDING = f"""
+    SELECT a.tenant, a.kind, a.patient, count(*) AS arrivals, {_ARRIVALS_DUE} AS due_at,
+           bool_or(a.forced) AS forced, max(a.arrived_at) AS arrived_at
+    FROM arrival a GROUP BY a.tenant, a.kind, a.patient
+"""  # noqa: S608 - constants of this module
+
+# Free: nobody has it, no pause after a failure, and not parked, unless something arrived
+# since then: it may be the correction.
+_FREE = """
+    (p.lease_until IS NULL OR p.lease_until <= clock_timestamp())
+    AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())
+    AND (p.parked_at IS NULL OR coalesce(w.arrived_at > p.parked_at, false))
+"""
+
+
+def want(
+    tx: Connection,
+    patient: str,
+    *,
+    tenant: int,
+    kind: str = "advance",
+    due_at: datetime,
+    received: datetime | None = None,
+    settles: bool = False,
+    forced: bool = False,
+) -> None:
+    """Promise work for the patient. It becomes visible with the data it is about.
+
+    Args:
+        due_at: by the service clock.
+        received: by the service clock; the longest wait counts from here. Default: `due_at`.
+        settles: a later arrival may move the due date, as `LONGEST_SETTLE` allows.
+        forced: a person asks for it now, even while the clock is held or the promise parked.
+    """
+    tx.execute(
+        insert(tables.arrival).values(
+            tenant=tenant,
+            kind=kind,
+            patient=patient,
+            received=received or due_at,
+            due_at=due_at,
+            settles=settles,
+            forced=forced,
+        )
+    )
+
+
+def due(tx: Connection, now: datetime, limit: int) -> list[tuple[int, str, str]]:
+    """Return (tenant, patient, kind) of what is due and nobody works on.
+
+    New data first, oldest first; then timers. While the clock is held only what a
+    person asked for is due.
+    """
+    statement = f"""
+        WITH w AS ({_PENDING})
+        SELECT tenant, patient, kind FROM (
+            SELECT w.tenant, w.patient, w.kind, 0 AS class, w.due_at
+            FROM w LEFT JOIN promise p USING (tenant, kind, patient)
+            WHERE (w.forced OR (w.due_at <= :now AND NOT {_HELD})) AND {_FREE}
+            UNION ALL
+            SELECT p.tenant, p.patient, p.kind, 1, p.due_at
+            FROM promise p LEFT JOIN w USING (tenant, kind, patient)
+            WHERE w.patient IS NULL AND p.due_at <= :now AND p.parked_at IS NULL AND NOT {_HELD} AND {_FREE}
+        ) AS found ORDER BY class, due_at LIMIT :limit
+    """  # noqa: S608 - constants of this module
+    rows = tx.execute(text(statement), {"now": now, "limit": limit})
+    return [(row.tenant, row.patient, row.kind) for row in rows]
+
+
+def claim(
+    tx: Connection,
+    *,
+    tenant: int,
+    patient: str,
+    kind: str = "advance",
+    lease_s: float = 10,
+    forced: bool = False,
+    max_lost: int = MAX_LOST,
+) -> Claim | None:
+    """Count an attempt and lease the promise; None while there is nothing to do.
+
+    Refused while another worker has it, while it pauses or is parked, before it is due,
+    and while the clock is held unless a person asked. Meant for a transaction of its
+    own: an attempt counts even if the worker dies in it.
+    """
+    who = {"tenant": tenant, "patient": patient, "kind": kind}
+    tx.execute(
+        text(
+            "INSERT INTO promise (tenant, kind, patient) SELECT :tenant, :kind, :patient "
+            "WHERE NOT EXISTS (SELECT FROM promise WHERE tenant = :tenant AND kind = :kind "
+            "AND patient = :patient) ON CONFLICT DO NOTHING"
+        ),
+        who,
+    )
+    # The lock comes before the look: what is read below is what the last worker left.
+    tx.execute(
+        text("SELECT FROM promise WHERE tenant = :tenant AND kind = :kind AND patient = :patient FOR UPDATE"),
+        who,
+    )
+    statement = f"""
+        SELECT p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free,
+            coalesce(w.forced, false) AS asked,
+            coalesce(p.lease_until > clock_timestamp(), false) AS leased,
+            LEAST(w.due_at, p.due_at) <= {_NOW} AND NOT {_HELD} AS due
+        FROM promise p LEFT JOIN (
+            SELECT * FROM ({_PENDING}) AS pending
+            WHERE tenant = :tenant AND kind = :kind AND patient = :patient
+        ) AS w USING (tenant, kind, patient)
+        WHERE p.tenant = :tenant AND p.kind = :kind AND p.patient = :patient
+    """  # noqa: S608 - constants of this module
+    row = tx.execute(text(statement), who).one()
+    if row.leased or not (forced or (row.free and (row.due or row.asked))):
+        return None
+    attempts = 0 if row.parked else row.attempts
+    if attempts >= max_lost:
+        _park(tx, who, "its workers were lost")
+        return None
+    token = uuid4()
+    tx.execute(
+        text(
+            "UPDATE promise SET attempts = :attempts, leased_by = :token, parked_at = NULL, retry_at = NULL, "
+            "lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
+            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient"
+        ),
+        {**who, "attempts": attempts + 1, "token": token, "lease_s": lease_s},
+    )
+    return Claim(
+        **who,  # type: ignore[arg-type]
+        token=token,
+        attempt=attempts + 1,
+        lease_s=lease_s,
+        wanted=wanted(tx, patient, tenant=tenant, kind=kind),
+    )
+
+
+def renew(tx: Connection, claim: Claim) -> bool:
+    """Extend the lease from now; False if it was lost."""
+    result = tx.execute(
+        text(
+            "UPDATE promise SET lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
+            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient AND leased_by = :token"
+        ),
+        {**_who(claim), "token": claim.token, "lease_s": claim.lease_s},
+    )
+    return result.rowcount == 1
+
+
+def wanted(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> tuple[int, ...]:
+    """Return the arrivals this transaction sees."""
+    rows = tx.execute(
+        text(
+            "SELECT key FROM arrival WHERE tenant = :tenant AND kind = :kind AND patient = :patient "
+            "ORDER BY key"
+        ),
+        {"tenant": tenant, "kind": kind, "patient": patient},
+    )
+    return tuple(row.key for row in rows)
+
+
+def settle_done(
+    tx: Connection,
+    claim: Claim,
+    wanted: Collection[int] | None = None,
+    next_due: datetime | None = None,
+    *,
+    now: datetime | None = None,
+) -> None:
+    """Keep the promise, in the transaction that did the work.
+
+    Args:
+        wanted: the arrivals whose data were seen; those of the claim by default.
+        next_due: the next timer, by the service clock.
+        now: the service clock, for `Standing.done_at`.
+
+    Raises:
+        LeaseLost: the transaction must be rolled back.
+    """
+    result = tx.execute(
+        text(
+            "UPDATE promise SET due_at = :due_at, lease_until = NULL, leased_by = NULL, attempts = 0, "
+            "retry_at = NULL, failed_reason = NULL, parked_at = NULL, done_at = :done_at "
+            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient AND leased_by = :token"
+        ),
+        {**_who(claim), "token": claim.token, "due_at": next_due, "done_at": now or datetime.now(UTC)},
+    )
+    if result.rowcount != 1:
+        raise LeaseLost
+    tx.execute(
+        text("DELETE FROM arrival WHERE key = ANY(:keys)"),
+        {"keys": list(claim.wanted if wanted is None else wanted)},
+    )
+
+
+def fail(tx: Connection, claim: Claim, reason: str, max_attempts: int = 3) -> bool:
+    """Give the promise back after a failure; True if it is parked now.
+
+    Args:
+        reason: names and ids only, it is shown and logged.
+        max_attempts: parked at this attempt; a person or new data try it again.
+    """
+    parked = claim.attempt >= max_attempts
+    pause = BACKOFF_S[min(claim.attempt, len(BACKOFF_S)) - 1]
+    tx.execute(
+        text(
+            "UPDATE promise SET lease_until = NULL, leased_by = NULL, failed_reason = :reason, "
+            "retry_at = clock_timestamp() + make_interval(secs => :pause), "
+            "parked_at = CASE WHEN :parked THEN clock_timestamp() END "
+            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient AND leased_by = :token"
+        ),
+        {**_who(claim), "token": claim.token, "reason": reason, "pause": pause, "parked": parked},
+    )
+    return parked
+
+
+def waiting(tx: Connection, now: datetime) -> Waiting:
+    """Return how much is due by now, over all tenants; parked promises apart."""
+    statement = f"""
+        WITH w AS ({_PENDING}), d AS (
+            SELECT LEAST(w.due_at, p.due_at) AS due_at
+            FROM w FULL JOIN promise p USING (tenant, kind, patient)
+            WHERE (p.parked_at IS NULL OR w.arrived_at > p.parked_at) AND LEAST(w.due_at, p.due_at) <= :now
+        )
+        SELECT count(*) AS due, min(due_at) AS oldest,
+            (SELECT count(*) FROM promise WHERE parked_at IS NOT NULL) AS parked FROM d
+    """  # noqa: S608 - constants of this module
+    row = tx.execute(text(statement), {"now": now}).one()
+    return Waiting(count=row.due, oldest_due_at=row.oldest, parked=row.parked)
+
+
+def standing(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> Standing | None:
+    """Return where the patient's promise stands; None if there never was one."""
+    where = "tenant = :tenant AND kind = :kind AND patient = :patient"
+    rows = _standings(tx, where, {"tenant": tenant, "kind": kind, "patient": patient})
+    return rows[0] if rows else None
+
+
+def parked(tx: Connection, *, tenant: int) -> list[Standing]:
+    """Return what was given up and waits for a person, longest first."""
+    return _standings(tx, "tenant = :tenant AND parked_at IS NOT NULL", {"tenant": tenant})
+
+
+def _standings(tx: Connection, where: str, names: dict[str, object]) -> list[Standing]:
+    statement = f"""
+        SELECT * FROM (
+            SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
+                LEAST(w.due_at, p.due_at) AS due_at, p.lease_until, coalesce(p.attempts, 0) AS attempts,
+                p.failed_reason, p.parked_at, p.done_at
+            FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
+        ) AS standing WHERE {where} ORDER BY parked_at, patient
+    """  # noqa: S608 - constants of this module
+    return [Standing(**row) for row in tx.execute(text(statement), names).mappings()]
+
+
+def _park(tx: Connection, who: dict[str, object], reason: str) -> None:
+    tx.execute(
+        text(
+            "UPDATE promise SET parked_at = clock_timestamp(), failed_reason = :reason, "
+            "lease_until = NULL, leased_by = NULL "
+            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient"
+        ),
+        {**who, "reason": reason},
+    )
+
+
+def _who(claim: Claim) -> dict[str, object]:
+    return {"tenant": claim.tenant, "patient": claim.patient, "kind": claim.kind}

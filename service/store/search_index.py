@@ -1,0 +1,211 @@
+"""What a resource can be found by: one table of search parameters, and how their values are read.
+
+Only what a search of the contract needs is indexed; `_id`, `_lastUpdated`, `patient` and
+`status` are columns of the resource itself.
+
+http://hl7.org/fhir/R4/search.html
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+Json = Mapping[str, Any]
+Kind = Literal["token", "reference", "uri"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One value by which a resource is found."""
+
+    name: str
+    #: of a token; empty for a plain code, a reference and a uri
+    system: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """The values that are columns of the resource."""
+
+    codes: tuple[str, ...] | None
+    date: datetime | None
+    status: str | None
+
+
+#: parameter -> kind and element, per type; every type has `identifier` besides
+PARAMETERS: Mapping[str, Mapping[str, tuple[Kind, str]]] = {
+    "CarePlan": {"based-on": ("reference", "basedOn"), "category": ("token", "category")},
+    "ServiceRequest": {
+        "intent": ("token", "intent"),
+        "code": ("token", "code"),
+        "based-on": ("reference", "basedOn"),
+    },
+    "Task": {
+        "intent": ("token", "intent"),
+        "code": ("token", "code"),
+        "focus": ("reference", "focus"),
+        "based-on": ("reference", "basedOn"),
+    },
+    "CommunicationRequest": {"category": ("token", "category"), "based-on": ("reference", "basedOn")},
+    "DetectedIssue": {"code": ("token", "code"), "implicated": ("reference", "implicated")},
+    "Flag": {"code": ("token", "code"), "category": ("token", "category")},
+    "AuditEvent": {"type": ("token", "type"), "subtype": ("token", "subtype")},
+    "Provenance": {"target": ("reference", "target"), "activity": ("token", "activity")},
+    "Goal": {"lifecycle-status": ("token", "lifecycleStatus")},
+    "Condition": {"code": ("token", "code"), "clinical-status": ("token", "clinicalStatus")},
+    "Observation": {"code": ("token", "code"), "category": ("token", "category")},
+    "DiagnosticReport": {"code": ("token", "code"), "based-on": ("reference", "basedOn")},
+    "Procedure": {"code": ("token", "code"), "based-on": ("reference", "basedOn")},
+    **{
+        type_: {"url": ("uri", "url"), "name": ("token", "name"), "version": ("token", "version")}
+        for type_ in (
+            "ActivityDefinition",
+            "CodeSystem",
+            "ConceptMap",
+            "Library",
+            "PlanDefinition",
+            "StructureDefinition",
+            "ValueSet",
+        )
+    },
+}
+
+#: the element that says whom a resource is about, per type; a Patient is about itself
+PATIENT_ELEMENTS: Mapping[str, tuple[str, ...]] = {
+    "BodyStructure": ("patient",),
+    "CarePlan": ("subject",),
+    "CareTeam": ("subject",),
+    "Communication": ("subject",),
+    "CommunicationRequest": ("subject",),
+    "Condition": ("subject",),
+    "Consent": ("patient",),
+    "DetectedIssue": ("patient",),
+    "Device": ("patient",),
+    "DiagnosticReport": ("subject",),
+    "DocumentReference": ("subject",),
+    "Encounter": ("subject",),
+    "Flag": ("subject",),
+    "Goal": ("subject",),
+    "ImagingStudy": ("subject",),
+    "Immunization": ("patient",),
+    "MedicationAdministration": ("subject",),
+    "MedicationRequest": ("subject",),
+    "MedicationStatement": ("subject",),
+    "Observation": ("subject",),
+    "Procedure": ("subject",),
+    "QuestionnaireResponse": ("subject",),
+    "RelatedPerson": ("patient",),
+    "ServiceRequest": ("subject",),
+    "Specimen": ("subject",),
+    "Task": ("for",),
+}
+
+#: where the time of a fact stands, the first that is there
+DATES = (
+    "effectiveDateTime",
+    "effectiveInstant",
+    "performedDateTime",
+    "authoredOn",
+    "identifiedDateTime",
+    "recorded",
+    "recordedDate",
+)
+PERIODS = ("effectivePeriod", "performedPeriod", "period")
+
+_DATE = re.compile(
+    r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)"
+    r"(T(?P<clock>\d\d:\d\d:\d\d(\.\d{1,6})?)\d*(?P<zone>Z|[+-]\d\d:\d\d))?)?)?"
+)
+
+
+def values(resource: Json) -> tuple[Value, ...]:
+    """Return everything the resource is found by, each value once."""
+    found: dict[Value, None] = {}
+    for system, value in _tokens(resource.get("identifier")):
+        found[Value(name="identifier", system=system, value=value)] = None
+    for name, (kind, element) in PARAMETERS.get(resource["resourceType"], {}).items():
+        pairs = _references(resource.get(element)) if kind == "reference" else _tokens(resource.get(element))
+        for system, value in pairs:
+            found[Value(name=name, system=system, value=value)] = None
+    return tuple(found)
+
+
+def promoted(resource: Json) -> Promoted:
+    """Return the values that are columns."""
+    status = resource.get("status")
+    return Promoted(
+        codes=tuple(f"{system}|{code}" for system, code in _tokens(resource.get("code"))) or None,
+        date=_date(resource),
+        status=status if isinstance(status, str) else None,
+    )
+
+
+def instants(text: str) -> tuple[datetime, datetime] | None:
+    """Return the first instant a FHIR date may mean and the first it no longer means.
+
+    A date without a time is read as a day of UTC. None: not a FHIR date.
+    """
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return _interval(match)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
+    year, month, day = (int(match[name]) if match[name] else None for name in ("year", "month", "day"))
+    assert year is not None
+    low = datetime(year, month or 1, day or 1, tzinfo=UTC)
+    if match["clock"]:
+        zone = match["zone"].replace("Z", "+00:00")
+        low = datetime.fromisoformat(f"{low.date()}T{match['clock']}{zone}").astimezone(UTC)
+        whole = "." not in match["clock"]
+        return low, low + (timedelta(seconds=1) if whole else timedelta(milliseconds=1))
+    if day:
+        return low, low + timedelta(days=1)
+    if month:
+        return low, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    return low, datetime(year + 1, 1, 1, tzinfo=UTC)
+
+
+def _date(resource: Json) -> datetime | None:
+    for element in DATES:
+        if isinstance(text := resource.get(element), str):
+            interval = instants(text)
+            return interval[0] if interval else None
+    for element in PERIODS:
+        if isinstance(period := resource.get(element), dict):
+            interval = instants(str(period.get("end") or period.get("start") or ""))
+            return interval[0] if interval else None
+    return None
+
+
+def _tokens(element: object) -> Iterator[tuple[str, str]]:
+    """Yield system and code of a code, Coding, CodeableConcept, Identifier or a list of them."""
+    if isinstance(element, str):
+        yield "", element
+    elif isinstance(element, bool):
+        yield "", str(element).lower()
+    elif isinstance(element, list):
+        for item in element:
+            yield from _tokens(item)
+    elif isinstance(element, dict):
+        if "coding" in element:
+            yield from _tokens(element["coding"])
+        for key in ("code", "value"):
+            if isinstance(value := element.get(key), str):
+                yield str(element.get("system") or ""), value
+
+
+def _references(element: object) -> Iterator[tuple[str, str]]:
+    """Yield the targets of a Reference or a list of them, without their versions."""
+    if isinstance(element, list):
+        for item in element:
+            yield from _references(item)
+    elif isinstance(element, dict) and isinstance(reference := element.get("reference"), str):
+        yield "", reference.partition("/_history/")[0]

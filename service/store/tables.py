@@ -1,0 +1,181 @@
+"""The tables. What must never happen twice is a unique constraint with the promise it keeps.
+
+Every key begins with the tenant: two hospitals never share an id space. Bodies are
+JSON text exactly as accepted, never jsonb, which would rewrite numbers and order.
+Two clocks: columns named `due_at`, `received` and `at` follow the service clock, which a
+sandbox can set; leases and retries follow the database's `clock_timestamp()`.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+metadata = MetaData()
+
+INSTANT = DateTime(timezone=True)
+
+#: "Received later" is this number, never a time: two Bundles may share a millisecond.
+RECEIPT = Sequence("receipt_seq", metadata=metadata, data_type=BigInteger())
+
+
+def _version_columns() -> list[Column[object]]:
+    """Return what the current version and a superseded one have in common."""
+    return [
+        Column("tenant", SmallInteger, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("seq", BigInteger, nullable=False),
+        Column("patient", Text),  # the id alone; of a Patient, its own
+        Column("code", ARRAY(Text)),  # `system|code` of each coding, see search_index
+        Column("date", INSTANT),  # when the fact was true, as far as it says
+        Column("status", Text),
+        Column("owned", Boolean, nullable=False),  # made by the engine: no one else rewrites it
+        Column("deleted", Boolean, nullable=False),
+        Column("received", INSTANT, nullable=False),  # service clock; meta.lastUpdated
+        Column("sender", Text, nullable=False),  # who sent this version
+        Column("digest", LargeBinary, nullable=False),  # of the content without version and time
+        Column("body", Text, nullable=False),
+    ]
+
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    *_version_columns(),
+    # one current version of a resource, whoever creates it at the same moment
+    UniqueConstraint("tenant", "type", "id", name="resource_identity"),
+    # searches and the worker's snapshot: one patient, some types, in order of receipt
+    Index("resource_of_patient", "tenant", "patient", "type", "seq"),
+    # searches without a patient, and stable paging through them
+    Index("resource_of_type", "tenant", "type", "key"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    *_version_columns(),
+    # a version is written once and never again
+    PrimaryKeyConstraint("tenant", "type", "id", "version", name="history_version"),
+    Index("history_of_patient", "tenant", "patient"),
+)
+
+search_value = Table(
+    "search_value",
+    metadata,
+    # the values go when the current version goes, so that no search finds what is no more
+    Column("key", BigInteger, ForeignKey("resource.key", ondelete="CASCADE"), nullable=False),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("system", Text, nullable=False),  # empty for references and plain codes
+    Column("value", Text, nullable=False),
+    Index("search_value_of_resource", "key"),
+    Index("search_value_lookup", "tenant", "type", "name", "value", "system", "key"),
+)
+
+arrival = Table(
+    "arrival",
+    metadata,
+    # What is wanted and not done. Intake only inserts and a worker only deletes what its
+    # snapshot saw, so neither ever waits for the other and no arrival is forgotten.
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("received", INSTANT, nullable=False),
+    Column("due_at", INSTANT, nullable=False),
+    Column("settles", Boolean, nullable=False),  # a later arrival may move the due date
+    Column("forced", Boolean, nullable=False),  # asked for by a person, even while the clock is held
+    Column("arrived_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("arrival_of_patient", "tenant", "kind", "patient"),
+)
+
+promise = Table(
+    "promise",
+    metadata,
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("due_at", INSTANT),  # the next timer; null: nothing to wait for
+    Column("lease_until", INSTANT),
+    Column("leased_by", Uuid),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("retry_at", INSTANT),  # after a failure, not before
+    Column("failed_reason", Text),
+    Column("parked_at", INSTANT),  # given up until a person or new data say otherwise
+    Column("done_at", INSTANT),  # service clock of the last evaluation that succeeded
+    # one worker at a time for a patient and a kind of work: the lease is on this row
+    UniqueConstraint("tenant", "kind", "patient", name="promise_one_per_patient"),
+    Index("promise_due", "due_at", postgresql_where=text("due_at IS NOT NULL AND parked_at IS NULL")),
+    Index("promise_parked", "tenant", "parked_at", postgresql_where=text("parked_at IS NOT NULL")),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("pathway", Text, nullable=False),
+    Column("instance", Text, nullable=False),  # a side word; empty for the person
+    Column("number", Integer, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("run", Uuid, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+    # two evaluations of one patient cannot both write the next decision
+    UniqueConstraint("tenant", "patient", "pathway", "instance", "number", name="decision_next"),
+    Index("decision_of_run", "tenant", "run"),
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("now", INSTANT),  # null: the machine's clock
+    Column("held", Boolean, nullable=False, server_default=text("false")),
+    # there is one service clock
+    CheckConstraint("one", name="clock_one"),
+)
+
+site_parameter = Table(
+    "site_parameter",
+    metadata,
+    # Append-only: the highest version holds, and who changed what stays readable.
+    Column("version", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", INSTANT, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("values", Text, nullable=False),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    # when each kind of process was last seen alive, by the database's clock
+    Column("process", Text, primary_key=True),
+    Column("seen_at", INSTANT, nullable=False),
+)
