@@ -1,0 +1,89 @@
+"""Hold one program on a lifeline: when the supervisor ends, however it ends, so does the program.
+
+    supervisor --(write end of a pipe)--> guard --(parent-death signal)--> program
+
+The supervisor keeps the write end and never writes. A supervisor that closes it, dies
+or is killed makes the guard read end-of-file, and the guard stops its program: first the
+stop signal, after the grace the whole process group. A guard that is killed itself takes
+its program along by the parent-death signal, where the system has one.
+
+    python -I -S guard.py LIFELINE STOP_SIGNAL GRACE_S UID:GID|- PROGRAM [ARGUMENT ...]
+
+Started as a file, with the standard library only: it must never fail to load.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program and return its exit code, 128 + number when a signal ended it."""
+    lifeline, stop_signal, grace_s = int(arguments[0]), int(arguments[1]), float(arguments[2])
+    user, command = arguments[3], arguments[4:]
+    wakeup, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    stops: list[int] = []
+    guard = os.getpid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: stops.append(received))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    program = subprocess.Popen(
+        command,
+        # A group of its own: the terminal's Ctrl-C reaches only the supervisor.
+        process_group=0,
+        # Safe, as this process has no threads.
+        preexec_fn=lambda: _become(user, stop_signal, guard),
+    )
+    while program.poll() is None:
+        readable, _, _ = select.select([lifeline, wakeup], [], [])
+        if wakeup in readable:
+            os.read(wakeup, 512)
+        if lifeline in readable or stops:
+            _stop(program, stop_signal, grace_s)
+    return program.returncode if program.returncode >= 0 else 128 - program.returncode
+
+
+def _pipe() -> tuple[int, int]:
+    """Return a pipe whose reading end never blocks, where pipe2 does not exist."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    return reading, writing
+
+
+def _become(user: str, stop_signal: int, guard: int) -> None:
+    """Turn the forked process into the program's user, and tie its life to the guard's."""
+    if user != "-":
+        uid, gid = (int(number) for number in user.split(":"))
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    if sys.platform == "linux":
+        # After the change of user, which clears it.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, stop_signal)
+        if os.getppid() != guard:
+            os._exit(1)
+
+
+def _stop(program: "subprocess.Popen[bytes]", stop_signal: int, grace_s: float) -> None:
+    """Ask, wait for the grace, then end the group; what ended by itself is not disturbed."""
+    program.send_signal(stop_signal)
+    try:
+        program.wait(timeout=grace_s)
+    except subprocess.TimeoutExpired:
+        pass
+    try:
+        os.killpg(program.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # nothing of the group is left
+    program.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
