@@ -1,0 +1,100 @@
+"""Parts of a machine that some tests need and not every machine has.
+
+    @pytest.mark.requires("browser")
+
+A test whose part is missing is skipped, and the end of the run says what was left out and
+what it needs. HIPWAY_REQUIRE (a comma list, or `all`) makes that a failure; with `all` a
+skip for any other reason is one too.
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def chromium() -> str | None:
+    """Return the path of the machine's Chromium."""
+    names = (os.environ.get("HIPWAY_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def reference() -> Path | None:
+    """Return the folder of reference data: specification examples and conformance tests."""
+    folder = Path(os.environ.get("HIPWAY_REFERENCE") or ROOT.parent / "shared" / "reference")
+    return folder if folder.is_dir() else None
+
+
+def _browser_is_here() -> bool:
+    return chromium() is not None and importlib.util.find_spec("playwright") is not None
+
+
+PARTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "browser": (_browser_is_here, "Chromium (Debian: apt-get install chromium), or HIPWAY_CHROMIUM"),
+    "node": (lambda: shutil.which("node") is not None, "Node.js 18 or newer on the PATH"),
+    "reference": (lambda: reference() is not None, "HIPWAY_REFERENCE, the folder of the reference data"),
+}
+
+_left_out: dict[str, list[str]] = {}
+
+
+def required() -> set[str]:
+    """Return the parts that this run must have."""
+    named = {part.strip() for part in os.environ.get("HIPWAY_REQUIRE", "").split(",") if part.strip()}
+    return set(PARTS) if "all" in named else named
+
+
+def need(part: str, test: str) -> None:
+    """Skip or fail the test when the machine does not have the part."""
+    is_here, what = PARTS[part]
+    if is_here():
+        return
+    if part in required():
+        pytest.fail(f"HIPWAY_REQUIRE asks for {part}; it needs {what}", pytrace=False)
+    _left_out.setdefault(part, []).append(test)
+    pytest.skip(f"{part} is not here; it needs {what}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("requires"):
+        for part in marker.args:
+            need(part, item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("HIPWAY_REQUIRE") == "all":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"HIPWAY_REQUIRE=all allows no skip: {reason}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("left out")
+    for part, tests in sorted(_left_out.items()):
+        terminalreporter.line(f"{part}: {len(tests)} tests; needs {PARTS[part][1]}")
+    if not _left_out:
+        terminalreporter.line("nothing: every optional part that a test asked for is here")
+
+
+@pytest.fixture(scope="session", name="chromium")
+def chromium_path() -> str:
+    need("browser", "chromium")
+    path = chromium()
+    assert path
+    return path
+
+
+@pytest.fixture(scope="session", name="reference")
+def reference_folder() -> Path:
+    need("reference", "reference")
+    folder = reference()
+    assert folder
+    return folder
