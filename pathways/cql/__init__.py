@@ -1,0 +1,1 @@
+"""Evaluate CQL, in its machine form ELM, over FHIR R4 JSON."""

@@ -1,0 +1,116 @@
+"""Translate CQL into ELM with the reference translator, at authoring and test time only.
+
+The running service reads the ELM that lies beside the CQL; it needs neither Node nor this module.
+Output is byte-identical between runs, so a diff of an ELM file shows a change of meaning.
+
+    text of the CQL --translate.mjs--> ELM --stripped, hash and phrases added--> FILE.elm.json
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).parent
+# Longer than an installation and the translation of all official tests take together.
+_TIMEOUT_S = 570
+
+
+class NotTranslated(Exception):
+    """The translator found errors in the CQL, or could not be run."""
+
+
+def translate(cql_path: Path, elm_path: Path) -> None:
+    """Translate the CQL file and write the ELM file.
+
+    Raises:
+        NotTranslated: with every error of the translator; nothing is written.
+    """
+    text = cql_path.read_text(encoding="utf-8")
+    [answer] = translate_texts([text])
+    if "errors" in answer:
+        raise NotTranslated("\n".join(f"{cql_path.name}, {error}" for error in answer["errors"]))
+    elm_path.write_text(json.dumps(answer["elm"], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def translate_texts(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return `{"elm": ...}` or `{"errors": [...]}` for each text, all translated by one process.
+
+    Raises:
+        NotTranslated: Node is missing or the translator could not be installed or started.
+    """
+    _install()
+    with tempfile.NamedTemporaryFile(suffix=".json") as output:
+        _node(
+            ["node", "translate.mjs", output.name],
+            given=json.dumps([{"text": text} for text in texts]),
+        )
+        answers: list[dict[str, Any]] = json.loads(Path(output.name).read_text(encoding="utf-8"))
+    return [
+        {"elm": _finished(answer["elm"], text)} if "elm" in answer else answer
+        for answer, text in zip(answers, texts, strict=True)
+    ]
+
+
+def phrases(text: str) -> dict[str, str]:
+    """Return, for each definition, the `//` lines directly above it as one phrase."""
+    found: dict[str, str] = {}
+    above: list[str] = []
+    for line in text.splitlines():
+        if comment := re.fullmatch(r"\s*//\s?(.*)", line):
+            above.append(comment[1].strip())
+            continue
+        if define := re.match(r'\s*define\s+(?:fluent\s+)?(?:function\s+)?(?:"((?:[^"\\]|\\.)+)"|(\w+))', line):
+            phrase = " ".join(part for part in above if part)
+            if phrase:
+                found[define[1] or define[2]] = phrase
+        above = []
+    return found
+
+
+def _install() -> None:
+    # npm ci works from the lock file alone, with its hashes.
+    if not (_HERE / "node_modules" / "@cqframework" / "cql").is_dir():
+        _node(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], given="")
+
+
+def _node(command: list[str], *, given: str) -> None:
+    if shutil.which(command[0]) is None:
+        raise NotTranslated(f"{command[0]} is not installed: translating CQL needs Node 20 or newer")
+    done = subprocess.run(
+        command, cwd=_HERE, input=given, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+    )
+    if done.returncode != 0:
+        raise NotTranslated(f"{command[0]} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
+
+
+def _finished(elm: dict[str, Any], text: str) -> dict[str, Any]:
+    stripped: dict[str, Any] = _stripped(elm)
+    stripped["hipway"] = {
+        "cqlSha256": hashlib.sha256(text.encode()).hexdigest(),
+        "phrases": phrases(text),
+    }
+    return stripped
+
+
+# Result types are kept where the engine reads them: at a property, which is JSON without a type of its
+# own, and at a definition. Everywhere else they would triple the file and say nothing new.
+_TYPED_BY_ITSELF = ("resultTypeName", "resultTypeSpecifier")
+
+
+def _stripped(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_stripped(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    keeps_type = node.get("type") in ("Property", "FunctionDef") or "context" in node
+    return {
+        key: _stripped(value)
+        for key, value in node.items()
+        if value != [] and (keeps_type or key not in _TYPED_BY_ITSELF)
+    }
