@@ -50,6 +50,18 @@ class Settings:
         """Return whether this is a sandbox."""
         return self.mode == "sandbox"
 
+    def assert_connected(self) -> None:
+        """Refuse to go on without a database and a broker.
+
+        Raises:
+            InvalidSettings: one of the two is not named.
+        """
+        for variable, url in (("DATABASE", self.database_url), ("BROKER", self.broker_url)):
+            if not url:
+                raise InvalidSettings(
+                    f"HIPWAY_{variable}_URL", "is not set; `hipway run` starts a server itself"
+                )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Return the settings the environment asks for.
@@ -62,7 +74,7 @@ class Settings:
             for variable in REQUIRED_IN_PRODUCTION:
                 if not environment.get(variable):
                     raise InvalidSettings(variable, "is required in production and is not set")
-        host = environment.get("HIPWAY_HOST") or cls.__dataclass_fields__["host"].default
+        host = environment.get("HIPWAY_HOST") or "127.0.0.1"
         port = _number(environment, "HIPWAY_PORT", default=8000, low=1, high=65535)
         return cls(
             mode=cast("Mode", mode),

@@ -59,7 +59,7 @@ class Postgres:
         self._folder = folder.absolute()
         self._log = log or self._folder / "postgres.log"
         self._held = held
-        self.child: Child | None = None
+        self._child: Child | None = None
 
     def start(self) -> str:
         """Start the server, making the cluster first if there is none, and return its URL.
@@ -77,7 +77,7 @@ class Postgres:
         _wait_for_predecessor(cluster)
         sockets = places.sockets(self._folder / "run", account, f".s.PGSQL.{PORT}")
         options = {**SERVER_SETTINGS, "unix_socket_directories": str(sockets)}
-        self.child = Child(
+        self._child = Child(
             "postgres",
             [
                 *(str(programs / "postgres"), "-D", str(cluster)),
@@ -91,7 +91,7 @@ class Postgres:
             grace_s=30,
             held=self._held,
         )
-        self.child.start()
+        self._child.start()
         try:
             self._wait_until_ready(_url(sockets, password, "postgres"))
         except BaseException:
@@ -99,10 +99,16 @@ class Postgres:
             raise
         return _url(sockets, password, DATABASE)
 
+    @property
+    def running(self) -> Child:
+        """Return the process of a server that was started."""
+        assert self._child is not None
+        return self._child
+
     def stop(self) -> None:
         """Stop the server in order and remove its socket folder."""
-        if self.child is not None:
-            self.child.stop()
+        if self._child is not None:
+            self._child.stop()
             places.forget_sockets(self._folder / "run")
 
     def _password(self, cluster: Path) -> str:
@@ -117,7 +123,7 @@ class Postgres:
         return password
 
     def _wait_until_ready(self, url: str) -> None:
-        assert self.child is not None
+        assert self._child is not None
         deadline = time.monotonic() + START_S
         while True:
             try:
@@ -128,7 +134,7 @@ class Postgres:
                         connection.execute(f"CREATE DATABASE {DATABASE}")
                 return
             except psycopg.OperationalError as error:
-                if self.child.ended() is not None or time.monotonic() > deadline:
+                if self._child.ended() is not None or time.monotonic() > deadline:
                     raise Unusable(f"PostgreSQL does not start; {self._log} says why.") from error
                 time.sleep(0.05)
 

@@ -30,7 +30,7 @@ class Valkey:
         self._folder = folder.absolute()
         self._log = log or self._folder / "valkey.log"
         self._held = held
-        self.child: Child | None = None
+        self._child: Child | None = None
 
     def start(self) -> str:
         """Start the server and return its URL in Celery's form, `redis+socket://...`.
@@ -48,14 +48,20 @@ class Valkey:
                 raise Unusable(f"Valkey does not start; {self._log} says why.")
         return f"redis+socket://{path}"
 
+    @property
+    def running(self) -> Child:
+        """Return the process of a server that was started."""
+        assert self._child is not None
+        return self._child
+
     def stop(self) -> None:
         """Stop the server in order and remove its socket folder."""
-        if self.child is not None:
-            self.child.stop()
+        if self._child is not None:
+            self._child.stop()
             places.forget_sockets(self._folder / "run")
 
     def _runs(self, data: Path, path: Path) -> bool:
-        self.child = Child(
+        self._child = Child(
             "valkey",
             [
                 *(
@@ -76,13 +82,13 @@ class Valkey:
             grace_s=10,
             held=self._held,
         )
-        self.child.start()
+        self._child.start()
         deadline = time.monotonic() + START_S
-        while self.child.ended() is None and time.monotonic() < deadline:
+        while self._child.ended() is None and time.monotonic() < deadline:
             if _answers(path):
                 return True
             time.sleep(0.02)
-        self.child.stop()
+        self._child.stop()
         return False
 
 

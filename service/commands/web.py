@@ -1,0 +1,46 @@
+"""`hipway web`: the pages and the FHIR base."""
+
+import argparse
+
+from service.commands.run import refuse_production
+from service.settings import Settings
+
+#: a page decision waits for its evaluation in its thread, so a few must be able to wait at once
+THREADS = 16
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    subparsers.add_parser(
+        "web",
+        help="serve the pages and the FHIR base",
+        description="Serve the pages and the FHIR base. Needs HIPWAY_DATABASE_URL and HIPWAY_BROKER_URL.",
+        epilog="example: HIPWAY_DATABASE_URL=postgresql://... HIPWAY_BROKER_URL=redis://... hipway web",
+    )
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    settings = Settings.from_environment()
+    refuse_production(settings)
+    settings.assert_connected()
+    Granian(
+        "service.wsgi:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.web_processes,
+        blocking_threads=THREADS,
+        websockets=False,
+        # Access lines would carry addresses with ids; the application writes its own.
+        log_access=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        process_name=None,
+    ).serve()
+    return 0

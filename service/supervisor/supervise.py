@@ -1,0 +1,216 @@
+"""Start an installation, keep it running, stop it in order.
+
+start   data folder, address, postgres, valkey, migrations, worker, sweep, web, demo patients
+watch   what ends is started again, later each time it ends soon
+stop    web, sweep, worker, valkey, postgres: who gives work before who does it
+"""
+
+import importlib.util
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from service.settings import Settings
+from service.supervisor import address, data_folder, places
+from service.supervisor.child import Child
+from service.supervisor.postgres import Postgres
+from service.supervisor.unusable import Unusable
+from service.supervisor.valkey import Valkey
+
+READY_S = 90
+#: a child that ran this long is healthy: its next end is its first
+HEALTHY_S = 60
+LONGEST_PAUSE_S = 30
+DEMO = "service.sandbox.demo"
+
+#: folders of the embedded servers in the data folder
+POSTGRES = "pg"
+VALKEY = "valkey"
+
+
+class _Stop(BaseException):
+    """A person or the system asks the supervisor to end."""
+
+
+def run(settings: Settings, environment: Mapping[str, str] = os.environ) -> int:
+    """Run the installation until a signal ends it and return the exit code.
+
+    Raises:
+        Unusable: something outside is in the way. Nothing is left running.
+    """
+    children: list[Child] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ask_to_stop)
+    try:
+        with _used(settings) as folder:
+            try:
+                _start(settings, environment, folder, children)
+                _watch(children)
+            finally:
+                _stop(children, folder)
+    except _Stop:
+        _say("stopped.")
+    return 0
+
+
+@contextmanager
+def _used(settings: Settings) -> Iterator[data_folder.DataFolder]:
+    folder = data_folder.take(settings.data)
+    try:
+        yield folder
+    finally:
+        folder.release()
+
+
+def _start(
+    settings: Settings,
+    environment: Mapping[str, str],
+    folder: data_folder.DataFolder,
+    children: list[Child],
+) -> None:
+    """Start everything in order; what has started is in `children`, in that order."""
+    address.assert_free(settings.host, settings.port)
+    settings = _with_servers(settings, folder, children)
+    inherited = {
+        **environment,
+        "HIPWAY_MODE": settings.mode,
+        "HIPWAY_HOST": settings.host,
+        "HIPWAY_PORT": str(settings.port),
+        "HIPWAY_DATA": str(settings.data),
+        "HIPWAY_DATABASE_URL": settings.database_url,
+        "HIPWAY_BROKER_URL": settings.broker_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+    def ours(name: str, *module: str) -> Child:
+        return Child(
+            name,
+            [sys.executable, "-m", *module],
+            log=folder.logs / f"{name}.log",
+            environment=inherited,
+            grace_s=15,
+            held=[folder.lock],
+        )
+
+    _finish(ours("migrate", "service.commands", "migrate"))
+    for name in ("worker", "sweep", "web"):
+        child = ours(name, "service.commands", name)
+        children.append(child)
+        child.start()
+    url = address.url(settings.host, settings.port)
+    _wait_until_ready(url, children)
+    if settings.demo and importlib.util.find_spec(DEMO):
+        _say("loading the demo patients ...")
+        try:
+            _finish(ours("demo", DEMO))
+        except Unusable as error:
+            _say(str(error))
+    _greet(settings, url)
+
+
+def _with_servers(settings: Settings, folder: data_folder.DataFolder, children: list[Child]) -> Settings:
+    """Start the servers that the settings do not name, and return settings that name them."""
+    if not settings.database_url:
+        postgres = Postgres(folder.path / POSTGRES, log=folder.logs / "postgres.log", held=[folder.lock])
+        settings = replace(settings, database_url=postgres.start())
+        children.append(postgres.running)
+    if not settings.broker_url:
+        valkey = Valkey(folder.path / VALKEY, log=folder.logs / "valkey.log", held=[folder.lock])
+        settings = replace(settings, broker_url=valkey.start())
+        children.append(valkey.running)
+    return settings
+
+
+def _finish(child: Child) -> None:
+    """Run a program that ends by itself."""
+    child.start()
+    try:
+        code = child.wait()
+    finally:
+        child.stop()
+    if code != 0:
+        raise Unusable(f"The step {child.name} failed; {child.log} says why.")
+
+
+def _wait_until_ready(url: str, children: list[Child]) -> None:
+    deadline = time.monotonic() + READY_S
+    while not address.answers(f"{url}/health/ready"):
+        for child in children:
+            if child.ended() is not None:
+                raise Unusable(f"The {child.name} process ended while starting; {child.log} says why.")
+        if time.monotonic() > deadline:
+            if address.answers(f"{url}/health/live"):
+                return _say(f"not everything is ready after {READY_S} s; see {url}/health/ready")
+            raise Unusable(f"The web process does not answer; {children[-1].log} says why.")
+        time.sleep(0.1)
+    return None
+
+
+@dataclass(slots=True)
+class _Life:
+    """What the supervisor remembers of one child."""
+
+    child: Child
+    started: float
+    ends: int = 0
+    again_at: float | None = None
+
+
+def _watch(children: list[Child]) -> NoReturn:
+    """Start again whatever ends, until a signal comes."""
+    lives = [_Life(child, time.monotonic()) for child in children]
+    while True:
+        now = time.monotonic()
+        for life in lives:
+            code = life.child.ended()
+            if life.again_at is not None and now >= life.again_at:
+                life.child.let_go()
+                life.child.start()
+                life.started, life.again_at = now, None
+            elif life.again_at is None and code is not None:
+                life.ends = 1 if now - life.started > HEALTHY_S else life.ends + 1
+                pause_s = min(2 ** (life.ends - 1), LONGEST_PAUSE_S)
+                life.again_at = now + pause_s
+                _say(
+                    f"{life.child.name} ended with {code}, starts again in {pause_s} s; see {life.child.log}"
+                )
+        time.sleep(0.2)
+
+
+def _stop(children: list[Child], folder: data_folder.DataFolder) -> None:
+    """Stop in the reverse order of the start. A second signal does not interrupt it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for child in reversed(children):
+        child.stop()
+    for server in (POSTGRES, VALKEY):
+        places.forget_sockets(folder.path / server / "run")
+
+
+def _ask_to_stop(_number: int, _frame: object) -> NoReturn:
+    raise _Stop
+
+
+def _greet(settings: Settings, url: str) -> None:
+    lines = [
+        f"worklist   {url}/",
+        f"FHIR base  {url}/fhir",
+        f"data       {_short(settings.data)}",
+    ]
+    if settings.sandbox:
+        lines.append("sandbox: no sign-in, a test clock, made-up patients; never for real ones")
+    _say("ready.\n\n  " + "\n  ".join(lines) + "\n\nCtrl-C stops everything.")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _say(text: str) -> None:
+    print(f"hipway: {text}", flush=True)  # noqa: T201 - the supervisor talks to the person who started it
