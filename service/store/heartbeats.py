@@ -20,7 +20,8 @@ def ages(tx: Connection) -> dict[str, tuple[datetime, float]]:
     """Return, for each kind of process ever seen, when that was and how many seconds ago."""
     rows = tx.execute(
         text(
-            "SELECT process, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float AS age FROM heartbeat"
+            "SELECT process, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float AS age "
+            "FROM heartbeat"
         )
     )
     return {row.process: (row.seen_at, row.age) for row in rows}

@@ -3,24 +3,45 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 from sqlalchemy import Connection
 
-from service.store.writing import COLUMNS, Stored, VersionConflict, Write, lock_identities, raw, save, stored
+from service.store.writing import (
+    COLUMNS,
+    Head,
+    Identity,
+    Stored,
+    VersionConflict,
+    Write,
+    lock_identities,
+    raw,
+    save,
+    stored,
+)
 
 __all__ = [
+    "Head",
+    "Identity",
+    "Name",
     "Stored",
     "VersionConflict",
     "Write",
-    "by_identifier",
+    "by_value",
     "current",
+    "heads",
     "history",
+    "lock",
     "lock_identities",
-    "many",
     "of_patient",
     "save",
     "version",
 ]
+
+#: type, and system and value of an identifier
+Name = tuple[str, str, str]
+
+HEAD = "type, id, version, patient, owned, received"
+
 
 #: only these are narrowed by `codes`; all others are few
 CODED = ("Observation", "Procedure", "DiagnosticReport")
@@ -36,17 +57,32 @@ def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None
     return rows[0] if rows else None
 
 
-def many(tx: Connection, identities: Collection[tuple[str, str]], *, tenant: int) -> list[Stored]:
-    """Return the current versions of those that exist, each named by type and id."""
+def heads(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Head]:
+    """Return what is known of the current versions of those that exist, without their bodies."""
     if not identities:
-        return []
+        return {}
     ordered = sorted(identities)
-    return _all(
+    with raw(tx).cursor(row_factory=class_row(Head)) as cursor:
+        cursor.execute(
+            f"SELECT {HEAD} FROM resource WHERE tenant = %s AND (type, id) IN "  # noqa: S608
+            "(SELECT * FROM unnest(%s::text[], %s::text[])) AND NOT deleted",
+            [tenant, [type_ for type_, _ in ordered], [id_ for _, id_ in ordered]],
+        )
+        return {head.identity: head for head in cursor}
+
+
+def lock(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Stored]:
+    """Return the current versions, which nobody changes until this transaction ends."""
+    if not identities:
+        return {}
+    ordered = sorted(identities)
+    rows = _all(
         tx,
         f"SELECT {COLUMNS} FROM resource WHERE tenant = %s AND (type, id) IN "  # noqa: S608
-        "(SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY seq",
+        '(SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY type COLLATE "C", id COLLATE "C" FOR UPDATE',
         [tenant, [type_ for type_, _ in ordered], [id_ for _, id_ in ordered]],
     )
+    return {(row.type, row.id): row for row in rows}
 
 
 def version(
@@ -111,26 +147,26 @@ def of_patient(
     )
 
 
-def by_identifier(
-    tx: Connection, names: Collection[tuple[str, str, str]], *, tenant: int
-) -> dict[tuple[str, str, str], list[Stored]]:
-    """Return, for each (type, system, value) of an identifier, the resources that carry it."""
+def by_value(
+    tx: Connection, names: Collection[Name], *, tenant: int, parameter: str = "identifier"
+) -> dict[Name, list[Head]]:
+    """Return, for each (type, system, value), the resources that carry it, in the order of receipt."""
     if not names:
         return {}
     ordered = sorted(names)
     with raw(tx).cursor(row_factory=dict_row) as cursor:
         cursor.execute(
-            f"SELECT s.system, s.value, {', '.join(f'r.{c}' for c in COLUMNS.split(', '))} "  # noqa: S608
+            f"SELECT s.system, s.value, {', '.join(f'r.{c}' for c in HEAD.split(', '))} "  # noqa: S608
             "FROM unnest(%s::text[], %s::text[], %s::text[]) AS n (type, system, value) "
-            "JOIN search_value s ON s.tenant = %s AND s.type = n.type AND s.name = 'identifier' "
+            "JOIN search_value s ON s.tenant = %s AND s.type = n.type AND s.name = %s "
             "AND s.value = n.value AND s.system = n.system JOIN resource r USING (key) "
             "WHERE NOT r.deleted ORDER BY r.seq",
-            [*(list(column) for column in zip(*ordered, strict=True)), tenant],
+            [*(list(column) for column in zip(*ordered, strict=True)), tenant, parameter],
         )
-        found: dict[tuple[str, str, str], list[Stored]] = {}
+        found: dict[Name, list[Head]] = {}
         for row in cursor:
             name = (row["type"], row.pop("system"), row.pop("value"))
-            found.setdefault(name, []).append(stored(row))
+            found.setdefault(name, []).append(Head(**row))
         return found
 
 

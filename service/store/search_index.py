@@ -35,6 +35,11 @@ class Promoted:
     status: str | None
 
 
+#: Names of values that no body holds. `_entry`: which entry of which Bundle created it, so that the
+#: same Bundle sent again finds what it made.
+ENTRY = "_entry"
+KEPT = (ENTRY,)
+
 #: parameter -> kind and element, per type; every type has `identifier` besides
 PARAMETERS: Mapping[str, Mapping[str, tuple[Kind, str]]] = {
     "CarePlan": {"based-on": ("reference", "basedOn"), "category": ("token", "category")},

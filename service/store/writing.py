@@ -25,6 +25,23 @@ Identity = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is known of a current version without reading its body."""
+
+    type: str
+    id: str
+    version: int
+    patient: str | None
+    owned: bool
+    received: datetime
+
+    @property
+    def identity(self) -> Identity:
+        """Return type and id."""
+        return self.type, self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """One version of a resource."""
 
@@ -48,6 +65,18 @@ class Stored:
         return f"{self.type}/{self.id}"
 
     @property
+    def head(self) -> Head:
+        """Return all but the body."""
+        return Head(
+            type=self.type,
+            id=self.id,
+            version=self.version,
+            patient=self.patient,
+            owned=self.owned,
+            received=self.received,
+        )
+
+    @property
     def resource(self) -> dict[str, Any]:
         """Return the resource; its numbers are decimals."""
         return content.read(self.body)
@@ -66,6 +95,8 @@ class Write:
     fresh: bool = False
     #: refuse unless this is the current version
     if_version: int | None = None
+    #: by which it is found besides what its body says; kept by later versions
+    also: tuple[search_index.Value, ...] = ()
 
 
 class VersionConflict(Exception):
@@ -206,7 +237,8 @@ def _write(
                 "body": content.stamped(write.body, id_=write.id, version=version, received=now),
             }
         )
-        index += [(write.type, write.id, v.name, v.system, v.value) for v in search_index.values(write.body)]
+        found = (*search_index.values(write.body), *(write.also if head is None else ()))
+        index += [(write.type, write.id, v.name, v.system, v.value) for v in found]
     known = sorted((w.type, w.id) for w in writes if (w.type, w.id) in heads)
     with connection.pipeline(), connection.cursor(row_factory=tuple_row) as cursor:
         if known:
@@ -276,8 +308,8 @@ def _supersede(cursor: psycopg.Cursor[Any], tenant: int, identities: Sequence[Id
         [tenant, types, ids],
     )
     cursor.execute(
-        f"DELETE FROM search_value WHERE key IN (SELECT key FROM resource WHERE {which})",  # noqa: S608
-        [tenant, types, ids],
+        f"DELETE FROM search_value WHERE name <> ALL(%s) AND key IN (SELECT key FROM resource WHERE {which})",  # noqa: S608
+        [list(search_index.KEPT), tenant, types, ids],
     )
 
 

@@ -1,0 +1,198 @@
+"""A transaction Bundle as entries: what each one asks for, before anything is looked up.
+
+http://hl7.org/fhir/R4/http.html#transaction
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from service.fhir import references
+from service.fhir.refusals import Issue, NotExchanged, NotValid, Refusal, TooLarge
+
+Json = Mapping[str, Any]
+
+MOST_ENTRIES = 1_000
+
+#: they carry others, or answer, and are never kept by themselves
+NOT_KEPT = ("Bundle", "OperationOutcome", "Parameters")
+
+_ETAG = re.compile(r'W/"(\d{1,9})"')
+_URL = re.compile(
+    rf"/?(?P<type>{references.TYPE})(?:/(?P<id>{references.ID}))?(?:\?(?P<query>.*))?", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One resource to store, and how it is identified."""
+
+    index: int
+    method: str
+    type: str
+    #: PUT by id
+    id: str | None
+    #: system and value: conditional PUT, or POST with ifNoneExist
+    identifier: tuple[str, str] | None
+    full_url: str | None
+    resource: Json
+    #: only if this is the current version
+    if_version: int | None
+
+    @property
+    def at(self) -> str:
+        """Return where the resource stands, for an OperationOutcome."""
+        return f"Bundle.entry[{self.index}].resource"
+
+
+def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
+    """Return the entries of a transaction Bundle.
+
+    Args:
+        base: the service's own base; a URL may begin with it.
+
+    Raises:
+        NotExchanged: it is not a Bundle, or not one that is exchanged this way.
+        TooLarge: it has more entries than one transaction may hold.
+        NotValid: an entry contradicts itself.
+    """
+    if bundle.get("resourceType") != "Bundle":
+        raise NotExchanged(
+            Issue(code="structure", text="the resource is not a Bundle", expression="resourceType")
+        )
+    if bundle.get("type") != "transaction":
+        text = "only Bundles of type transaction are exchanged; a batch can be sent as one transaction"
+        raise NotExchanged(Issue(code="not-supported", text=text, expression="Bundle.type"))
+    rows = bundle.get("entry", [])
+    if not isinstance(rows, list):
+        raise NotValid(Issue(code="structure", text="entry is not a list", expression="Bundle.entry"))
+    if len(rows) > MOST_ENTRIES:
+        text = f"a Bundle may hold {MOST_ENTRIES} entries; send several"
+        raise TooLarge(Issue(code="too-long", text=text, expression="Bundle.entry"))
+    entries: list[Entry] = []
+    faults: list[Refusal] = []
+    for index, row in enumerate(rows):
+        try:
+            entries.append(_entry(index, row, base))
+        except Refusal as refusal:
+            faults.append(refusal)
+    if faults:
+        # One kind of fault answers for all; what is not exchanged at all comes first.
+        first = next((f for f in faults if isinstance(f, NotExchanged)), faults[0])
+        raise type(first)(*(issue for fault in faults for issue in fault.issues))
+    return tuple(entries)
+
+
+def one(resource: Json, *, method: str, type_: str, id_: str | None, condition: str | None = None) -> Json:
+    """Return the transaction Bundle that does what a request for a single resource asks."""
+    request: dict[str, Any] = {"method": method, "url": f"{type_}/{id_}" if id_ else type_}
+    if condition and method == "PUT":
+        request["url"] = f"{type_}?{condition}"
+    elif condition:
+        request["ifNoneExist"] = condition
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"resource": resource, "request": request}],
+    }
+
+
+def _entry(index: int, row: object, base: str) -> Entry:
+    where = f"Bundle.entry[{index}]"
+    if not isinstance(row, dict):
+        raise NotValid(Issue(code="structure", text="the entry is not an object", expression=where))
+    request, resource, full_url = row.get("request"), row.get("resource"), row.get("fullUrl")
+    if not isinstance(request, dict):
+        text = "each entry of a transaction needs a request with method and url"
+        raise NotValid(Issue(code="required", text=text, expression=f"{where}.request"))
+    method = request.get("method")
+    if method not in ("PUT", "POST"):
+        text = "only PUT and POST are exchanged in a transaction; withdraw with status entered-in-error"
+        raise NotExchanged(Issue(code="not-supported", text=text, expression=f"{where}.request.method"))
+    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        raise NotValid(
+            Issue(
+                code="required", text="the entry has no resource with a type", expression=f"{where}.resource"
+            )
+        )
+    if full_url is not None and not isinstance(full_url, str):
+        raise NotValid(Issue(code="structure", text="fullUrl is not text", expression=f"{where}.fullUrl"))
+    type_, id_, identifier = _target(request, resource, method, base, where)
+    return Entry(
+        index=index,
+        method=method,
+        type=type_,
+        id=id_,
+        identifier=identifier,
+        full_url=full_url,
+        resource=resource,
+        if_version=_version(request, where),
+    )
+
+
+def _target(
+    request: Json, resource: Json, method: str, base: str, where: str
+) -> tuple[str, str | None, tuple[str, str] | None]:
+    at = f"{where}.request.url"
+    url = request.get("url")
+    match = _URL.fullmatch(unquote(url.removeprefix(base))) if isinstance(url, str) else None
+    if match is None:
+        text = "the url is not Type, Type/id or Type?identifier=system|value"
+        raise NotExchanged(Issue(code="value", text=text, expression=at))
+    type_, id_, query = match["type"], match["id"], match["query"]
+    if type_ != resource["resourceType"]:
+        text = "the url names another type than the resource has"
+        raise NotExchanged(Issue(code="invalid", text=text, expression=at))
+    if type_ in NOT_KEPT:
+        raise NotExchanged(
+            Issue(
+                code="not-supported",
+                text="resources of this type are not stored",
+                expression=f"{where}.resource",
+            )
+        )
+    if method == "POST":
+        if id_ or query:
+            raise NotExchanged(Issue(code="value", text="the url of a POST is the type alone", expression=at))
+        query, at = request.get("ifNoneExist"), f"{where}.request.ifNoneExist"
+        return type_, None, _identifier(query, resource, at) if query is not None else None
+    if query is not None:
+        return type_, None, _identifier(query, resource, at)
+    if id_ is None:
+        text = "a PUT names an id or ?identifier=system|value"
+        raise NotExchanged(Issue(code="value", text=text, expression=at))
+    if resource.get("id") != id_:
+        text = "the id of the resource is not the one in the url"
+        raise NotExchanged(Issue(code="invalid", text=text, expression=f"{where}.resource.id"))
+    return type_, id_, None
+
+
+def _identifier(query: object, resource: Json, at: str) -> tuple[str, str]:
+    token = references.identifier_token(query.lstrip("?")) if isinstance(query, str) else None
+    if token is None:
+        text = "a condition is identifier=system|value"
+        raise NotExchanged(Issue(code="not-supported", text=text, expression=at))
+    identifiers = resource.get("identifier")
+    carried = [
+        (str(identifier.get("system") or ""), identifier.get("value"))
+        for identifier in (identifiers if isinstance(identifiers, list) else [identifiers])
+        if isinstance(identifier, dict)
+    ]
+    if token not in carried:
+        # Stored without it, the next condition would not find it and store it once more.
+        text = "the resource does not carry the identifier of its condition"
+        raise NotValid(Issue(code="business-rule", text=text, expression=at))
+    return token
+
+
+def _version(request: Json, where: str) -> int | None:
+    etag = request.get("ifMatch")
+    if etag is None:
+        return None
+    match = _ETAG.fullmatch(etag) if isinstance(etag, str) else None
+    if match is None:
+        text = 'ifMatch is written W/"1"'
+        raise NotExchanged(Issue(code="value", text=text, expression=f"{where}.request.ifMatch"))
+    return int(match[1])

@@ -1,0 +1,44 @@
+"""What only the pathways and the profiles know, asked in one place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from service.fhir import translation
+from service.store import content
+
+Json = Mapping[str, Any]
+
+#: the code system of clinician decisions
+DECISION_SYSTEM = "https://w3id.org/hipway/CodeSystem/clinician-decision"
+
+# Translations by database and tenant, with the state of the ConceptMaps they were made
+# of. Maps change once in months and are read with every Bundle.
+_translations: dict[tuple[str, int], tuple[object, dict[tuple[str, str], tuple[Json, ...]]]] = {}
+
+
+def urgent(resource: Json) -> bool:
+    """Return whether the resource must not wait for the rest of the visit."""
+    try:
+        from pathways import catalogue
+    except ImportError:
+        return False
+    return bool(catalogue.urgent(dict(resource)))
+
+
+def translations(tx: Connection, *, tenant: int) -> dict[tuple[str, str], tuple[Json, ...]]:
+    """Return what the site's ConceptMaps translate."""
+    key = {"tenant": tenant}
+    where = "FROM resource WHERE tenant = :tenant AND type = 'ConceptMap' AND NOT deleted"
+    row = tx.execute(
+        text(f"SELECT count(*) AS maps, max(seq) AS seq, max(received) AS received {where}"),
+        key,
+    ).one()
+    state = (row.maps, row.seq, row.received)
+    place = (tx.engine.url.render_as_string(), tenant)
+    cached = _translations.get(place)
+    if cached is None or cached[0] != state:
+        bodies = tx.execute(text(f"SELECT body {where} ORDER BY seq"), key).scalars() if row.maps else ()
+        cached = _translations[place] = (state, translation.of(content.read(body) for body in bodies))
+    return cached[1]

@@ -1,0 +1,32 @@
+"""OperationOutcome: every answer that is not the one asked for.
+
+http://hl7.org/fhir/R4/operationoutcome.html
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from service.fhir.refusals import Issue
+
+#: one Bundle can hold a fault per line; nobody reads more than this at once
+MOST_ISSUES = 100
+
+
+def of(issues: Iterable[Issue]) -> dict[str, Any]:
+    """Return the OperationOutcome with one line per issue."""
+    lines = [_line(issue) for issue in issues]
+    left_out = len(lines) - MOST_ISSUES
+    if left_out > 0:
+        text = f"{left_out} more issues are not listed"
+        lines = [
+            *lines[:MOST_ISSUES],
+            {"severity": "information", "code": "informational", "diagnostics": text},
+        ]
+    return {"resourceType": "OperationOutcome", "issue": lines}
+
+
+def _line(issue: Issue) -> dict[str, Any]:
+    line: dict[str, Any] = {"severity": "error", "code": issue.code, "diagnostics": issue.text}
+    if issue.expression:
+        line["expression"] = [issue.expression]
+    return line

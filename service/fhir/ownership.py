@@ -1,0 +1,56 @@
+"""What the engine made stays the engine's: from outside, only parts of it may change.
+
+The hospital tells how far work has come: status, business status, owner and output of
+a Task, and the status of a signed order. Everything else is decided by a decision.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.fhir.refusals import Issue, NotYours
+
+Json = Mapping[str, Any]
+
+#: `lastModified` says when the others changed
+OF_A_TASK = ("status", "businessStatus", "owner", "output", "lastModified")
+OF_A_SIGNED_ORDER = ("status",)
+
+
+def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
+    """Return the stored resource with the permitted changes.
+
+    Args:
+        at: the expression of the entry's resource.
+
+    Raises:
+        NotYours: something else differs, or nothing of this resource may change.
+    """
+    allowed = _allowed(stored)
+    names = (set(stored) | set(incoming)) - {"id", "meta", *allowed}
+    differing = sorted(name for name in names if stored.get(name) != incoming.get(name))
+    if differing:
+        raise NotYours(*(_issue(stored, allowed, f"{at}.{name}") for name in differing))
+    kept = {name: value for name, value in stored.items() if name not in allowed}
+    return {**kept, **{name: incoming[name] for name in allowed if name in incoming}}
+
+
+def _allowed(stored: Json) -> tuple[str, ...]:
+    if stored["resourceType"] == "Task":
+        return OF_A_TASK
+    if stored["resourceType"] == "ServiceRequest" and stored.get("intent") == "order":
+        return OF_A_SIGNED_ORDER
+    return ()
+
+
+def _issue(stored: Json, allowed: tuple[str, ...], expression: str) -> Issue:
+    what = (
+        f"only {', '.join(allowed)} may change from outside"
+        if allowed
+        else "it cannot be changed from outside"
+    )
+    text = (
+        f"this {stored['resourceType']} is kept by the pathway: {what}. "
+        "To sign, decline, acknowledge or close, send a completed Task with a code of clinician-decision "
+        "and this resource as its focus"
+    )
+    return Issue(code="forbidden", text=text, expression=expression)

@@ -1,0 +1,148 @@
+"""Which stored resource each entry means: an existing one, or a new one under a lock.
+
+Names that are not found are locked in sorted order and looked up again, so of many
+senders that create the same resource at once, one creates it and the others find it.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from service.fhir.entries import Entry
+from service.fhir.refusals import Ambiguous, Issue, NotExchanged
+from service.store import content, resources, search_index
+from service.store.resources import Head, Identity, Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an entry is stored."""
+
+    id: str
+    #: None: it is created, and nobody else is creating it
+    head: Head | None
+    #: by which the same Bundle sent again finds it
+    also: tuple[search_index.Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was found in the store."""
+
+    heads: Mapping[Identity, Head]
+    by_identifier: Mapping[Name, Sequence[Head]]
+
+
+def place(
+    tx: Connection,
+    entries: Sequence[Entry],
+    *,
+    also: Collection[Identity],
+    also_by_identifier: Collection[Name],
+    repeatable: bool,
+    tenant: int,
+) -> tuple[dict[int, Place], Known]:
+    """Return the place of each entry by its index, and what else was looked up.
+
+    Args:
+        also: what the entries refer to by id.
+        also_by_identifier: what they refer to by identifier.
+        repeatable: whether the same Bundle sent again means the same resources, those
+            without any identity included.
+
+    Raises:
+        Ambiguous: several resources carry the identifier of a condition.
+    """
+    made = names_of_anonymous(entries) if repeatable else {}
+    ids = {(e.type, e.id) for e in entries if e.id} | {
+        (e.type, e.resource["id"]) for e in entries if e.method == "PUT" and e.resource.get("id")
+    }
+    names = {(e.type, *e.identifier) for e in entries if e.identifier}
+    heads = resources.heads(tx, ids | set(also), tenant=tenant)
+    by_identifier = resources.by_value(tx, names | set(also_by_identifier), tenant=tenant)
+    by_entry = resources.by_value(tx, made.values(), tenant=tenant, parameter=search_index.ENTRY)
+    missing_ids, missing_names = ids - heads.keys(), names - by_identifier.keys()
+    missing_made = set(made.values()) - by_entry.keys()
+    if missing_ids or missing_names or missing_made:
+        resources.lock_identities(tx, tenant, (*missing_ids, *missing_names, *missing_made))
+        heads |= resources.heads(tx, missing_ids, tenant=tenant)
+        by_identifier |= resources.by_value(tx, missing_names, tenant=tenant)
+        by_entry |= resources.by_value(tx, missing_made, tenant=tenant, parameter=search_index.ENTRY)
+    known = Known(heads=heads, by_identifier=by_identifier)
+    new = {
+        (e.type, *e.identifier): str(e.resource["id"])
+        for e in entries
+        if e.method == "PUT" and e.identifier and e.resource.get("id")
+    }
+    places = {}
+    for entry in entries:
+        if entry.id:
+            head = heads.get((entry.type, entry.id))
+            places[entry.index] = Place(id=entry.id, head=head)
+        elif entry.identifier:
+            places[entry.index] = _conditional(entry, (entry.type, *entry.identifier), known, new)
+        else:
+            places[entry.index] = _anonymous(made.get(entry.index), by_entry)
+    return places, known
+
+
+def names_of_anonymous(entries: Sequence[Entry]) -> dict[int, Name]:
+    """Return a name for each POST without a condition: the Bundle's content and its own.
+
+    The order of the entries makes no difference.
+    """
+    anonymous = [entry for entry in entries if entry.method == "POST" and not entry.identifier]
+    if not anonymous:
+        return {}
+    digests = {entry.index: content.digest(entry.resource).hex() for entry in entries}
+    requests = [f"{e.method} {e.type} {e.id} {e.identifier} {e.full_url} {digests[e.index]}" for e in entries]
+    whole = content.digest({"requests": sorted(requests)}).hex()
+    count: Counter[str] = Counter()
+    names = {}
+    for entry in anonymous:
+        digest = digests[entry.index]
+        count[digest] += 1
+        names[entry.index] = (entry.type, whole, f"{digest}.{count[digest]}")
+    return names
+
+
+def new_id() -> str:
+    """Return a version 7 UUID: they sort by time, so inserts stay at one end of the index."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = milliseconds << 80 | int.from_bytes(os.urandom(10))
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    return str(UUID(int=number))
+
+
+def _conditional(entry: Entry, name: Name, known: Known, new: dict[Name, str]) -> Place:
+    found = known.by_identifier.get(name, ())
+    given = entry.resource.get("id") if entry.method == "PUT" else None
+    if len(found) > 1:
+        text = f"{len(found)} resources match the condition; name one by its id"
+        raise Ambiguous(
+            Issue(code="multiple-matches", text=text, expression=f"Bundle.entry[{entry.index}].request")
+        )
+    if found:
+        if given and given != found[0].id:
+            text = "the resource with that identifier has another id"
+            raise NotExchanged(Issue(code="invalid", text=text, expression=f"{entry.at}.id"))
+        return Place(id=found[0].id, head=found[0])
+    if given:
+        return Place(id=given, head=known.heads.get((entry.type, given)))
+    # Two entries with one condition are one resource.
+    return Place(id=new.setdefault(name, new_id()), head=None)
+
+
+def _anonymous(name: Name | None, by_entry: Mapping[Name, Sequence[Head]]) -> Place:
+    if name is None:
+        return Place(id=new_id(), head=None)
+    if found := by_entry.get(name):
+        return Place(id=found[0].id, head=found[0])
+    also = (search_index.Value(name=search_index.ENTRY, system=name[1], value=name[2]),)
+    return Place(id=new_id(), head=None, also=also)

@@ -1,0 +1,62 @@
+"""Why a request is not carried out. Each says what to do instead, and never repeats a value.
+
+Which HTTP status each gets is one table, in `service.errors`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One fault, as a line of an OperationOutcome."""
+
+    #: http://hl7.org/fhir/R4/valueset-issue-type.html
+    code: str
+    #: for the person who must fix it; names and limits only
+    text: str
+    #: where, as `Bundle.entry[3].resource.status`
+    expression: str | None = None
+
+
+class Refusal(Exception):
+    """Nothing was stored; the issues say why."""
+
+    def __init__(self, *issues: Issue) -> None:
+        super().__init__("; ".join(f"{issue.expression or '-'}: {issue.code}" for issue in issues))
+        self.issues = issues
+
+
+class NotExchanged(Refusal):
+    """The request is not one of those this service exchanges."""
+
+
+class TooLarge(Refusal):
+    """The request is larger than the service reads."""
+
+
+class NotValid(Refusal):
+    """A resource is not valid, or a reference or the patient of a Bundle cannot be settled."""
+
+
+class NotYours(Refusal):
+    """The engine keeps this resource; only some of it may change from outside."""
+
+
+class Ambiguous(Refusal):
+    """Several resources match where one is meant."""
+
+
+class OutOfDate(Refusal):
+    """The resource has changed since the sender read it."""
+
+
+class NotFound(Refusal):
+    """There is no such resource, version or type."""
+
+
+class NotSupported(Refusal):
+    """The interaction or the media type is not offered."""
+
+
+class FromElsewhere(Refusal):
+    """A browser sent this from a page that is not ours."""

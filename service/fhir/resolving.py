@@ -1,0 +1,213 @@
+"""What the references of a Bundle mean, and whom the Bundle is about.
+
+A reference that stands for a resource of the Bundle, or for one found by identifier, is
+replaced by `Type/id`. One Bundle is about one patient; nothing in it may belong to, or
+point to something of, another.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.fhir import references
+from service.fhir.entries import Entry
+from service.fhir.placing import Known, Place
+from service.fhir.refusals import Ambiguous, Issue, NotValid
+from service.store.resources import Identity, Name
+from service.store.search_index import PATIENT_ELEMENTS
+
+Json = Mapping[str, Any]
+
+#: the rules read these; without a patient one would be kept and never be seen
+NEED_A_PATIENT = ("BodyStructure", "DiagnosticReport", "Observation", "Procedure", "Task")
+
+#: these may point to another patient, or to nothing that is known
+MAY_POINT_ELSEWHERE = {("Task", "focus"), ("Patient", "link")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What must be looked up to settle the references."""
+
+    identities: frozenset[Identity]
+    by_identifier: frozenset[Name]
+
+
+class Links:
+    """The references of one Bundle and the entries they may stand for."""
+
+    def __init__(self, entries: Sequence[Entry], *, base: str) -> None:
+        """Note which entry has which full URL."""
+        self._entries = entries
+        self._base = base
+        self._by_url = {
+            references.without_version(entry.full_url): entry.index for entry in entries if entry.full_url
+        }
+
+    def needed(self) -> Needed:
+        """Return what the references point to outside the Bundle."""
+        identities: set[Identity] = set()
+        names: set[Name] = set()
+        for entry in self._entries:
+            for found in references.literal(entry.resource):
+                target = self._within(entry, found.target)
+                if isinstance(target, int):
+                    continue
+                if identity := references.local(target):
+                    identities.add(identity)
+                elif search := references.conditional(target):
+                    names.add((search.type, search.system, search.value))
+            for _, system, value in self._logical_patients(entry):
+                names.add(("Patient", system, value))
+        return Needed(identities=frozenset(identities), by_identifier=frozenset(names))
+
+    def resolved(self, places: Mapping[int, Place], known: Known) -> dict[int, dict[str, Any]]:
+        """Return each entry's resource with its references settled.
+
+        Raises:
+            NotValid: a reference stands for nothing that is here or known.
+            Ambiguous: one that searches finds several.
+        """
+        faults: list[Issue] = []
+        several: list[Issue] = []
+        stored = {(entry.type, places[entry.index].id) for entry in self._entries}
+        resolved = {}
+        for entry in self._entries:
+            targets: dict[str, str] = {}
+            for found in references.literal(entry.resource):
+                target = self._target(entry, found, places, known, stored)
+                if isinstance(target, Issue):
+                    (several if target.code == "multiple-matches" else faults).append(target)
+                else:
+                    targets[found.target] = target
+            resource = references.replaced(entry.resource, lambda target, to=targets: to.get(target, target))  # type: ignore[misc]
+            for element, system, value in self._logical_patients(entry):
+                heads = known.by_identifier.get(("Patient", system, value), ())
+                if len(heads) == 1:
+                    resource[element] = {**resource[element], "reference": f"Patient/{heads[0].id}"}
+                else:
+                    faults.append(_unresolved(f"{entry.at}.{element}"))
+            resolved[entry.index] = resource
+        if faults:
+            raise NotValid(*faults)
+        if several:
+            raise Ambiguous(*several)
+        return resolved
+
+    def _within(self, entry: Entry, target: str) -> int | str:
+        """Return the index of the entry the reference stands for, or the reference without our base."""
+        index = self._by_url.get(references.without_version(target))
+        if index is None and entry.full_url and references.local(target):
+            # A relative reference is read against the full URL of its own entry.
+            base = references.base_of(entry.full_url)
+            index = self._by_url.get(base + references.without_version(target)) if base else None
+        return target.removeprefix(self._base) if index is None else index
+
+    def _target(
+        self,
+        entry: Entry,
+        found: references.Found,
+        places: Mapping[int, Place],
+        known: Known,
+        stored: set[Identity],
+    ) -> str | Issue:
+        at = f"{entry.at}.{found.path}"
+        target = self._within(entry, found.target)
+        if isinstance(target, int):
+            return f"{self._entries[target].type}/{places[target].id}{references.version_of(found.target)}"
+        if identity := references.local(target):
+            here = identity in stored or identity in known.heads
+            return (
+                _unresolved(at)
+                if identity[0] == "Patient" and not here and not _may_dangle(entry, found)
+                else target
+            )
+        if search := references.conditional(target):
+            heads = known.by_identifier.get((search.type, search.system, search.value), ())
+            if len(heads) == 1:
+                return f"{search.type}/{heads[0].id}"
+            if heads:
+                text = f"{len(heads)} resources match the reference; name one by its id"
+                return Issue(code="multiple-matches", text=text, expression=at)
+            return _unresolved(at)
+        elsewhere = target.startswith(("http://", "https://")) and "/Patient/" not in target
+        return target if elsewhere or _may_dangle(entry, found) else _unresolved(at)
+
+    def _logical_patients(self, entry: Entry) -> Iterator[tuple[str, str, str]]:
+        for element, system, value in references.logical(
+            entry.resource, PATIENT_ELEMENTS.get(entry.type, ())
+        ):
+            if entry.resource[element].get("type") in (None, "Patient"):
+                yield element, system, value
+
+
+def patients(
+    entries: Sequence[Entry],
+    places: Mapping[int, Place],
+    visit: Mapping[int, Json],
+    known: Known,
+) -> dict[int, str | None]:
+    """Return whom each entry is about, by its index; at most one patient in all.
+
+    Raises:
+        NotValid: a second patient, or none where one is needed.
+    """
+    named = {
+        entry.index: tuple(_named(entry, places[entry.index], visit[entry.index], known)) for entry in entries
+    }
+    bundle_patient = next((patient for entry in entries for _, patient in named[entry.index]), None)
+    faults = []
+    result: dict[int, str | None] = {}
+    for entry in entries:
+        own = _own(entry, places[entry.index], visit[entry.index])
+        for path, patient in named[entry.index]:
+            if patient != bundle_patient:
+                text = "a Bundle is about one patient, and this belongs to another"
+                faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}{path}"))
+        if own is None and entry.type in NEED_A_PATIENT:
+            element = PATIENT_ELEMENTS[entry.type][0]
+            text = "this names no patient by a reference that can be followed"
+            faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}.{element}"))
+        others = entry.type not in PATIENT_ELEMENTS and any(named[entry.index])
+        result[entry.index] = own or (bundle_patient if others else None)
+    if faults:
+        raise NotValid(*faults)
+    return result
+
+
+def _named(entry: Entry, place: Place, resource: Json, known: Known) -> Iterator[tuple[str, str]]:
+    """Yield every patient the entry has to do with, and where it says so."""
+    if entry.type == "Patient":
+        yield "", place.id
+    elif place.head and place.head.patient:
+        # What is known to be about one patient cannot become another's.
+        yield "", place.head.patient
+    for found in references.literal(resource):
+        if (entry.type, found.path.partition("[")[0].partition(".")[0]) in MAY_POINT_ELSEWHERE:
+            continue
+        identity = references.local(found.target)
+        if identity and identity[0] == "Patient":
+            yield f".{found.path}", identity[1]
+        elif identity and (head := known.heads.get(identity)) and head.patient:
+            yield f".{found.path}", head.patient
+
+
+def _own(entry: Entry, place: Place, resource: Json) -> str | None:
+    if entry.type == "Patient":
+        return place.id
+    for element in PATIENT_ELEMENTS.get(entry.type, ()):
+        holder = resource.get(element)
+        reference = holder.get("reference") if isinstance(holder, dict) else None
+        identity = references.local(reference) if isinstance(reference, str) else None
+        if identity and identity[0] == "Patient":
+            return identity[1]
+    return None
+
+
+def _may_dangle(entry: Entry, found: references.Found) -> bool:
+    return (entry.type, found.path.partition("[")[0].partition(".")[0]) in MAY_POINT_ELSEWHERE
+
+
+def _unresolved(at: str) -> Issue:
+    text = "the reference stands for nothing in this Bundle and nothing that is stored"
+    return Issue(code="not-found", text=text, expression=at)

@@ -1,0 +1,231 @@
+"""FHIR transaction: the only way a record changes from outside, whole or not at all.
+
+    entries -> gate -> places (locks) -> references -> one patient -> translations
+    -> resources saved and the promise, in one database transaction -> response
+
+http://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fhir_profiles import gate
+from service import clock
+from service.fhir import entries as bundle_entries
+from service.fhir import knowledge, ownership, placing, resolving, settling, translation
+from service.fhir.entries import Entry
+from service.fhir.placing import Place
+from service.fhir.refusals import Issue, NotValid
+from service.store import content, parameters, promises, resources
+from service.store.database import Database
+from service.store.resources import Head, Identity, Write
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a Bundle."""
+
+    #: the transaction-response
+    response: dict[str, Any]
+    #: the id alone; None: the Bundle is about nobody
+    patient: str | None
+    #: whether anything is different now
+    changed: bool
+    #: when the patient is evaluated; None: nothing to evaluate
+    due: settling.Due | None
+    #: one per entry, in their order
+    stored: tuple[Head, ...]
+
+
+def accept(
+    database: Database,
+    bundle: Json,
+    *,
+    tenant: int = 0,
+    sender: str,
+    base: str = "",
+    repeatable: bool = True,
+) -> Accepted:
+    """Store a transaction Bundle and promise the evaluation of its patient.
+
+    Returns after the commit; the caller wakes a worker (`service.broker.wake`) if the
+    evaluation is due.
+
+    Args:
+        bundle: as read by `fhir_profiles.reading`.
+        sender: who sent it; kept with every version.
+        base: the service's own FHIR base with a slash at the end; references may begin with it.
+        repeatable: the same Bundle sent again creates nothing, POSTs without a condition included.
+
+    Raises:
+        Refusal: one of `service.fhir.refusals`; nothing is stored.
+    """
+    entries = bundle_entries.read(bundle, base=base)
+    _check(entries)
+    return database.run(
+        lambda tx: _store(tx, entries, tenant=tenant, sender=sender, base=base, repeatable=repeatable)
+    )
+
+
+def _check(entries: Sequence[Entry]) -> None:
+    issues = []
+    for entry in entries:
+        for fault in gate.check(dict(entry.resource)):
+            _, _, path = fault.expression.partition(".")
+            expression = f"{entry.at}.{path}" if path else entry.at
+            issues.append(Issue(code=fault.code, text=fault.text, expression=expression))
+    if issues:
+        raise NotValid(*issues)
+
+
+def _store(
+    tx: Connection, entries: Sequence[Entry], *, tenant: int, sender: str, base: str, repeatable: bool
+) -> Accepted:
+    now = clock.state(tx)
+    links = resolving.Links(entries, base=base)
+    needed = links.needed()
+    places, known = placing.place(
+        tx,
+        entries,
+        also=needed.identities,
+        also_by_identifier=needed.by_identifier,
+        repeatable=repeatable,
+        tenant=tenant,
+    )
+    visit: dict[int, Json] = dict(links.resolved(places, known))
+    patients = resolving.patients(entries, places, visit, known)
+    patient = next((patient for patient in patients.values() if patient), None)
+    visit = _translated(tx, visit, tenant=tenant)
+    writes = _writes(tx, entries, places, visit, patients, tenant=tenant)
+    # A FHIR instant has milliseconds; the stored moment is the one that is shown.
+    received = now.now.replace(microsecond=now.now.microsecond // 1000 * 1000)
+    saved = {
+        (stored.type, stored.id): stored.head
+        for stored in resources.save(tx, writes, tenant=tenant, now=received, sender=sender)
+    }
+    before = tuple(places[entry.index].head for entry in entries)
+    after = tuple(
+        saved.get((entry.type, places[entry.index].id)) or _head(places[entry.index]) for entry in entries
+    )
+    changed = any(old is None or old.version != new.version for old, new in zip(before, after, strict=True))
+    due = _promise(tx, patient, list(visit.values()), now, tenant=tenant) if patient and changed else None
+    return Accepted(
+        response=_response(before, after), patient=patient, changed=changed, due=due, stored=after
+    )
+
+
+def _translated(tx: Connection, visit: Mapping[int, Json], *, tenant: int) -> dict[int, Json]:
+    """Return the visit with local codes translated, by its own ConceptMaps too."""
+    loaded = knowledge.translations(tx, tenant=tenant)
+    maps = [resource for resource in visit.values() if resource["resourceType"] == "ConceptMap"]
+    translations = {**loaded, **translation.of(maps)} if maps else loaded
+    return {index: translation.applied(resource, translations) for index, resource in visit.items()}
+
+
+def _writes(
+    tx: Connection,
+    entries: Sequence[Entry],
+    places: Mapping[int, Place],
+    visit: Mapping[int, Json],
+    patients: Mapping[int, str | None],
+    *,
+    tenant: int,
+) -> list[Write]:
+    """Return one write for each resource that may change."""
+    chosen = _chosen(entries, places, visit)
+    owned = {identity for identity, entry in chosen.items() if (h := places[entry.index].head) and h.owned}
+    # Under the lock, so that what the engine writes meanwhile is not undone.
+    locked = resources.lock(tx, owned, tenant=tenant)
+    writes = []
+    for (type_, id_), entry in chosen.items():
+        place = places[entry.index]
+        body = visit[entry.index]
+        if stored := locked.get((type_, id_)):
+            body = ownership.merged(stored.resource, body, at=entry.at)
+        writes.append(
+            Write(
+                type=type_,
+                id=id_,
+                body=body,
+                patient=stored.patient if stored else patients[entry.index],
+                fresh=place.head is None,
+                if_version=entry.if_version,
+                also=place.also,
+            )
+        )
+    return writes
+
+
+def _chosen(
+    entries: Sequence[Entry], places: Mapping[int, Place], visit: Mapping[int, Json]
+) -> dict[Identity, Entry]:
+    """Return the entry whose content each resource gets: a PUT, else the POST that creates it.
+
+    Raises:
+        NotValid: two entries put different content into one resource.
+    """
+    chosen: dict[Identity, Entry] = {}
+    faults = []
+    for entry in entries:
+        place = places[entry.index]
+        identity = (entry.type, place.id)
+        other = chosen.get(identity)
+        if entry.method == "POST":
+            if place.head is None and other is None:
+                chosen[identity] = entry
+        elif other is None or other.method == "POST":
+            chosen[identity] = entry
+        elif content.digest(visit[other.index]) != content.digest(visit[entry.index]):
+            text = f"entry {other.index} puts other content into the same resource"
+            faults.append(Issue(code="duplicate", text=text, expression=entry.at))
+    if faults:
+        raise NotValid(*faults)
+    return chosen
+
+
+def _head(place: Place) -> Head:
+    # What is not written exists: every resource that does not is created by one entry.
+    if place.head is None:
+        raise AssertionError("an entry was neither stored nor found")
+    return place.head
+
+
+def _promise(
+    tx: Connection, patient: str, visit: Sequence[Json], now: clock.Clock, *, tenant: int
+) -> settling.Due:
+    minutes = parameters.current(tx).get("settle.minutes", parameters.SETTLE_MINUTES)
+    due = settling.due(
+        visit,
+        clock=now,
+        window=timedelta(minutes=float(str(minutes))),
+        decision_system=knowledge.DECISION_SYSTEM,
+        urgent=knowledge.urgent,
+    )
+    promises.want(tx, patient, tenant=tenant, due_at=due.at, received=now.now, settles=due.settles)
+    return due
+
+
+def _response(before: Sequence[Head | None], after: Sequence[Head]) -> dict[str, Any]:
+    seen: set[Identity] = set()
+    lines = []
+    for old, new in zip(before, after, strict=True):
+        created = old is None and new.identity not in seen
+        seen.add(new.identity)
+        lines.append(
+            {
+                "response": {
+                    "status": "201 Created" if created else "200 OK",
+                    "location": f"{new.type}/{new.id}/_history/{new.version}",
+                    "etag": f'W/"{new.version}"',
+                    "lastModified": content.instant(new.received),
+                }
+            }
+        )
+    response: dict[str, Any] = {"resourceType": "Bundle", "type": "transaction-response"}
+    return {**response, "entry": lines} if lines else response
