@@ -1,0 +1,41 @@
+# The two commands are `make run` and `make test`. A target's comment is its line in `make help`.
+SHELL = /bin/sh
+BIN = .venv/bin
+export UV_PYTHON_DOWNLOADS = never
+
+.PHONY: help run test check bench shots lock clean
+.DEFAULT_GOAL = help
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## set everything up and start the sandbox with demo patients; Ctrl-C stops it
+	@.ci/setup run
+	@$(BIN)/hipway run --with-parent
+
+test: ## set everything up and run every test this machine can run; ARGS='-k word' chooses
+	@.ci/setup dev
+	@$(BIN)/pytest $(ARGS)
+
+check: ## formatting, lint, types and the direction of imports
+	@.ci/setup dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: ## the benchmarks, as tables of ratios; ONLY=ingest runs one
+	@.ci/setup dev
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+shots: ## pictures of every page and state into .hipway/shots/
+	@.ci/setup dev
+	@$(BIN)/python tests/shots.py .hipway/shots
+
+lock: ## choose versions anew from pyproject.toml
+	@.ci/setup dev
+	@$(BIN)/python .ci/lock.py
+
+clean: ## remove what can be made again; the data in .hipway/ stay
+	@rm -rf .venv .venv.uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
