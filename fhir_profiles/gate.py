@@ -1,0 +1,100 @@
+"""The gate: what is wrong with a resource, judged by the strict schemas of R4.
+
+One fault in the data gives one `Fault`. Texts say what was expected and hold no value of the data. A valid
+resource costs one pass of compiled code; only a refused one is looked at again in Python.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from fhir_profiles import invariants
+from fhir_profiles.faults import Fault, explain
+from fhir_profiles.r4 import schemas
+
+__all__ = ["MAX_FAULTS", "Fault", "check"]
+
+# Enough to repair a resource by; a body that is wrong in a million places is not worth a million answers.
+MAX_FAULTS = 100
+
+
+def check(resource: dict[str, Any]) -> tuple[Fault, ...]:
+    """Return the faults of the resource and of the resources inside it; empty if it is valid R4."""
+    return tuple(islice(_faults(resource), MAX_FAULTS))
+
+
+def _faults(resource: dict[str, Any]) -> Iterator[Fault]:
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str) or kind not in schemas.RESOURCES:
+        code = "required" if kind is None else "value"
+        yield Fault(expression="resourceType", code=code, text="resourceType names a resource of R4")
+        return
+    yield from _shape(resource, kind)
+    for expression, inner in _inside(resource, kind):
+        yield from (fault.within(expression) for fault in _faults(inner))
+
+
+def _shape(resource: dict[str, Any], kind: str) -> Iterator[Fault]:
+    validator = schemas.validator(kind)
+    try:
+        valid = validator.is_valid(resource)
+    except ValueError:
+        # The validator takes exact Decimals only, not the ones that remember how they were spelled.
+        resource = _plain(resource)
+        valid = validator.is_valid(resource)
+    if valid:
+        yield from invariants.check(resource, kind)
+        return
+    found = False
+    for fault in explain(validator.iter_errors(resource), resource, kind):
+        found = True
+        yield fault
+    if not found:
+        # Nothing but values that are absent with an extension beside them.
+        yield from invariants.check(resource, kind)
+
+
+def _inside(resource: dict[str, Any], container: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the resources inside a resource, each with where it lies."""
+    places: Iterator[tuple[str, Any]] = _listed(resource, container, "contained")
+    if container == "Bundle":
+        places = _entries(resource)
+    elif container == "Parameters":
+        places = _parameters(resource, container, "parameter")
+    for expression, inner in places:
+        # What is no resource at all was reported by the schema of its container.
+        kind = inner.get("resourceType") if isinstance(inner, dict) else None
+        if isinstance(kind, str) and kind in schemas.RESOURCES:
+            yield expression, inner
+
+
+def _entries(bundle: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for expression, entry in _listed(bundle, "Bundle", "entry"):
+        yield f"{expression}.resource", entry.get("resource")
+        response = entry.get("response")
+        if isinstance(response, dict):
+            yield f"{expression}.response.outcome", response.get("outcome")
+
+
+def _parameters(parent: dict[str, Any], where: str, name: str) -> Iterator[tuple[str, Any]]:
+    for expression, parameter in _listed(parent, where, name):
+        yield f"{expression}.resource", parameter.get("resource")
+        yield from _parameters(parameter, expression, "part")
+
+
+def _listed(parent: dict[str, Any], where: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    items = parent.get(name)
+    for at, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict):
+            yield f"{where}.{name}[{at}]", item
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return Decimal(value) if isinstance(value, Decimal) else value
