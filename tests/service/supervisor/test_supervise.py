@@ -1,0 +1,188 @@
+"""The whole installation as real processes: started, killed, started again, in each other's way.
+
+Checks the promises of `service.supervisor.supervise`: no orphan after a SIGKILL, recovery at
+the next start, one sentence and exit code 2 for what is in the way.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from installations import Installation, all_gone, descendants, free_port, installation
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.fixture
+def data(scratch: Path, request: pytest.FixtureRequest) -> Path:
+    return scratch / f"data-{abs(hash(request.node.nodeid)) % 10**8}"
+
+
+@pytest.fixture
+def running(data: Path) -> Iterator[Installation]:
+    with installation(data, free_port()) as started:
+        yield started.until_ready()
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_finds_everything(data: Path):
+    port = free_port()
+    with installation(data, port) as first:
+        first.until_ready()
+        _put_patient(first.url)
+        below = descendants(first.process.pid)
+
+        first.process.kill()
+        first.process.wait()
+
+        assert all_gone(below, within_s=45) == {}
+    with installation(data, port) as second:
+        second.until_ready()
+        assert _patient_is_there(second.url)
+
+
+def test_a_start_right_after_a_kill_waits_for_what_still_ends(data: Path):
+    port = free_port()
+    with installation(data, port) as first:
+        first.until_ready()
+        first.process.kill()
+        first.process.wait()
+    with installation(data, port) as second:
+        assert second.until_ready()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_every_child_before_the_supervisor_ends(running: Installation, number: signal.Signals):
+    below = descendants(running.process.pid)
+
+    running.process.send_signal(number)
+    code, said = running.ended()
+
+    assert (code, all_gone(below, within_s=0)) == (0, {}), said
+
+
+def test_sockets_are_removed_at_the_end(running: Installation):
+    folders = [(running.data / part / "run").resolve() for part in ("pg", "valkey")]
+    assert all(folder.is_dir() for folder in folders)
+
+    running.process.terminate()
+    running.ended()
+
+    assert [folder for folder in folders if folder.exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("web", "service.commands web", id="web"),
+        pytest.param("worker", "worker worker", id="worker"),
+        pytest.param("postgres", "/bin/postgres -D", id="postgres"),
+        pytest.param("valkey", "valkey-server", id="valkey"),
+    ],
+)
+def test_a_child_that_is_killed_starts_again(running: Installation, name: str, words: str):
+    guards = {p: c for p, c in descendants(running.process.pid).items() if "guard.py" in c}
+    victims = [p for p, c in descendants(running.process.pid).items() if words in c and p not in guards]
+
+    os.kill(victims[0][0], signal.SIGKILL)
+
+    assert "starts again" in running.until(f"{name} ended")
+    _wait_until_ready(running.url)
+
+
+def test_a_port_in_use_is_one_sentence(data: Path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with installation(data, port) as refused:
+            code, said = refused.ended()
+
+    assert code == 2
+    assert said.count("\n") == 1
+    assert f"Port {port}" in said
+    assert "HIPWAY_PORT" in said
+
+
+def test_a_data_folder_in_use_is_one_sentence(running: Installation):
+    with installation(running.data, free_port()) as refused:
+        code, said = refused.ended()
+
+    assert code == 2
+    assert said.count("\n") == 1
+    assert str(running.process.pid) in said
+    assert "HIPWAY_DATA" in said
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(scratch: Path):
+    # A file where a folder has to be: refused to root, too.
+    (scratch / "file").touch()
+    with installation(scratch / "file" / "data", free_port()) as refused:
+        code, said = refused.ended()
+
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "HIPWAY_DATA" in said
+
+
+def test_two_installations_run_side_by_side(running: Installation, data: Path):
+    with installation(data.with_name(f"{data.name}-b"), free_port()) as other:
+        other.until_ready()
+        _put_patient(running.url)
+
+        assert _patient_is_there(running.url)
+        assert not _patient_is_there(other.url)
+
+
+def test_a_data_folder_below_a_private_one_works_for_root_too(tmp_path: Path):
+    with installation(tmp_path / "data", free_port()) as private:
+        private.until_ready()
+        _put_patient(private.url)
+        assert _patient_is_there(private.url)
+
+
+def _put_patient(url: str) -> None:
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {
+                "fullUrl": "urn:uuid:6a4ff1a2-6d46-4a6f-9f4c-6d5f6c1a2b3c",
+                "resource": {"resourceType": "Patient", "id": "kept"},
+                "request": {"method": "PUT", "url": "Patient/kept"},
+            }
+        ],
+    }
+    request = urllib.request.Request(
+        f"{url}/fhir",
+        data=json.dumps(bundle).encode(),
+        headers={"Content-Type": "application/fhir+json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        assert response.status == 200
+
+
+def _patient_is_there(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/fhir/Patient/kept", timeout=20) as response:
+            return response.status == 200
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+
+
+def _wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready", timeout=5):
+                return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
