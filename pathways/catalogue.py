@@ -1,0 +1,46 @@
+"""The pathways of this release: loaded once, checked, shared by all threads."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pathways.definition import Pathway
+from pathways.inputs import Gate
+from pathways.load import load
+
+FOLDERS = ("gluteus_medius_tear",)
+
+
+@cache
+def pathways() -> tuple[Pathway, ...]:
+    """Return every pathway of this release."""
+    return tuple(load(Path(__file__).parent / folder) for folder in FOLDERS)
+
+
+def pathway(name: str) -> Pathway:
+    """Return the pathway with this name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for known in pathways():
+        if known.name == name:
+            return known
+    raise KeyError(name)
+
+
+@cache
+def _gates() -> tuple[Gate, ...]:
+    return tuple(Gate(known.inputs) for known in pathways())
+
+
+@cache
+def codes() -> frozenset[tuple[str, str]]:
+    """Return every code that may be an input of a pathway: what an evaluation has to load."""
+    return frozenset(code for gate in _gates() for code in gate.codes)
+
+
+def urgent(resource: Mapping[str, Any]) -> bool:
+    """Return whether the resource must not wait for the rest of its visit."""
+    return any(gate.urgent(resource) for gate in _gates())

@@ -1,0 +1,53 @@
+"""One evaluation: what follows for one patient at one moment.
+
+    opening · checks on receipt · death · decisions of clinicians · each side: steps, standing work
+
+Pure: the same pathway, record, memories and moment give the same outcome. The order is clinical-rules 2.4,
+and within a side the first transition whose conditions hold fires, then the list starts again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pathways import decisions, receipt, standing, transitions
+from pathways.definition import Pathway
+from pathways.inputs import Gate
+from pathways.memory import Memory
+from pathways.record import Record
+from pathways.steps import Outcome
+from pathways.turn import Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The question: one patient's record, what is remembered of each instance, and the moment."""
+
+    tenant: int
+    record: Record
+    memories: Mapping[str, Memory]
+    moment: datetime  # aware; turned into the zone of the site
+    site: Mapping[str, Any]  # every parameter of the site, resolved
+
+
+def decide(pathway: Pathway, case: Case) -> Outcome:
+    """Return what the pathway decides.
+
+    Raises:
+        cql.EvaluationFailed: a rule erred. Nothing is decided: a failure never reads as "no".
+    """
+    now = case.moment.astimezone(ZoneInfo(str(case.site["site.timeZone"])))
+    inputs = Gate(pathway.inputs).read(case.record, now.tzinfo or ZoneInfo("UTC"))
+    turn = Turn(pathway=pathway, case=case, now=now, inputs=inputs)
+    transitions.open_instances(turn)
+    receipt.check(turn)
+    if transitions.end_for_good(turn):
+        return turn.outcome()
+    decisions.apply(turn)
+    for side in pathway.sides:
+        if turn.running(side):
+            transitions.settle(turn, side)
+            standing.raise_due(turn, side)
+    return turn.outcome()

@@ -1,0 +1,187 @@
+"""Decisions of clinicians: completed Tasks, applied in the order of their time, before rules look at data.
+
+One that cannot be applied changes nothing and is answered (clinical-rules 10, fhir-contract 5).
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from pathways import cql
+from pathways.definition import Rule
+from pathways.judge import Item
+from pathways.memory import Memory, Order
+from pathways.raising import raise_outputs
+from pathways.record import Entry, codings, pairs
+from pathways.steps import PERSON, Decision, Raised
+from pathways.turn import Turn
+
+SYSTEM = "https://w3id.org/hipway/CodeSystem/clinician-decision"
+INPUT_SYSTEM = "https://w3id.org/hipway/CodeSystem/pathway-task-input"
+EVENTS = {"re-enter": "clinician-reentry"}
+
+
+def apply(turn: Turn) -> None:
+    """Apply every decision that has not been applied before."""
+    new = []
+    for entry in turn.case.record.received:
+        decision = read(entry)
+        if decision is not None and _key(decision) not in turn.memory(PERSON).raised:
+            new.append(decision)
+    for decision in sorted(new, key=lambda d: (datetime.fromisoformat(d.at), d.entry.seq)):
+        _apply(turn, decision)
+        person = turn.memory(PERSON)
+        read_now = replace(person, raised=(*person.raised, _key(decision)))
+        turn.take(PERSON, "decision", "Decision read", read_now, facts=(), silent=True)
+
+
+def read(entry: Entry) -> Decision | None:
+    """Return the decision a Task makes, None where it is none, or not one yet."""
+    code = next((c for s, c in pairs(entry.body.get("code")) if s == SYSTEM), None)
+    if entry.type != "Task" or code is None or entry.body.get("status") != "completed":
+        return None
+    body = entry.body
+    who = [body.get(role, {}).get("reference", "") for role in ("owner", "requester")]
+    reason = body.get("reasonCode")
+    return Decision(
+        entry=entry,
+        code=code,
+        focus=body.get("focus", {}).get("reference", "").partition("/_history")[0] or None,
+        practitioner=next((r for r in who if r.partition("/")[0] == "Practitioner"), None),
+        reason=_words(reason),
+        stage=_stage(entry),
+        at=body.get("lastModified") or entry.received.isoformat(),
+    )
+
+
+def _key(decision: Decision) -> str:
+    return f"decision:{decision.entry.id}"
+
+
+def _words(reason: object) -> str | None:
+    if not isinstance(reason, dict):
+        return None
+    texts = (reason.get("text"), *(c.get("display") or c.get("code") for c in codings(reason)))
+    return next((str(text) for text in texts if text), None)
+
+
+def _stage(entry: Entry) -> str | None:
+    for given in entry.body.get("input", ()):
+        if (INPUT_SYSTEM, "target-stage") in pairs(given.get("type")):
+            return next((c for _, c in pairs(given.get("valueCodeableConcept"))), None)
+    return None
+
+
+def _apply(turn: Turn, decision: Decision) -> None:
+    instance = _instance(turn, decision)
+    if instance is None or decision.practitioner is None or "lastModified" not in decision.entry.body:
+        _reject(turn, instance or PERSON, decision)
+        return
+    memory = turn.memory(instance)
+    focus = decision.focus or ""
+    kind, _, id = focus.partition("/")
+    order = memory.order(id) if kind == "ServiceRequest" else None
+    run = turn.ask(instance, _item(order), decision.stage)
+    chosen = turn.pathway.stages.get(decision.stage or "")
+    if decision.code == "re-enter" and (chosen is None or not chosen.open):
+        _reject(turn, instance, decision)
+        return
+    fitting = (r for r in turn.pathway.of_kind("decision") if _fits(r, decision, memory, run))
+    rule = next(fitting, None)
+    if rule is None or (rule.reason_required and not decision.reason):
+        _reject(turn, instance, decision)
+    elif decision.code == "sign" and order is not None and _lacks(turn, run):
+        _block(turn, instance, decision, order, run)
+    else:
+        turn.fire(
+            rule, instance, run, decision=decision, event=EVENTS.get(decision.code, "clinician-decision")
+        )
+
+
+def _instance(turn: Turn, decision: Decision) -> str | None:
+    """Return the instance that the focus belongs to: its CarePlan, one of its orders, or one of its Tasks."""
+    kind, _, id = (decision.focus or "").partition("/")
+    for instance in (*turn.pathway.sides, PERSON):
+        memory = turn.memory(instance)
+        found = {
+            "CarePlan": instance != PERSON and turn.known(instance) and id == turn.plan_id(instance),
+            "ServiceRequest": memory.order(id) is not None,
+            "Task": memory.task(id) is not None,
+        }
+        if found.get(kind, False):
+            return instance
+    return None
+
+
+def _fits(rule: Rule, decision: Decision, memory: Memory, run: cql.Run) -> bool:
+    """Return whether this rule is what the decision asks for, and applies to the instance as it is."""
+    kind, _, id = (decision.focus or "").partition("/")
+    order, task = memory.order(id), memory.task(id)
+    about = order.kind if order else task.code if task else None
+    return (
+        rule.trigger == decision.code
+        and rule.focus in {kind, "any"}
+        and (not rule.stages or memory.stage in rule.stages)
+        and (not rule.orders or about in rule.orders)
+        and (not memory.closed or decision.code in {"re-enter", "close-task"})
+        and all(run[name] is True for name in rule.conditions)
+        and _state_fits(decision, memory, order)
+    )
+
+
+def _state_fits(decision: Decision, memory: Memory, order: Order | None) -> bool:
+    """Return whether the order or the holds are in a state that can still be decided on."""
+    match decision.code:
+        case "sign" | "decline":
+            return order is not None and order.state == "draft"
+        case "surgery-not-offered":
+            return order is not None and order.state in {"draft", "active"}
+        case "resolve-hold":
+            return bool(memory.holds)
+        case _:
+            return True
+
+
+def _item(order: Order | None) -> Item | None:
+    if order is None:
+        return None
+    return Item(
+        id=order.id,
+        kind=order.kind,
+        state=order.state,
+        priority=order.priority,
+        made=order.made,
+        since=order.since,
+        signed=order.signed,
+    )
+
+
+def _lacks(turn: Turn, run: cql.Run) -> bool:
+    """Return whether a precondition of the signature is missing."""
+    return turn.pathway.precondition is not None and bool(run[turn.pathway.precondition])
+
+
+def _reject(
+    turn: Turn,
+    instance: str,
+    decision: Decision,
+    after: Memory | None = None,
+    raised: tuple[Raised, ...] = (),
+) -> None:
+    turn.take(
+        instance,
+        "decision",
+        "Decision not applicable",
+        after or turn.memory(instance),
+        raised=raised,
+        facts=(),
+        decision=decision,
+        event="decision-rejected",
+    )
+
+
+def _block(turn: Turn, instance: str, decision: Decision, order: Order, run: cql.Run) -> None:
+    """Answer a signature that cannot take effect: the order stays a draft, and somebody is told why."""
+    outputs = [output for rule in turn.pathway.of_kind("blocked") for output in rule.outputs]
+    origin = turn.origin(instance, f"ServiceRequest/{order.id}")
+    after, raised = raise_outputs(outputs, turn.memory(instance), origin, before=run, after=run)
+    _reject(turn, instance, decision, after, raised)

@@ -1,0 +1,334 @@
+"""The gate between a record and the rules: accepted inputs, inputs set aside, and why.
+
+It reads the pathway's input table (decisions: "what CQL reads"). What passes is an accepted version, with a
+usable time, a canonical value and a side; rules see nothing else. What does not pass is named with an issue.
+Nothing here knows what an input means (clinical-rules 3).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from pathways.record import Entry, Json, Record, pairs
+from pathways.sides import BOTH, Sides
+from pathways.values import A_DAY, Unusable, Value, read, unknown, with_parts
+
+#: how far ahead of its receipt a time may lie, because clocks differ
+TOLERANCE = timedelta(minutes=5)
+REPORT_ACCEPTED = frozenset({"final", "amended", "corrected", "appended"})
+WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
+PERFORMED = frozenset({"completed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """An accepted input. `sides` is empty when it is about the person."""
+
+    input: str
+    title: str
+    entry: Entry
+    at: datetime
+    sides: frozenset[str]
+    canonical: Json
+    words: str
+    by: str | None
+    reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """An input that cannot be used, with the code of the first check that failed."""
+
+    issue: str
+    title: str
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the record says to one pathway, facts in the order of receipt."""
+
+    facts: tuple[Fact, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    #: positive urgent inputs whose status is not accepted yet
+    preliminary: tuple[Fact, ...] = ()
+    usable: frozenset[str] = field(default_factory=frozenset)
+
+    def of(self, side: str, *, until: datetime) -> tuple[Fact, ...]:
+        """Return the facts that count for one side: its own and the person's, not from the future."""
+        limit = until + TOLERANCE
+        return tuple(f for f in self.facts if (not f.sides or side in f.sides) and f.at <= limit)
+
+
+class Gate:
+    """The input table of one pathway, indexed by code."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._sides = Sides(table["sides"])
+        self._by_code: dict[tuple[str, str, str], Json] = {}
+        self._report_sides: dict[tuple[str, str], tuple[str, str]] = {}
+        self._inputs: dict[str, Json] = {}
+        for definition in table["inputs"]:
+            self._inputs[definition["id"]] = definition
+            for code in definition["codes"]:
+                self._by_code[definition["resource"], code["system"], code["code"]] = definition
+            reports = definition.get("reportCodes", {})
+            for side in ("left", "right", "both", "none"):
+                for code in reports.get(side, ()):
+                    self._report_sides[reports["system"], code] = (definition["id"], side)
+
+    @property
+    def codes(self) -> frozenset[tuple[str, str]]:
+        """Return every (system, code) that may be an input: what must be loaded of a record."""
+        coded = {(system, code) for kind, system, code in self._by_code if kind != "Task"}
+        return frozenset(coded | set(self._report_sides))
+
+    def urgent(self, resource: Mapping[str, Any]) -> bool:
+        """Return whether the resource is an input that must not wait: a positive one of the urgent kind."""
+        definition = self._definition(str(resource.get("resourceType")), resource)
+        if definition is None or not definition.get("urgentWhenTrue"):
+            return False
+        try:
+            return read(resource, definition["value"]).positive is True
+        except Unusable:
+            return False
+
+    def read(self, record: Record, zone: tzinfo) -> Inputs:
+        """Return the inputs of the record. Times are turned into the zone of the site."""
+        structures = {e.reference: e.body for e in record.received if e.type == "BodyStructure"}
+        reports = _reports(record.received)
+        facts: list[Fact] = []
+        aside: list[SetAside] = []
+        early: list[Fact] = []
+        usable: set[str] = set()
+        for entry in sorted(record.received, key=lambda e: e.seq):
+            if entry.type == "DiagnosticReport":
+                scan = self._scan(entry, record, zone)
+                facts += [scan] if scan else []
+                continue
+            definition = self._definition(entry.type, entry.body)
+            if definition is None:
+                continue
+            answering = reports.get(entry.reference, ())
+            standing = _standing(entry, definition, answering)
+            if standing == "withdrawn" or (standing == "early" and not definition.get("urgentWhenTrue")):
+                continue
+            try:
+                fact = self._fact(entry, definition, record, structures, answering, zone)
+            except Unusable as problem:
+                if standing == "accepted":
+                    aside.append(SetAside(issue=problem.issue, title=definition["title"], entry=entry))
+                continue
+            if fact is None:
+                continue
+            if standing == "accepted":
+                facts.append(fact)
+                usable.add(entry.reference)
+            elif fact.canonical.get("valueBoolean"):
+                early.append(fact)
+        return Inputs(
+            facts=tuple(facts), set_aside=tuple(aside), preliminary=tuple(early), usable=frozenset(usable)
+        )
+
+    def _definition(self, kind: str, body: Mapping[str, Any]) -> Json | None:
+        found = (self._by_code.get((kind, *code)) for code in pairs(body.get("code")))
+        return next((d for d in found if d is not None and d["resource"] != "Task"), None)
+
+    def _fact(
+        self,
+        entry: Entry,
+        definition: Json,
+        record: Record,
+        structures: Mapping[str, Json],
+        reports: Sequence[Entry],
+        zone: tzinfo,
+    ) -> Fact | None:
+        """Return the fact, None where the sender says there is no value.
+
+        Raises:
+            Unusable: a check failed, in the order of clinical-rules 3.2.
+        """
+        at = _time(entry.body, definition["resource"], zone)
+        if at > entry.received + TOLERANCE:
+            raise Unusable("future-dated")
+        value = self._value(entry, definition)
+        if value is None:
+            return None
+        sides = self._check_sides(entry, definition, record, structures, reports)
+        return Fact(
+            input=definition["id"],
+            title=definition["title"],
+            entry=entry,
+            at=at,
+            sides=sides,
+            canonical=_canonical(entry, definition, at, value, sides),
+            words=value.words,
+            by=_author(entry.body, record.people),
+            reports=tuple(r.reference for r in reports),
+        )
+
+    def _value(self, entry: Entry, definition: Json) -> Value | None:
+        if definition["value"]["types"] == ["performed"]:
+            return Value(elements={}, words=_display(entry.body, definition))
+        valued = any(k.startswith("value") for k in entry.body) or "component" in entry.body
+        if not valued and "dataAbsentReason" in entry.body:
+            return unknown(definition["value"])
+        return with_parts(read(entry.body, definition["value"]), entry.body, definition["value"])
+
+    def _check_sides(
+        self,
+        entry: Entry,
+        definition: Json,
+        record: Record,
+        structures: Mapping[str, Json],
+        reports: Sequence[Entry],
+    ) -> frozenset[str]:
+        if definition["side"] == "ignored":
+            return frozenset()
+        stated = self._sides.stated(entry, structures)
+        single = {side for side in stated if side != BOTH}
+        listed = isinstance(entry.body.get("bodySite"), list) and len(entry.body["bodySite"]) > 1
+        bilateral = (not single and BOTH in stated) or (listed and len(single) > 1)
+        if not stated and definition["side"] == "required":
+            raise Unusable("missing-laterality")
+        if bilateral and definition["bilateral"] == "reject":
+            raise Unusable("missing-laterality")
+        elsewhere = self._sides_elsewhere(entry, record, reports)
+        claimed = single if bilateral and listed else single | elsewhere
+        if not bilateral and len(claimed) > 1:
+            raise Unusable("side-mismatch")
+        return frozenset({"left", "right"} if bilateral else single)
+
+    def _sides_elsewhere(self, entry: Entry, record: Record, reports: Sequence[Entry]) -> set[str]:
+        """Return the single sides named by the report and by the order that is answered."""
+        found: set[str] = set()
+        for report in reports:
+            for code in pairs(report.body.get("code")):
+                side = self._report_sides.get(code, ("", ""))[1]
+                found |= {side} & {"left", "right"}
+        for resource in (entry.body, *(r.body for r in reports)):
+            for answered in resource.get("basedOn", ()):
+                own = record.own.get(answered.get("reference", "").partition("/_history")[0])
+                found |= self._sides.of_output(own.body) if own else set()
+        return found
+
+    def _scan(self, entry: Entry, record: Record, zone: tzinfo) -> Fact | None:
+        """Return that a scan was performed whose report is still to come."""
+        definition = self._inputs.get("scan")
+        kinds = [self._report_sides[c] for c in pairs(entry.body.get("code")) if c in self._report_sides]
+        if (
+            definition is None
+            or not kinds
+            or entry.body.get("status") not in definition["status"]["accepted"]
+        ):
+            return None
+        kind, side = kinds[0]
+        sides = {"left": {"left"}, "right": {"right"}, "both": {"left", "right"}}.get(side)
+        sides = sides or self._sides_elsewhere(entry, record, (entry,))
+        try:
+            at = _time(entry.body, "Observation", zone)
+        except Unusable:
+            return None
+        coded = self._inputs[kind]
+        canonical = {
+            "resourceType": "DiagnosticReport",
+            "id": entry.id,
+            "meta": {"versionId": str(entry.version)},
+            "status": entry.body["status"],
+            "code": {"coding": [_primary(coded)]},
+            "effectiveDateTime": at.isoformat(timespec="milliseconds"),
+        }
+        return Fact(
+            input="scan",
+            title=definition["title"],
+            entry=entry,
+            at=at,
+            sides=frozenset(sides),
+            canonical=canonical,
+            words=coded["title"],
+            by=_author(entry.body, record.people),
+        )
+
+
+def _reports(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
+    found: dict[str, tuple[Entry, ...]] = {}
+    for entry in entries:
+        if entry.type == "DiagnosticReport":
+            for result in entry.body.get("result", ()):
+                reference = result.get("reference", "").partition("/_history")[0]
+                found[reference] = (*found.get(reference, ()), entry)
+    return found
+
+
+def _standing(entry: Entry, definition: Json, reports: Sequence[Entry]) -> str:
+    """Return "accepted", "early" or "withdrawn": the weaker of the resource and its reports."""
+    accepted = (
+        PERFORMED if definition["resource"] == "Procedure" else frozenset(definition["status"]["accepted"])
+    )
+    own = entry.body.get("status")
+    stated = {_status(own, accepted)} | {_status(r.body.get("status"), REPORT_ACCEPTED) for r in reports}
+    return next(s for s in ("withdrawn", "early", "accepted") if s in stated)
+
+
+def _status(status: Any, accepted: frozenset[str]) -> str:
+    if status in WITHDRAWN:
+        return "withdrawn"
+    return "accepted" if status in accepted else "early"
+
+
+def _time(body: Mapping[str, Any], kind: str, zone: tzinfo) -> datetime:
+    """Return the clinical time. A date without a time is the start of that day at the site."""
+    if kind == "Procedure":
+        period = body.get("performedPeriod", {})
+        text = body.get("performedDateTime") or period.get("end") or period.get("start")
+    else:
+        period = body.get("effectivePeriod", {})
+        text = body.get("effectiveDateTime") or body.get("effectiveInstant")
+        text = text or period.get("end") or period.get("start")
+    if not text or not A_DAY.match(text):
+        raise Unusable("missing-effective-time")
+    if len(text) == 10:
+        return datetime.fromisoformat(text).replace(tzinfo=zone)
+    return datetime.fromisoformat(text).astimezone(zone)
+
+
+def _canonical(entry: Entry, definition: Json, at: datetime, value: Value, sides: frozenset[str]) -> Json:
+    timed = "performedDateTime" if entry.type == "Procedure" else "effectiveDateTime"
+    coding = _primary(definition)
+    if entry.type == "Procedure":
+        stated = pairs(entry.body.get("code"))
+        coding = next(c for c in definition["codes"] if (c["system"], c["code"]) in stated)
+    canonical: Json = {
+        "resourceType": entry.type,
+        "id": entry.id,
+        "meta": {"versionId": str(entry.version)},
+        "status": "completed" if entry.type == "Procedure" else "final",
+        "code": {"coding": [{k: coding[k] for k in ("system", "code", "display")}]},
+        timed: at.isoformat(timespec="milliseconds"),
+        **value.elements,
+    }
+    if sides:
+        canonical["bodySite"] = {"coding": [{"code": side} for side in sorted(sides)]}
+        if entry.type == "Procedure":
+            canonical["bodySite"] = [canonical["bodySite"]]
+    return canonical
+
+
+def _primary(definition: Json) -> Json:
+    return {k: definition["codes"][0][k] for k in ("system", "code", "display")}
+
+
+def _display(body: Mapping[str, Any], definition: Json) -> str:
+    stated = pairs(body.get("code"))
+    named = (c["display"] for c in definition["codes"] if (c["system"], c["code"]) in stated)
+    return str(next(named, definition["title"]))
+
+
+def _author(body: Mapping[str, Any], people: Mapping[str, str]) -> str | None:
+    performers = body.get("performer", ())
+    if not performers:
+        return None
+    first = performers[0].get("actor", performers[0])
+    known = people.get(first.get("reference", ""))
+    return known or first.get("display")

@@ -1,0 +1,103 @@
+"""Asking the rules: the CQL library, bound to one side of one record at one moment.
+
+The facts are indexed once; each state of an instance is one run with other parameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pathways import cql
+from pathways.definition import Pathway, Rule
+from pathways.inputs import Fact
+from pathways.memory import Memory
+from pathways.record import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """The order or Task that a rule is asked about."""
+
+    id: str
+    kind: str
+    state: str
+    priority: str
+    made: str
+    since: str
+    signed: str | None = None
+    acknowledged: bool = False
+    category: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the item as the rules' parameters."""
+        return {
+            "Item Kind": self.kind,
+            "Item State": self.state,
+            "Item Priority": self.priority,
+            "Item Made": self.made,
+            "Item Since": self.since,
+            "Item Signed": self.signed,
+            "Item Acknowledged": self.acknowledged,
+            "Item Class": self.category,
+        }
+
+
+class Judge:
+    """The rules over the facts of one side. Times are in the zone of the site."""
+
+    def __init__(
+        self,
+        pathway: Pathway,
+        facts: Sequence[Fact],
+        patient: Json,
+        *,
+        moment: datetime,
+        site: Mapping[str, Any],
+        other_stage: str | None,
+    ) -> None:
+        self.pathway = pathway
+        self.facts = tuple(facts)
+        self._moment = moment
+        self._patient = patient
+        self._fixed = {
+            **{name: value for name, value in site.items() if name in pathway.library.parameters},
+            "Evaluation Instant": moment.isoformat(timespec="milliseconds"),
+            "Other Side Stage": other_stage,
+        }
+
+    @cached_property
+    def _records(self) -> cql.Records:
+        return cql.Records([self._patient, *(fact.canonical for fact in self.facts)])
+
+    def ask(self, memory: Memory, item: Item | None = None, stage: str | None = None) -> cql.Run:
+        """Return a run of the library for what is remembered, and for one item or chosen stage."""
+        given = {
+            **self._fixed,
+            "Stage": memory.stage,
+            "Stage Before": memory.stage_before,
+            "Stage Entered": memory.stage_since,
+            "Stay": memory.stay,
+            "Opened": memory.opened,
+            **memory.values,
+            **(item.parameters() if item else {}),
+            "Decision Stage": stage,
+        }
+        known = self.pathway.library.parameters
+        present = {name: value for name, value in given.items() if value is not None and name in known}
+        return self.pathway.library.at(self._moment, self._records, present)
+
+
+def met(run: cql.Run, rule: Rule) -> bool:
+    """Return whether all conditions of the rule are true. Unknown is not true.
+
+    Raises:
+        cql.EvaluationFailed: a condition erred; it never reads as "not met".
+    """
+    return all(run[name] is True for name in rule.conditions)
+
+
+def explained(run: cql.Run, names: Sequence[str]) -> list[Json]:
+    """Return each condition with its result and the tree of why."""
+    return [{"name": name, "result": run[name], **run.explain(name)} for name in names]

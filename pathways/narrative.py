@@ -1,0 +1,68 @@
+"""The words of what is written: notes, descriptions and messages, always with the side in words."""
+
+from collections.abc import Sequence
+from html import escape
+
+from pathways.definition import Pathway
+from pathways.inputs import Fact
+from pathways.record import Json
+from pathways.sheet import Sheet
+from pathways.steps import PERSON, Raised, Step
+
+LANGUAGE = "en"
+
+
+def side(pathway: Pathway, instance: str) -> str:
+    """Return the side in words, with a capital; "Person, no side" for the person."""
+    return pathway.text(LANGUAGE, f"side.{instance}") if instance != PERSON else "Person, no side"
+
+
+def text(title: str, words: str) -> Json:
+    """Return a generated narrative."""
+    div = (
+        f'<div xmlns="http://www.w3.org/1999/xhtml"><p><b>{escape(title)}</b></p><p>{escape(words)}</p></div>'
+    )
+    return {"status": "generated", "div": div}
+
+
+def note(sheet: Sheet, step: Step, facts: Sequence[Fact]) -> str:
+    """Return why a proposal was made: rule, profile, values with dates, and that it needs a signature."""
+    values = "; ".join(_fact(fact) for fact in facts) or "none"
+    changed = ", ".join(f"{name} {value}" for name, value in sorted(sheet.changed.items()))
+    profile = f"profile {sheet.profile}" + (f", changed: {changed}" if changed else "")
+    return (
+        f"{side(sheet.pathway, step.instance)}. Rule {step.rule} ({step.title}), {profile}. "
+        f"Used: {values}. Not a decision: needs a signature."
+    )
+
+
+def task(sheet: Sheet, step: Step, one: Raised) -> str:
+    """Return what is asked, in one sentence with the side and the reason."""
+    title = sheet.pathway.text(LANGUAGE, f"output.{one.activity.id}")
+    if step.instance == PERSON:
+        return f"{title}. {step.title}."
+    return f"{title}, {side(sheet.pathway, step.instance).lower()}. {step.title}."
+
+
+def message(pathway: Pathway, step: Step, one: Raised) -> str:
+    """Return the text to a patient or a team."""
+    words = side(pathway, step.instance)
+    named = ", ".join(pathway.displays.get((s, c), c) for s, c in _qualifiers(pathway, one))
+    template = pathway.text(LANGUAGE, f"message.{one.activity.id}")
+    return template.format(side=words.lower(), Side=words, qualifiers=named or step.title)
+
+
+def issue(pathway: Pathway, step: Step) -> str:
+    """Return what is wrong with the data, and where to correct it."""
+    about = side(pathway, step.instance) + ": " if step.instance != PERSON else ""
+    return f"{about}{step.title}. Correct it where it was recorded and send it again."
+
+
+def _fact(fact: Fact) -> str:
+    by = f", {fact.by}" if fact.by else ""
+    return f"{fact.title}: {fact.words} ({fact.at.date().isoformat()}{by})"
+
+
+def _qualifiers(pathway: Pathway, one: Raised) -> list[tuple[str, str]]:
+    known = {code: (system, code) for system, code in pathway.displays}
+    return [known.get(code, ("", code)) for code in one.qualifiers]

@@ -1,0 +1,159 @@
+"""The CarePlan of a side, its Goals and its Condition (fhir-contract 7)."""
+
+from datetime import datetime, timedelta
+
+from pathways import narrative
+from pathways.memory import Hold, Memory
+from pathways.raising import UNITS
+from pathways.record import Json
+from pathways.sheet import DEVICE, Sheet, instant, present, side_extension
+from pathways.steps import Outcome, Step
+
+EXTENSION = "https://w3id.org/hipway/StructureDefinition/"
+STAGES = "https://w3id.org/hipway/CodeSystem/pathway-stage"
+CONDITION = "http://terminology.hl7.org/CodeSystem/condition-"
+
+
+def write(sheet: Sheet, instance: str, outcome: Outcome) -> None:
+    """Write the CarePlan as it is after the evaluation; at the opening also the Condition."""
+    memory = outcome.memories[instance]
+    if memory.stage is None:
+        return
+    reference = f"CarePlan/{sheet.derive(instance, 'CarePlan')}"
+    before = sheet.stored.get(reference)
+    if before is None:
+        sheet.put(_condition(sheet, instance, outcome))
+    sheet.put(_plan(sheet, instance, memory, outcome.at, before))
+
+
+def goals(sheet: Sheet, step: Step, at: datetime) -> list[Json]:
+    """Return the Goals that a step proposes."""
+    return [_goal(sheet, step, goal, at) for goal in step.goals]
+
+
+def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Json | None) -> Json:
+    pathway = sheet.pathway
+    stage = pathway.stages[memory.stage or ""]
+    side = pathway.sides[instance]
+    words = narrative.side(pathway, instance)
+    status = "revoked" if memory.closed else stage.plan_status
+    own_goals = [
+        r for r, body in sheet.written.items() if r.startswith("Goal/") and _about(body, side.coding)
+    ]
+    kept = (before or {}).get("goal", [])
+    ended = {"end": memory.stage_since} if status in {"completed", "revoked"} else {}
+    return present(
+        {
+            "resourceType": "CarePlan",
+            "id": sheet.derive(instance, "CarePlan"),
+            "text": narrative.text(
+                f"{pathway.title}, {words.lower()}", f"{words}: {stage.title} since {memory.stage_since}."
+            ),
+            "extension": [
+                {
+                    "url": EXTENSION + "pathway-stage",
+                    "valueCoding": {"system": STAGES, "code": stage.code, "display": stage.title},
+                },
+                *side_extension(pathway, instance),
+                *(
+                    {"url": url, "valueDate": memory.values[name]}
+                    for name, url in pathway.kept.items()
+                    if name in memory.values
+                ),
+                *(_hold(sheet, hold) for hold in memory.holds),
+            ],
+            "identifier": [
+                {
+                    "system": "https://w3id.org/hipway/sid/care-plan",
+                    "value": f"{sheet.patient}.{pathway.name}.{instance}",
+                }
+            ],
+            "instantiatesCanonical": [pathway.canonical],
+            "status": status,
+            "intent": "plan",
+            "category": [pathway.category],
+            "title": f"{pathway.title}, {words.lower()}",
+            "subject": {"reference": f"Patient/{sheet.patient}"},
+            "period": {"start": memory.opened, **ended},
+            "created": before["created"] if before else instant(at),
+            "author": DEVICE,
+            "addresses": [{"reference": f"Condition/{sheet.derive(instance, 'Condition')}"}],
+            "goal": [*kept, *({"reference": r} for r in own_goals if {"reference": r} not in kept)],
+            "activity": [
+                {"reference": {"reference": reference}}
+                for reference in (
+                    *(f"ServiceRequest/{order.id}" for order in memory.orders),
+                    *(f"ServiceRequest/{order.order}" for order in memory.orders if order.order),
+                    *(f"Task/{task.id}" for task in memory.tasks),
+                )
+            ],
+        }
+    )
+
+
+def _about(body: Json, coding: Json) -> bool:
+    return any(e.get("valueCoding") == coding for e in body.get("extension", ()))
+
+
+def _hold(sheet: Sheet, hold: Hold) -> Json:
+    parts: list[Json] = [{"url": "type", "valueCoding": sheet.pathway.holds[hold.code]}]
+    if hold.input is not None:
+        system = next(s for s, code in sheet.pathway.displays if code == hold.input)
+        display = sheet.pathway.displays[system, hold.input]
+        parts.append(
+            {"url": "input", "valueCoding": {"system": system, "code": hold.input, "display": display}}
+        )
+    parts.append({"url": "since", "valueDateTime": instant(datetime.fromisoformat(hold.since))})
+    return {"url": EXTENSION + "pathway-hold", "extension": parts}
+
+
+def _goal(sheet: Sheet, step: Step, name: str, at: datetime) -> Json:
+    goal = sheet.pathway.goals[name]
+    targets = []
+    for target in goal["target"]:
+        due = target["due"]
+        days = timedelta(**{UNITS[due["code"]]: int(due["value"])})
+        targets.append(
+            {**{k: v for k, v in target.items() if k != "due"}, "dueDate": (at.date() + days).isoformat()}
+        )
+    return {
+        "resourceType": "Goal",
+        "id": sheet.derive(step.instance, "Goal", name, step.number),
+        "extension": side_extension(sheet.pathway, step.instance),
+        "lifecycleStatus": "proposed",
+        "priority": goal["priority"],
+        "category": [goal["category"]],
+        "description": goal["description"],
+        "subject": {"reference": f"Patient/{sheet.patient}"},
+        "startDate": at.date().isoformat(),
+        "target": targets,
+        "addresses": [{"reference": f"Condition/{sheet.derive(step.instance, 'Condition')}"}],
+    }
+
+
+def _condition(sheet: Sheet, instance: str, outcome: Outcome) -> Json:
+    concept = sheet.pathway.condition
+    side = sheet.pathway.sides[instance]
+    opened = next(step for step in outcome.steps if step.instance == instance)
+    evidence = list(dict.fromkeys(f.entry.reference for f in opened.facts if instance in f.sides))
+    return present(
+        {
+            "resourceType": "Condition",
+            "id": sheet.derive(instance, "Condition"),
+            "extension": side_extension(sheet.pathway, instance),
+            "clinicalStatus": _status("clinical", "active", "Active"),
+            "verificationStatus": _status("ver-status", "provisional", "Provisional"),
+            "category": [_status("category", "problem-list-item", "Problem List Item")],
+            "code": {"coding": concept["coding"], "text": f"{concept['text']}, {side.name}"},
+            "bodySite": [{"coding": list(side.codings)}],
+            "subject": {"reference": f"Patient/{sheet.patient}"},
+            "recordedDate": instant(outcome.at),
+            "evidence": [{"detail": [{"reference": reference} for reference in evidence]}]
+            if evidence
+            else [],
+        }
+    )
+
+
+def _status(system: str, code: str, display: str) -> Json:
+    return {"coding": [{"system": CONDITION + system, "code": code, "display": display}]}

@@ -1,0 +1,72 @@
+"""Which side an input is about: found in its body site, checked against its report and its order.
+
+R4 has no laterality element on these types, so hospitals say it in one of three ways: a code that names the
+side, a laterality extension on any body site, or a body structure. They must agree, and the side is never
+taken from anywhere else (clinical-rules 3.3, fhir-contract 3).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pathways.record import Entry, Json, pairs
+
+BOTH = "both"
+SIDE_EXTENSION = "https://w3id.org/hipway/StructureDefinition/pathway-side"
+NAMES = {"L": "left", "R": "right", "B": BOTH}
+
+
+class Sides:
+    """The table of codes that name a side, from the pathway's inputs."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._sites = {(c["system"], c["code"]): NAMES[c["side"]] for c in table["codes"]}
+        self._lateralities = {(c["system"], c["code"]): NAMES[c["side"]] for c in table["lateralityCodes"]}
+        self._laterality_urls = frozenset(table["lateralityExtensions"])
+        self._structure_url = table["bodyStructureExtension"]
+
+    def stated(self, entry: Entry, structures: Mapping[str, Json]) -> tuple[str, ...]:
+        """Return every side the resource states: "left", "right" or "both", in document order."""
+        sites = entry.body.get("bodySite", [])
+        sites = sites if isinstance(sites, list) else [sites]
+        found: list[str] = []
+        for site in sites:
+            found += self._of_codes(pairs(site))
+            found += self._of_extensions(site.get("extension", ()), entry, structures)
+        found += self._of_extensions(entry.body.get("extension", ()), entry, structures)
+        return tuple(found)
+
+    def of_output(self, body: Mapping[str, Any]) -> set[str]:
+        """Return the side that a resource written by a pathway carries, as a set of none or one."""
+        for extension in body.get("extension", ()):
+            if extension.get("url") == SIDE_EXTENSION:
+                coding = extension["valueCoding"]
+                return {self._sites[coding["system"], coding["code"]]}
+        return set()
+
+    def _of_codes(self, codes: Iterable[tuple[str, str]]) -> list[str]:
+        return [self._sites[code] for code in codes if code in self._sites]
+
+    def _of_extensions(
+        self, extensions: Iterable[Json], entry: Entry, structures: Mapping[str, Json]
+    ) -> list[str]:
+        found = []
+        for extension in extensions:
+            if extension.get("url") in self._laterality_urls:
+                codes = pairs(extension.get("valueCodeableConcept"))
+                found += [self._lateralities[code] for code in codes if code in self._lateralities]
+            elif extension.get("url") == self._structure_url:
+                reference = extension.get("valueReference", {}).get("reference", "")
+                structure = _structure(reference, entry, structures)
+                if structure is not None:
+                    found += self._of_codes(pairs(structure.get("location")))
+                    for qualifier in structure.get("locationQualifier", ()):
+                        codes = pairs(qualifier)
+                        found += [self._lateralities[c] for c in codes if c in self._lateralities]
+        return found
+
+
+def _structure(reference: str, entry: Entry, structures: Mapping[str, Json]) -> Json | None:
+    if reference.startswith("#"):
+        contained = entry.body.get("contained", ())
+        return next((r for r in contained if r.get("id") == reference[1:]), None)
+    return structures.get(reference)

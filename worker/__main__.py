@@ -1,0 +1,35 @@
+"""`python -m worker worker|sweep`: the two processes of this package."""
+
+import sys
+
+from service import log
+from service.settings import Settings
+from worker import sweep
+from worker.app import create
+
+
+def main(what: str) -> None:
+    """Run one of the two processes until it is asked to stop."""
+    settings = Settings.from_environment()
+    log.configure(what, level=settings.log_level)
+    if what == "sweep":
+        sweep.run(settings)
+        return
+    create(settings).worker_main(
+        [
+            "worker",
+            "--pool=prefork",
+            f"--concurrency={settings.worker_processes}",
+            "--loglevel=WARNING",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--queues=" + create(settings).conf.task_default_queue,
+        ]
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in {"worker", "sweep"}:
+        sys.exit("usage: python -m worker worker|sweep")
+    main(sys.argv[1])

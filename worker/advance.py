@@ -1,0 +1,234 @@
+"""Advance a patient: read the record, decide, write, and keep the promise.
+
+    claim (attempt, lease)                                     a transaction of its own
+    read a snapshot · decide · render · save · settle          one transaction
+    fail                                                       a transaction of its own
+
+A crash on any line leaves the claim's lease to run out, and the attempt is counted.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fhir.resources.R4B import get_fhir_model_class
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from pathways import catalogue, parameters
+from pathways.basis import basis
+from pathways.decide import Case, decide
+from pathways.definition import Pathway
+from pathways.memory import Memory
+from pathways.record import Entry, Json, Record
+from pathways.render import render
+from pathways.sheet import Sheet
+from pathways.steps import PERSON, Outcome
+from service import clock, log
+from service.store import decisions, promises, resources
+from service.store import parameters as site_parameters
+from service.store.database import Database
+from service.store.promises import Claim, LeaseLost
+from service.store.resources import Stored, Write
+from worker.heartbeat import renewing
+
+ENGINE = "1.0.0"
+SENDER = "hipway-engine"
+#: what hospitals send that rules read
+RECEIVED = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Task", "Patient")
+#: what an evaluation may change of its own
+OWNED = ("CarePlan", "ServiceRequest", "Task", "Flag")
+#: the daily look: soon after midnight at the site, spread over an hour so that not all come at once
+DAILY = timedelta(minutes=5)
+SPREAD_S = 3600
+
+logger = log.get()
+
+
+class NotRenderable(Exception):
+    """An output is not valid R4. Nothing was stored; the resource's type and id are named."""
+
+
+def advance(database: Database, tenant: int, patient: str) -> bool:
+    """Evaluate the patient if there is something to do. Returns whether an evaluation was committed.
+
+    A failure is recorded with the promise, which says when to try again; it is not raised, because nobody
+    waits for a task to hear of it.
+    """
+    with database.transaction() as tx:
+        claim = promises.claim(tx, tenant=tenant, patient=patient)
+    if claim is None:
+        return False
+    try:
+        with renewing(database, claim):
+            database.run(lambda tx: _evaluate(tx, claim), isolation="REPEATABLE READ")
+    except LeaseLost:
+        logger.warning("lease_lost", tenant=tenant, patient=patient)
+        return False
+    except Exception as error:
+        # Whatever went wrong holds this patient and is shown; others go on.
+        reason = f"{type(error).__name__}: {error}" if _safe(error) else type(error).__name__
+        with database.transaction() as tx:
+            parked = promises.fail(tx, claim, reason)
+        logger.exception("evaluation_failed", tenant=tenant, patient=patient, reason=reason, parked=parked)
+        return False
+    logger.info("evaluated", tenant=tenant, patient=patient, attempt=claim.attempt)
+    return True
+
+
+def _safe(error: Exception) -> bool:
+    """Return whether the message is one of ours: names and ids, never a value of a patient."""
+    return type(error).__module__.partition(".")[0] in {"pathways", "worker", "service"}
+
+
+def _evaluate(tx: Connection, claim: Claim) -> None:
+    now = clock.now(tx)
+    wanted = promises.wanted(tx, claim.patient, tenant=claim.tenant)
+    record = _record(tx, claim)
+    next_due: datetime | None = None
+    if record is not None:
+        for pathway in catalogue.pathways():
+            due = _apply(tx, claim, pathway, record, now)
+            next_due = min(filter(None, (next_due, due)), default=None)
+    promises.settle_done(tx, claim, wanted, next_due, now=now)
+
+
+def _apply(tx: Connection, claim: Claim, pathway: Pathway, record: Record, now: datetime) -> datetime | None:
+    """Apply one pathway and return when the patient must be looked at again."""
+    chosen = site_parameters.current(tx)
+    site = parameters.resolve(pathway, chosen)
+    memories = {
+        instance: Memory.from_json(row.after)
+        for (name, instance), row in decisions.latest(tx, claim.patient, tenant=claim.tenant).items()
+        if name == pathway.name
+    }
+    case = Case(tenant=claim.tenant, record=record, memories=memories, moment=now, site=site)
+    outcome = decide(pathway, case)
+    sheet = Sheet(
+        pathway=pathway,
+        tenant=claim.tenant,
+        patient=claim.patient,
+        profile=str(chosen.get("profile", pathway.default_profile)),
+        changed=parameters.changed(pathway, site),
+        stored={reference: entry.body for reference, entry in record.own.items()},
+        engine=ENGINE,
+    )
+    written = render(sheet, outcome)
+    for resource in written:
+        check(resource)
+    writes = [
+        Write(
+            type=resource["resourceType"],
+            id=resource["id"],
+            body=resource,
+            # The device that decides is one for all patients.
+            patient=None if resource["resourceType"] == "Device" else claim.patient,
+            owned=True,
+        )
+        for resource in written
+    ]
+    resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER)
+    decisions.append(tx, _rows(claim, pathway, outcome, sheet), tenant=claim.tenant)
+    return _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
+
+
+def check(resource: Json) -> None:
+    """Refuse an output that is not valid by its R4B model. What is stored is our dict, not the model's.
+
+    Raises:
+        NotRenderable: naming type and id.
+    """
+    try:
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+    except ValidationError as error:
+        places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
+        raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {places}") from None
+
+
+def _rows(claim: Claim, pathway: Pathway, outcome: Outcome, sheet: Sheet) -> list[decisions.Row]:
+    return [
+        decisions.Row(
+            tenant=claim.tenant,
+            patient=claim.patient,
+            pathway=pathway.name,
+            instance=step.instance,
+            number=step.number,
+            at=outcome.at,
+            run=claim.token,
+            rule=step.rule,
+            before=step.before.to_json(),
+            after=step.after.to_json(),
+            basis=basis(pathway, step, engine=ENGINE, profile=sheet.profile, changed=sheet.changed),
+        )
+        for step in outcome.steps
+    ]
+
+
+def _record(tx: Connection, claim: Claim) -> Record | None:
+    """Return the patient's record, None while the patient is unknown."""
+    received = resources.of_patient(
+        tx, claim.patient, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=claim.tenant
+    )
+    own = resources.of_patient(tx, claim.patient, types=OWNED, owned=True, tenant=claim.tenant)
+    entries = [_entry(stored) for stored in received]
+    patient = next((e for e in entries if e.type == "Patient" and e.id == claim.patient), None)
+    if patient is None:
+        return None
+    return Record(
+        patient=patient,
+        received=tuple(entries),
+        own={stored.reference: _entry(stored) for stored in own},
+        people=_people(tx, entries, claim.tenant),
+    )
+
+
+def _entry(stored: Stored) -> Entry:
+    return Entry(
+        type=stored.type,
+        id=stored.id,
+        version=stored.version,
+        seq=stored.seq,
+        received=stored.received,
+        body=stored.resource,
+    )
+
+
+def _people(tx: Connection, entries: Iterable[Entry], tenant: int) -> dict[str, str]:
+    """Return the names of those who recorded something, by reference."""
+    references = {
+        actor.get("actor", actor).get("reference", "")
+        for entry in entries
+        for actor in entry.body.get("performer", ())
+    }
+    people = {}
+    for reference in references:
+        kind, _, id = reference.partition("/")
+        if kind == "Practitioner":
+            stored = resources.current(tx, kind, id, tenant=tenant)
+            names: list[Mapping[str, Any]] = stored.resource.get("name", []) if stored else []
+            if names:
+                parts = (*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", ""))
+                people[reference] = " ".join(part for part in parts if part)
+    return people
+
+
+def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:
+    """Return the earlier of the next instant a rule named and the next daily look."""
+    alive = any(
+        memory.stage is not None and not memory.closed
+        for instance, memory in outcome.memories.items()
+        if instance != PERSON
+    )
+    if not alive:
+        return outcome.next_due
+    site = ZoneInfo(zone)
+    spread = int.from_bytes(hashlib.sha256(f"{pathway.name}/{patient}".encode()).digest()[:4]) % SPREAD_S
+    local = outcome.at.astimezone(site)
+    midnight = datetime.combine(local.date(), datetime.min.time(), site)
+    daily = midnight + DAILY + timedelta(seconds=spread)
+    if daily <= outcome.at:
+        tomorrow = datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), site)
+        daily = tomorrow + DAILY + timedelta(seconds=spread)
+    return min(filter(None, (outcome.next_due, daily)))

@@ -1,0 +1,46 @@
+"""The Celery process: one task, which looks at one patient.
+
+Acknowledged early, prefetch 1, no result: the promise in the database is the only retry.
+"""
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from pathways import catalogue
+from service import broker, log
+from service.settings import Settings
+from service.store.database import Database
+from worker.advance import advance
+
+#: A rule that runs away is ended with its process; the promise counts the attempt.
+LIMIT_S = 60
+
+
+class _Process:
+    """What a worker process keeps open: made after the fork, because connections do not survive one."""
+
+    database: Database | None = None
+
+
+def create(settings: Settings) -> Celery:
+    """Return the application with its task, ready to run as a worker."""
+    celery = broker.app(settings.broker_url)
+    celery.conf.update(task_time_limit=LIMIT_S, worker_proc_alive_timeout=30.0)
+
+    @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
+    def _open(**_: object) -> None:
+        log.configure("worker", level=settings.log_level)
+        catalogue.pathways()
+        _Process.database = Database(settings.database_url, pool_size=2, overflow=2)
+
+    @worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
+    def _close(**_: object) -> None:
+        if _Process.database is not None:
+            _Process.database.close()
+
+    @celery.task(name=broker.ADVANCE)  # type: ignore[untyped-decorator]
+    def _advance(tenant: int, patient: str) -> None:
+        assert _Process.database is not None
+        advance(_Process.database, tenant, patient)
+
+    return celery
