@@ -1,0 +1,25 @@
+"""Whether there is patient data, and its removal. Only a sandbox forgets."""
+
+from sqlalchemy import Connection, delete, exists, select, text
+
+from service.store import tables
+
+
+def any_patient(tx: Connection) -> bool:
+    """Return whether the record holds anything about a patient."""
+    return bool(tx.execute(select(exists().where(tables.resource.c.patient.is_not(None)))).scalar_one())
+
+
+def erase(tx: Connection) -> None:
+    """Remove all patient data: record, history, decisions and promises.
+
+    People, organisations and ConceptMaps belong to the site, not to a patient, and stay.
+    A worker that is at work on a patient loses its promise, and with it its transaction.
+    """
+    # First: it waits for every worker that has looked at decisions, and keeps the others
+    # from looking until this is done, so that neither holds what the other needs.
+    tx.execute(text("TRUNCATE decision"))
+    for table in (tables.arrival, tables.promise):
+        tx.execute(delete(table))
+    for table in (tables.resource, tables.history):
+        tx.execute(delete(table).where(table.c.patient.is_not(None)))

@@ -1,0 +1,72 @@
+"""The site's parameters as the control interface shows and sets them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pathways import catalogue
+from pathways.definition import Parameter, Pathway
+from pathways.parameters import PROFILE, InvalidParameters, resolve
+from service import clock
+from service.sandbox.answers import NotDone
+from service.store import parameters
+
+WHO = "sandbox"
+
+
+def shown(tx: Connection) -> dict[str, Any]:
+    """Return the profile, and every parameter with value, default, range and source."""
+    chosen = parameters.current(tx)
+    return {
+        PROFILE: _profile(chosen),
+        "profiles": sorted({profile for pathway in catalogue.pathways() for profile in pathway.profiles}),
+        "parameters": {
+            name: {"value": _plain(values[name]), **_described(parameter)}
+            for pathway in catalogue.pathways()
+            for values in (resolve(pathway, chosen),)
+            for name, parameter in pathway.parameters.items()
+        },
+    }
+
+
+def set_to(tx: Connection, chosen: Mapping[str, Any]) -> None:
+    """Set the values named; what is not named is at its default.
+
+    Raises:
+        NotDone: 422, with every reason; nothing is changed.
+    """
+    for pathway in catalogue.pathways():
+        try:
+            resolve(pathway, chosen)
+        except InvalidParameters as error:
+            raise NotDone(422, f"{'; '.join(error.reasons)}. Nothing was changed.") from error
+    if dict(chosen) != parameters.current(tx):
+        parameters.set_(tx, {name: _plain(value) for name, value in chosen.items()}, WHO, clock.now(tx))
+
+
+def _profile(chosen: Mapping[str, object]) -> object:
+    first: Pathway = catalogue.pathways()[0]
+    return chosen.get(PROFILE, first.default_profile)
+
+
+def _described(parameter: Parameter) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "default": _plain(parameter.default),
+        "type": parameter.type,
+        "unit": parameter.unit,
+        "source": parameter.source,
+    }
+    if parameter.low is not None:
+        described |= {"low": _plain(parameter.low), "high": _plain(parameter.high)}
+    if parameter.allowed:
+        described |= {"allowed": list(parameter.allowed)}
+    return described
+
+
+def _plain(value: object) -> object:
+    """Return a number as JSON has it: 2.0 is read as a decimal and 6 as an integer."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
