@@ -85,7 +85,9 @@ def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def one(resource: Json, *, method: str, type_: str, id_: str | None, condition: str | None = None) -> Json:
+def one(
+    resource: Json, *, method: str, type_: str, id_: str | None, condition: str | None = None
+) -> dict[str, Any]:
     """Return the transaction Bundle that does what a request for a single resource asks."""
     request: dict[str, Any] = {"method": method, "url": f"{type_}/{id_}" if id_ else type_}
     if condition and method == "PUT":

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from pathways import catalogue
 from service.fhir import translation
 from service.store import content
 
@@ -20,11 +21,7 @@ _translations: dict[tuple[str, int], tuple[object, dict[tuple[str, str], tuple[J
 
 def urgent(resource: Json) -> bool:
     """Return whether the resource must not wait for the rest of the visit."""
-    try:
-        from pathways import catalogue
-    except ImportError:
-        return False
-    return bool(catalogue.urgent(dict(resource)))
+    return catalogue.urgent(resource)
 
 
 def translations(tx: Connection, *, tenant: int) -> dict[tuple[str, str], tuple[Json, ...]]:

@@ -64,14 +64,14 @@ def place(
     }
     names = {(e.type, *e.identifier) for e in entries if e.identifier}
     heads = resources.heads(tx, ids | set(also), tenant=tenant)
-    by_identifier = resources.by_value(tx, names | set(also_by_identifier), tenant=tenant)
+    by_identifier = resources.by_identifier(tx, names | set(also_by_identifier), tenant=tenant)
     by_entry = resources.by_value(tx, made.values(), tenant=tenant, parameter=search_index.ENTRY)
     missing_ids, missing_names = ids - heads.keys(), names - by_identifier.keys()
     missing_made = set(made.values()) - by_entry.keys()
     if missing_ids or missing_names or missing_made:
         resources.lock_identities(tx, tenant, (*missing_ids, *missing_names, *missing_made))
         heads |= resources.heads(tx, missing_ids, tenant=tenant)
-        by_identifier |= resources.by_value(tx, missing_names, tenant=tenant)
+        by_identifier |= resources.by_identifier(tx, missing_names, tenant=tenant)
         by_entry |= resources.by_value(tx, missing_made, tenant=tenant, parameter=search_index.ENTRY)
     known = Known(heads=heads, by_identifier=by_identifier)
     new = {

@@ -54,8 +54,20 @@ class NotFound(Refusal):
     """There is no such resource, version or type."""
 
 
-class NotSupported(Refusal):
-    """The interaction or the media type is not offered."""
+class Gone(Refusal):
+    """There was such a resource, and it was removed."""
+
+
+class NotOffered(Refusal):
+    """The interaction is not offered."""
+
+
+class NotReadable(Refusal):
+    """The body is in a form that is not read."""
+
+
+class NotAcceptable(Refusal):
+    """The answer cannot be given in the form that was asked for."""
 
 
 class FromElsewhere(Refusal):

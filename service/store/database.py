@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -78,7 +79,7 @@ class Database:
             try:
                 with self.transaction(isolation) as tx:
                     return work(tx)
-            except DBAPIError as error:
+            except (DBAPIError, psycopg.Error) as error:
                 if attempt == ATTEMPTS or sqlstate(error) not in RETRIED:
                     raise
                 time.sleep(0.01 * 4**attempt)
@@ -101,7 +102,7 @@ class Database:
         self._engine.dispose()
 
 
-def sqlstate(error: DBAPIError) -> str | None:
+def sqlstate(error: DBAPIError | psycopg.Error) -> str | None:
     """Return the five characters with which PostgreSQL says what went wrong."""
-    state: str | None = getattr(error.orig, "sqlstate", None)
+    state: str | None = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
     return state

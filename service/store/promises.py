@@ -336,7 +336,9 @@ def _standings(tx: Connection, where: str, names: dict[str, object]) -> list[Sta
         SELECT * FROM (
             SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
                 LEAST(w.due_at, p.due_at) AS due_at, p.lease_until, coalesce(p.attempts, 0) AS attempts,
-                p.failed_reason, p.parked_at, p.done_at
+                p.failed_reason, p.done_at,
+                CASE WHEN coalesce(w.arrived_at > p.parked_at, false) THEN NULL ELSE p.parked_at END
+                    AS parked_at
             FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
         ) AS standing WHERE {where} ORDER BY parked_at, patient
     """  # noqa: S608 - constants of this module

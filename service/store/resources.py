@@ -26,6 +26,7 @@ __all__ = [
     "Stored",
     "VersionConflict",
     "Write",
+    "by_identifier",
     "by_value",
     "current",
     "heads",
@@ -47,7 +48,7 @@ HEAD = "type, id, version, patient, owned, received"
 CODED = ("Observation", "Procedure", "DiagnosticReport")
 
 
-def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None:  # noqa: A002 - FHIR's names
+def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None:
     """Return the current version; None if there never was one."""
     rows = _all(
         tx,
@@ -87,8 +88,8 @@ def lock(tx: Connection, identities: Collection[Identity], *, tenant: int) -> di
 
 def version(
     tx: Connection,
-    type: str,  # noqa: A002
-    id: str,  # noqa: A002
+    type: str,
+    id: str,
     version: int,
     *,
     tenant: int,
@@ -104,7 +105,7 @@ def version(
     return rows[0] if rows else None
 
 
-def history(tx: Connection, type: str, id: str, *, tenant: int) -> list[Stored]:  # noqa: A002
+def history(tx: Connection, type: str, id: str, *, tenant: int) -> list[Stored]:
     """Return every version, newest first; empty if there never was one."""
     key = [tenant, type, id]
     where = "WHERE tenant = %s AND type = %s AND id = %s"
@@ -147,10 +148,15 @@ def of_patient(
     )
 
 
+def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> dict[Name, list[Head]]:
+    """Return, for each (type, system, value) of an identifier, the resources that carry it."""
+    return by_value(tx, names, tenant=tenant, parameter="identifier")
+
+
 def by_value(
-    tx: Connection, names: Collection[Name], *, tenant: int, parameter: str = "identifier"
+    tx: Connection, names: Collection[Name], *, tenant: int, parameter: str
 ) -> dict[Name, list[Head]]:
-    """Return, for each (type, system, value), the resources that carry it, in the order of receipt."""
+    """Return, for each (type, system, value), what is found by it, in the order of receipt."""
     if not names:
         return {}
     ordered = sorted(names)

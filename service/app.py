@@ -1,0 +1,92 @@
+"""The Flask application: which parts are wired, and what holds for every request."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+
+from pathways import catalogue
+from pathways.definition import Pathway
+from service import errors, health
+from service.fhir import routes as _interactions  # noqa: F401 - importing them registers them
+from service.fhir.blueprint import fhir
+from service.fhir.refusals import FromElsewhere, Issue
+from service.sandbox import routes as sandbox
+from service.settings import Settings
+from service.store.database import Database
+from service.web import pages
+
+#: names under which a browser on the same machine reaches a sandbox
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What the routes of this process share; `app.extensions["hipway"]`."""
+
+    settings: Settings
+    database: Database
+    pathways: tuple[Pathway, ...]
+    health: health.Watch
+
+
+def create_app(settings: Settings, database: Database | None = None) -> Flask:
+    """Return the application for these settings.
+
+    Args:
+        database: the one in the settings by default.
+
+    Raises:
+        Exception: a pathway cannot be run; the reasons are in its message.
+    """
+    app = Flask("service", static_folder=None)
+    app.secret_key = settings.secret_key
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["hipway"] = App(
+        settings=settings,
+        database=database or Database(settings.database_url),
+        pathways=catalogue.pathways(),
+        health=health.Watch(),
+    )
+    app.before_request(lambda: _check_origin(settings))
+    app.after_request(health.count)
+    app.register_blueprint(health.health)
+    app.register_blueprint(fhir)
+    app.register_blueprint(pages)
+    if settings.sandbox:
+        app.register_blueprint(sandbox)
+    return app
+
+
+def _check_origin(settings: Settings) -> Response | None:
+    """Refuse what a browser sends for a page that is not ours.
+
+    A sandbox has no login, so whoever reaches it may do everything; a page elsewhere must
+    not reach it through a visitor's browser, nor under a name it made up for our address.
+    """
+    host = _name(request.host)
+    ours = {_name(urlsplit(settings.base_url).netloc), settings.host, *LOOPBACK}
+    if settings.sandbox and host not in ours:
+        text = "this service is not reached by that Host"
+        return errors.answer(FromElsewhere(Issue(code="forbidden", text=text)))
+    if request.method in SAFE:
+        return None
+    origin = request.headers.get("Origin")
+    from_elsewhere = origin is not None and urlsplit(origin).netloc not in {
+        request.host,
+        urlsplit(settings.base_url).netloc,
+    }
+    if from_elsewhere or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        return errors.answer(
+            FromElsewhere(
+                Issue(code="forbidden", text="a page of another origin may not change anything here")
+            )
+        )
+    return None
+
+
+def _name(netloc: str) -> str:
+    """Return the host without its port; of IPv6 without its brackets."""
+    return (urlsplit(f"//{netloc}").hostname or "").lower()

@@ -1,0 +1,155 @@
+"""The FHIR base, and what every interaction beneath it shares.
+
+http://hl7.org/fhir/R4/http.html
+"""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+
+from fhir_profiles import reading
+from fhir_profiles.r4 import schemas
+from service import errors, log
+from service.fhir.entries import NOT_KEPT
+from service.fhir.refusals import (
+    Issue,
+    NotAcceptable,
+    NotExchanged,
+    NotFound,
+    NotReadable,
+    Refusal,
+    TooLarge,
+)
+from service.fhir.transaction import Accepted, accept
+from service.store import content
+from service.store.database import Database
+from service.store.resources import Head
+
+fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
+
+#: the one tenant that is served until access control tells others apart
+TENANT = 0
+
+TYPES = tuple(sorted(set(schemas.RESOURCES) - set(NOT_KEPT)))
+
+#: forms of FHIR JSON; a missing Content-Type is read as JSON
+READ = ("application/fhir+json", "application/json", "")
+FORMATS = ("json", "application/json", "application/fhir+json")
+
+
+@fhir.errorhandler(Exception)
+def failed(error: Exception) -> Response:
+    """Answer what went wrong with an OperationOutcome."""
+    return errors.answer(error)
+
+
+@fhir.before_request
+def check_accept() -> None:
+    """Refuse a request for a form that is not written."""
+    wanted = request.args.get("_format")
+    accepts = request.accept_mimetypes
+    if wanted is None and accepts and not any(accepts[form] for form in READ[:2]):
+        raise NotAcceptable(Issue(code="not-supported", text="answers are application/fhir+json"))
+    # a plus in a query means a space there, and people write it all the same
+    if wanted is not None and wanted.replace(" ", "+") not in FORMATS:
+        raise NotAcceptable(Issue(code="not-supported", text="the only _format is json"))
+
+
+def base() -> str:
+    """Return this service's own base, with a slash at the end."""
+    return f"{current_app.extensions['hipway'].settings.base_url}/fhir/"
+
+
+def database() -> Database:
+    """Return the store."""
+    found: Database = current_app.extensions["hipway"].database
+    return found
+
+
+def known(type_: str) -> str:
+    """Return the type if resources of it are kept.
+
+    Raises:
+        NotFound: they are not.
+    """
+    if type_ not in TYPES:
+        raise NotFound(Issue(code="not-supported", text="R4 has no such type, or it is not kept here"))
+    return type_
+
+
+def body() -> dict[str, Any]:
+    """Return the resource in the request, read in bounded time and memory.
+
+    Raises:
+        NotReadable: the media type or the encoding is not read.
+        TooLarge: there is more than is read.
+    """
+    if request.mimetype not in READ:
+        raise NotReadable(Issue(code="not-supported", text="send application/fhir+json"))
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
+    limit = reading.MAX_BYTES
+    raw = b"" if (request.content_length or 0) > limit else request.stream.read(limit + 1)
+    if len(raw) > limit or (request.content_length or 0) > limit:
+        text = f"the body is larger than {limit // 1024 // 1024} MiB ({limit} bytes)"
+        raise TooLarge(Issue(code="too-long", text=text))
+    if not raw:
+        raise NotExchanged(Issue(code="required", text="there is no body"))
+    return reading.read(reading.inflate(raw) if encoding == "gzip" else raw)
+
+
+def store(bundle: dict[str, Any], *, repeatable: bool) -> Accepted:
+    """Store the transaction and, after its commit, wake a worker if the evaluation is due."""
+    accepted = accept(
+        database(), bundle, tenant=TENANT, sender="hospital", base=base(), repeatable=repeatable
+    )
+    if accepted.due and accepted.patient:
+        log.get().info("bundle accepted", patient=accepted.patient, entries=len(accepted.stored))
+        if not accepted.due.settles:
+            _wake(accepted.patient)
+    return accepted
+
+
+def resource(text: str, head: Head | None = None, *, status: int = 200) -> Response:
+    """Return a resource, with its version where it has one."""
+    response = Response(text, status, content_type=errors.MEDIA_TYPE)
+    if head:
+        response.headers["ETag"] = f'W/"{head.version}"'
+        response.last_modified = _whole_second(head.received)
+    return response
+
+
+def due_header(response: Response, accepted: Accepted) -> Response:
+    """Say when the evaluation follows, for whoever waits for it."""
+    if accepted.due:
+        response.headers["Evaluation-Due"] = content.instant(accepted.due.at)
+    return response
+
+
+def renamed(refusal: Refusal, type_: str) -> Refusal:
+    """Return the refusal of a one-entry transaction as one of the resource itself."""
+    return type(refusal)(
+        *(
+            Issue(code=issue.code, text=issue.text, expression=_alone(issue.expression, type_))
+            for issue in refusal.issues
+        )
+    )
+
+
+def _alone(expression: str | None, type_: str) -> str | None:
+    entry = "Bundle.entry[0]"
+    if expression is None or not expression.startswith(entry):
+        return expression
+    return expression.replace(f"{entry}.resource", type_).removeprefix(f"{entry}.")
+
+
+def _whole_second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+def _wake(patient: str) -> None:
+    from service import broker
+
+    broker.wake(current_app.extensions["hipway"].settings, TENANT, patient)

@@ -1,0 +1,51 @@
+"""FHIR update: PUT one resource by id or identifier, as a transaction of one entry.
+
+http://hl7.org/fhir/R4/http.html#update
+"""
+
+from flask import Response, request
+
+from service.fhir import blueprint, entries
+from service.fhir.blueprint import fhir
+from service.fhir.refusals import Refusal
+from service.fhir.transaction import Accepted
+from service.store import resources
+
+
+@fhir.put("/<type_>/<id_>")
+def update(type_: str, id_: str) -> Response:
+    """Store the resource under its id; there need not be one before."""
+    return _put(type_, id_, None)
+
+
+@fhir.put("/<type_>")
+def conditional_update(type_: str) -> Response:
+    """Store the resource that carries the identifier of the query."""
+    return _put(type_, None, request.query_string.decode(errors="replace"))
+
+
+def answer(accepted: Accepted) -> Response:
+    """Return the stored resource: 201 if it is new, else 200."""
+    (head,) = accepted.stored
+    status = 201 if accepted.response["entry"][0]["response"]["status"].startswith("201") else 200
+    if request.headers.get("Prefer", "").startswith("return=minimal"):
+        text = ""
+    else:
+        with blueprint.database().transaction() as tx:
+            stored = resources.version(tx, head.type, head.id, head.version, tenant=blueprint.TENANT)
+        text = stored.body if stored else ""
+    response = blueprint.resource(text, head, status=status)
+    response.headers["Location"] = f"{blueprint.base()}{head.type}/{head.id}/_history/{head.version}"
+    return blueprint.due_header(response, accepted)
+
+
+def _put(type_: str, id_: str | None, condition: str | None) -> Response:
+    bundle = entries.one(
+        blueprint.body(), method="PUT", type_=blueprint.known(type_), id_=id_, condition=condition
+    )
+    if etag := request.headers.get("If-Match"):
+        bundle["entry"][0]["request"]["ifMatch"] = etag
+    try:
+        return answer(blueprint.store(bundle, repeatable=False))
+    except Refusal as refusal:
+        raise blueprint.renamed(refusal, type_) from refusal
