@@ -43,8 +43,8 @@ def set_clock() -> Answer:
         raise NotDone(422, "evaluation must be automatic or held.")
     here = _here()
     state = here.database.run(lambda tx: clocks.set_to(tx, now, held=word == "held"))
-    if not state.held:
-        evaluation.drain(here.database, here.settings)
+    if not state.held and not evaluation.drain(here.database, here.settings):
+        raise NotDone(503, "The clock is set; not everything that is due was evaluated in time.")
     return clocks.shown(state)
 
 
@@ -64,7 +64,11 @@ def evaluate() -> Answer:
         if resources.current(tx, "Patient", patient, tenant=outcome.TENANT) is None:
             raise NotDone(404, "There is no such patient.")
         before = outcome.record(tx, patient)
-    if evaluation.evaluate_now(here.database, here.settings, patient, timeout_s=EVALUATION_S) is None:
+    try:
+        run = evaluation.evaluate_now(here.database, here.settings, patient, timeout_s=EVALUATION_S)
+    except evaluation.Parked as parked:
+        raise NotDone(500, f"The evaluation failed and waits for a person: {parked}.") from parked
+    if run is None:
         raise NotDone(
             503,
             f"The evaluation was not committed within {EVALUATION_S} s; "

@@ -57,7 +57,7 @@ class Remote:
         Raises:
             Refused: with one line per issue; nothing is stored.
         """
-        return self._ask("POST", "/fhir", content=reading.write(bundle), headers={"Content-Type": FHIR_JSON})
+        return self._ask("POST", "/fhir", bundle, kind=FHIR_JSON)
 
     def read(self, reference: str) -> dict[str, Any]:
         """Return the resource at `Type/id`."""
