@@ -6,7 +6,6 @@ and `run(args) -> int`, which imports what it needs: `hipway --help` is read oft
 
 import argparse
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -25,8 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     for name in SUBCOMMANDS:
-        if importlib.util.find_spec(f"service.commands.{name}") is None:
-            continue
         importlib.import_module(f"service.commands.{name}").add(subparsers)
     chosen = parser.parse_args(arguments)
     try:
