@@ -54,7 +54,8 @@ def explain(
     """Yield one fault for each thing wrong, in the order found."""
     definitions = schemas.definitions(kind)
     seen: set[str] = set()
-    for error in islice(errors, _MAX_ERRORS):
+    # What a list as a whole lacks is a fault only where nothing in it is one.
+    for error in sorted(islice(errors, _MAX_ERRORS), key=lambda error: error.kind.name == "contains"):
         path = error.instance_path
         found = _Found(
             error=error,
@@ -66,7 +67,10 @@ def explain(
         for where, code, text in _read(found):
             expression = express(kind, where)
             # Two rules may catch one wrong value; the first says enough.
-            if expression not in seen:
+            told = expression in seen
+            if error.kind.name == "contains":
+                told = any(each.startswith(expression) for each in seen)
+            if not told:
                 seen.add(expression)
                 yield Fault(expression=expression, code=code, text=text)
 

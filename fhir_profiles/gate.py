@@ -11,6 +11,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+from jsonschema_rs import Draft202012Validator as Validator
+
 from fhir_profiles import invariants
 from fhir_profiles.faults import Fault, explain
 from fhir_profiles.r4 import schemas
@@ -30,7 +32,7 @@ def _faults(resource: dict[str, Any]) -> Iterator[Fault]:
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in schemas.RESOURCES:
         code = "required" if kind is None else "value"
-        yield Fault(expression="resourceType", code=code, text="resourceType names a resource of R4")
+        yield Fault(expression="Resource.resourceType", code=code, text="resourceType names a resource of R4")
         return
     yield from _shape(resource, kind)
     for expression, inner in _inside(resource, kind):
@@ -39,22 +41,21 @@ def _faults(resource: dict[str, Any]) -> Iterator[Fault]:
 
 def _shape(resource: dict[str, Any], kind: str) -> Iterator[Fault]:
     validator = schemas.validator(kind)
+    if not _passes(validator, resource):
+        # The validator knows exact Decimals only, not the ones that remember how they were spelled.
+        plain = _plain(resource)
+        faults = list(explain(validator.iter_errors(plain), plain, kind))
+        if faults:
+            yield from faults
+            return
+    yield from invariants.check(resource, kind)
+
+
+def _passes(validator: Validator, resource: dict[str, Any]) -> bool:
     try:
-        valid = validator.is_valid(resource)
+        return validator.is_valid(resource)
     except ValueError:
-        # The validator takes exact Decimals only, not the ones that remember how they were spelled.
-        resource = _plain(resource)
-        valid = validator.is_valid(resource)
-    if valid:
-        yield from invariants.check(resource, kind)
-        return
-    found = False
-    for fault in explain(validator.iter_errors(resource), resource, kind):
-        found = True
-        yield fault
-    if not found:
-        # Nothing but values that are absent with an extension beside them.
-        yield from invariants.check(resource, kind)
+        return False  # a value that is not JSON to the validator, handed to a keyword of ours
 
 
 def _inside(resource: dict[str, Any], container: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -133,7 +133,7 @@ def _value_set(node: ElementTree.Element) -> ValueSet:
             # Never needed by a required binding; a wrong guess would be worse than none.
             return ValueSet(title=url, includes=())
     return ValueSet(
-        title=_value(node, "title") or _value(node, "name"),
+        title=" ".join((_value(node, "title") or _value(node, "name")).split()),
         includes=tuple(
             (
                 _value(include, "system"),
