@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pathways import cql
-from pathways.definition import Rule
+from pathways.definition import Pathway, Rule
 from pathways.judge import Item
 from pathways.memory import Memory, Order
 from pathways.raising import raise_outputs
@@ -17,7 +17,6 @@ from pathways.turn import Turn
 
 SYSTEM = "https://w3id.org/hipway/CodeSystem/clinician-decision"
 INPUT_SYSTEM = "https://w3id.org/hipway/CodeSystem/pathway-task-input"
-EVENTS = {"re-enter": "clinician-reentry"}
 
 
 def apply(turn: Turn) -> None:
@@ -81,20 +80,14 @@ def _apply(turn: Turn, decision: Decision) -> None:
     kind, _, id = focus.partition("/")
     order = memory.order(id) if kind == "ServiceRequest" else None
     run = turn.ask(instance, _item(order), decision.stage)
-    chosen = turn.pathway.stages.get(decision.stage or "")
-    if decision.code == "re-enter" and (chosen is None or not chosen.open):
-        _reject(turn, instance, decision)
-        return
-    fitting = (r for r in turn.pathway.of_kind("decision") if _fits(r, decision, memory, run))
-    rule = next(fitting, None)
+    rules = turn.pathway.of_kind("decision")
+    rule = next((r for r in rules if _fits(r, decision, memory, turn.pathway, run)), None)
     if rule is None or (rule.reason_required and not decision.reason):
         _reject(turn, instance, decision)
-    elif decision.code == "sign" and order is not None and _lacks(turn, run):
+    elif rule.does("sign") and order is not None and _lacks(turn, run):
         _block(turn, instance, decision, order, run)
     else:
-        turn.fire(
-            rule, instance, run, decision=decision, event=EVENTS.get(decision.code, "clinician-decision")
-        )
+        turn.fire(rule, instance, run, decision=decision, event=rule.event)
 
 
 def _instance(turn: Turn, decision: Decision) -> str | None:
@@ -112,33 +105,23 @@ def _instance(turn: Turn, decision: Decision) -> str | None:
     return None
 
 
-def _fits(rule: Rule, decision: Decision, memory: Memory, run: cql.Run) -> bool:
+def _fits(rule: Rule, decision: Decision, memory: Memory, pathway: Pathway, run: cql.Run) -> bool:
     """Return whether this rule is what the decision asks for, and applies to the instance as it is."""
     kind, _, id = (decision.focus or "").partition("/")
     order, task = memory.order(id), memory.task(id)
     about = order.kind if order else task.code if task else None
+    stage = pathway.stages.get(decision.stage or "")
     return (
         rule.trigger == decision.code
         and rule.focus in {kind, "any"}
         and (not rule.stages or memory.stage in rule.stages)
         and (not rule.orders or about in rule.orders)
-        and (not memory.closed or decision.code in {"re-enter", "close-task"})
+        and (not rule.order_states or (order is not None and order.state in rule.order_states))
+        and (not rule.takes_stage or (stage is not None and stage.open))
+        and (not rule.does("resolve-holds") or bool(memory.holds))
+        and (not memory.closed or rule.takes_stage or rule.does("close-task"))
         and all(run[name] is True for name in rule.conditions)
-        and _state_fits(decision, memory, order)
     )
-
-
-def _state_fits(decision: Decision, memory: Memory, order: Order | None) -> bool:
-    """Return whether the order or the holds are in a state that can still be decided on."""
-    match decision.code:
-        case "sign" | "decline":
-            return order is not None and order.state == "draft"
-        case "surgery-not-offered":
-            return order is not None and order.state in {"draft", "active"}
-        case "resolve-hold":
-            return bool(memory.holds)
-        case _:
-            return True
 
 
 def _item(order: Order | None) -> Item | None:

@@ -116,7 +116,17 @@ class Rule:
     focus: str | None
     reason_required: bool
     orders: tuple[str, ...]
+    #: the states in which the order that is decided on may be
+    order_states: tuple[str, ...]
+    #: the decision names the stage to enter
+    takes_stage: bool
+    #: the event that the decision is recorded as
+    event: str
     citations: tuple[str, ...]
+
+    def does(self, effect: str) -> bool:
+        """Return whether the rule has an effect of this kind."""
+        return any(each.kind == effect for each in self.effects)
 
     @property
     def clinical(self) -> str | None:

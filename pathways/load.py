@@ -134,6 +134,9 @@ class _Reader:
             focus=(_first(action, "decision-focus") or {}).get("valueCode"),
             reason_required=(_first(action, "decision-reason") or {}).get("valueBoolean", False),
             orders=tuple(e["valueCode"] for e in _all(action, "decision-orders")),
+            order_states=tuple(e["valueCode"] for e in _all(action, "decision-order-state")),
+            takes_stage=(_first(action, "decision-takes-stage") or {}).get("valueBoolean", False),
+            event=(_first(action, "decision-event") or {}).get("valueCode", "clinician-decision"),
             citations=tuple(d["citation"] for d in action.get("documentation", ())),
         )
 

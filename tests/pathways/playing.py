@@ -1,0 +1,163 @@
+"""Plays a story against the machine alone: no server, no database, the same rules."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pathways import catalogue, parameters
+from pathways.decide import Case, decide
+from pathways.memory import Memory
+from pathways.record import Entry, Record
+from pathways.render import render
+from pathways.sheet import Sheet
+from pathways.steps import PERSON, Outcome
+
+
+@dataclass
+class Play:
+    """One patient's record as it grows, and what is remembered."""
+
+    patient: str
+    chosen: dict[str, Any] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    own: dict[str, Entry] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
+    seq: int = 0
+
+    def receive(self, bundle: dict[str, Any], at: datetime) -> None:
+        """Store every entry; unchanged content makes no version."""
+        for item in bundle["entry"]:
+            self.seq += 1
+            body = json.loads(self._placed(json.dumps(item["resource"], default=_number)), parse_float=Decimal)
+            reference = f"{body['resourceType']}/{body['id']}"
+            before = self.entries.get(reference)
+            if before is not None and before.body == body:
+                continue
+            self.entries[reference] = Entry(
+                type=body["resourceType"],
+                id=body["id"],
+                version=before.version + 1 if before else 1,
+                seq=self.seq,
+                received=at,
+                body=body,
+            )
+
+    def evaluate(self, at: datetime) -> tuple[Outcome, list[dict[str, Any]]]:
+        """Decide and render; what was written is part of the record afterwards."""
+        pathway = catalogue.pathways()[0]
+        site = parameters.resolve(pathway, self.chosen)
+        patient = next(e for e in self.entries.values() if e.type == "Patient")
+        record = Record(
+            patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people={}
+        )
+        case = Case(tenant=0, record=record, memories=self.memories, moment=at, site=site)
+        outcome = decide(pathway, case)
+        sheet = Sheet(
+            pathway=pathway,
+            tenant=0,
+            patient=patient.id,
+            profile=str(self.chosen.get("profile", pathway.default_profile)),
+            changed=parameters.changed(pathway, site),
+            stored={reference: entry.body for reference, entry in self.own.items()},
+            engine="test",
+        )
+        written = render(sheet, outcome)
+        self.memories = {k: Memory.from_json(m.to_json()) for k, m in outcome.memories.items()}
+        for body in written:
+            reference = f"{body['resourceType']}/{body['id']}"
+            self.own[reference] = Entry(
+                type=body["resourceType"], id=body["id"], version=1, seq=0, received=at, body=body
+            )
+        return outcome, written
+
+    def _placed(self, text: str) -> str:
+        """Replace `ServiceRequest/vignette.R.SR.MRI` by the newest such resource of the patient."""
+        while (start := text.find("/vignette.")) >= 0:
+            end = text.index('"', start)
+            text = text[:start] + "/" + self._find(text[start + len("/vignette.") : end]) + text[end:]
+        return text
+
+    def _find(self, name: str) -> str:
+        *where, what = name.split(".") if name.endswith("CarePlan") else (*name.split(".")[:-2], name.split(".")[-1])
+        side = {"L": "left", "R": "right"}.get(where[0] if where else "", PERSON)
+        memory = self.memories.get(side, Memory())
+        if what == "CarePlan":
+            plan = (e.id for r, e in self.own.items() if r.startswith("CarePlan/") and f".{side}" in str(e.body))
+            return next(plan, "unknown")
+        orders = [o for o in memory.orders if o.kind == what]
+        tasks = [t for t in memory.tasks if t.code == what]
+        if orders:
+            newest = max(o.made for o in orders)
+            drafts = [o for o in orders if o.made == newest and o.state == "draft"]
+            return (drafts or [o for o in orders if o.made == newest])[-1].id
+        return tasks[-1].id if tasks else "unknown"
+
+
+def told(outcome: Outcome) -> Counter[str]:
+    """Return every output of an evaluation in shorthand."""
+    found: Counter[str] = Counter()
+    for step in outcome.steps:
+        prefix = f"{step.instance[0].upper()}:" if step.instance else ""
+        for one in step.raised:
+            where = "" if one.activity.focus == "issue" and not step.instance else prefix
+            found[where + one.shorthand] += 1
+        if step.event:
+            found[f"{prefix}AU:{step.event}"] += 1
+        before = {o.id for o in step.before.orders if o.unsigned}
+        if any(o.state == "revoked" and o.id in before for o in step.after.orders):
+            found[f"{prefix}PV:revoke-drafts"] += 1
+        if step.rule == "upgrade-urgent":
+            found[f"{prefix}PV:upgrade-urgent"] += 1
+    return found
+
+
+def moves(outcome: Outcome) -> list[str]:
+    """Return the steps that changed a stage, in shorthand."""
+    return sorted(
+        f"{s.instance[0].upper()}:{s.rule}"
+        for s in outcome.steps
+        if not s.silent and s.rule[0] == "T" and s.rule[1:].isdigit() and s.rule != "T12"
+    )
+
+
+def play(story: dict[str, Any]) -> list[str]:
+    """Return the differences between a story and what the machine does, a sentence each."""
+    differences = []
+    game = Play(patient="", chosen=dict(story.get("parameters") or {}))
+    for number, step in enumerate(story["steps"], 1):
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        outcome, _ = game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+        expected = step["expect"]
+        stages = {s: m.stage for s, m in game.memories.items() if s and m.stage}
+        holds = {
+            s: sorted(":".join(filter(None, (h.code, h.input))) for h in m.holds)
+            for s, m in game.memories.items()
+            if m.holds
+        }
+        pairs = [
+            ("stages", expected["stages"], stages),
+            ("holds", expected.get("holds", {}), holds),
+            ("transitions", sorted(expected["transitions"]), moves(outcome)),
+            ("outputs", Counter(expected["outputs"]), told(outcome)),
+        ]
+        differences += [
+            f"{story['id']} step {number}: {name} expected {wanted}, got {got}"
+            for name, wanted, got in pairs
+            if wanted != got
+        ]
+    return differences
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a story with its numbers as decimals."""
+    story: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    return story
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else str(value)
