@@ -25,12 +25,14 @@ def run(_args: argparse.Namespace) -> int:
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
+    from service.supervisor import address
+
     settings = Settings.from_environment()
     refuse_production(settings)
     settings.assert_connected()
     Granian(
         "service.wsgi:app",
-        address=settings.host,
+        address=address.numeric(settings.host),
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.web_processes,
@@ -41,6 +43,5 @@ def run(_args: argparse.Namespace) -> int:
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
-        process_name=None,
     ).serve()
     return 0

@@ -13,25 +13,36 @@ def assert_free(host: str, port: int) -> None:
     Raises:
         Unusable: another process listens there, or the host is not one of this machine.
     """
+    number = numeric(host)
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
+        with socket.socket(socket.AF_INET6 if ":" in number else socket.AF_INET) as probe:
             # As the web server does: connections that are only closing are in nobody's way.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind((number, port))
             probe.listen(1)
-    except socket.gaierror as error:
-        raise Unusable(
-            f"The host {host} is not known; set HIPWAY_HOST to an address of this machine."
-        ) from error
     except OSError as error:
-        if isinstance(error, PermissionError) or error.errno is None:
+        if isinstance(error, PermissionError):
             raise Unusable(
                 f"Port {port} may not be used by this user; set HIPWAY_PORT to another."
             ) from error
         raise Unusable(
             f"Port {port} on {host} cannot be used ({error.strerror}); set HIPWAY_PORT to another."
         ) from error
+
+
+def numeric(host: str) -> str:
+    """Return the host as a number, IPv4 where it has one: the web server takes no names.
+
+    Raises:
+        Unusable: nobody knows the name.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unusable(
+            f"The host {host} is not known; set HIPWAY_HOST to an address of this machine."
+        ) from error
+    return str(min(found, key=lambda each: each[0] != socket.AF_INET)[4][0])
 
 
 def url(host: str, port: int) -> str:

@@ -110,6 +110,18 @@ def test_a_port_in_use_is_one_sentence(data: Path):
     assert "HIPWAY_PORT" in said
 
 
+def test_a_host_nobody_knows_is_one_sentence(data: Path):
+    with installation(data, free_port(), HIPWAY_HOST="no-such-host.invalid") as refused:
+        code, said = refused.ended()
+
+    assert (code, said.count("\n"), "HIPWAY_HOST" in said) == (2, 1, True)
+
+
+def test_a_host_may_be_a_name(data: Path):
+    with installation(data, free_port(), HIPWAY_HOST="localhost") as named:
+        assert named.until_ready()
+
+
 def test_a_data_folder_in_use_is_one_sentence(running: Installation):
     with installation(running.data, free_port()) as refused:
         code, said = refused.ended()
