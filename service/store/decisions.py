@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from service.store import content, tables
 
@@ -56,7 +57,7 @@ def latest(tx: Connection, patient: str, *, tenant: int) -> dict[tuple[str, str]
     table = tables.decision.c
     rows = tx.execute(
         _select(table.tenant == tenant, table.patient == patient)
-        .distinct(table.pathway, table.instance)
+        .ext(distinct_on(table.pathway, table.instance))
         .order_by(table.pathway, table.instance, table.number.desc())
     )
     return {(row.pathway, row.instance): row for row in map(_row, rows.mappings())}

@@ -1,0 +1,89 @@
+"""Small valid resources and the Bundles that carry them, for tests of the intake."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+MRN = "https://hospital.example.org/mrn"
+LOCAL = "https://hospital.example.org/codes"
+URN = "urn:uuid:00000000-0000-4000-8000-{:012d}"
+
+
+def patient(id_: str | None = None, *, mrn: str | None = None, **more: Any) -> Json:
+    identifier = [{"system": MRN, "value": mrn}] if mrn else None
+    return _with("Patient", id_, identifier=identifier, **more)
+
+
+def practitioner(id_: str = "dr", **more: Any) -> Json:
+    return _with("Practitioner", id_, name=[{"family": "Berg"}], **more)
+
+
+def observation(id_: str | None, of: str, **more: Any) -> Json:
+    """An Observation about the reference `of`."""
+    content = {
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "72514-3"}]},
+        "subject": {"reference": of},
+        "effectiveDateTime": "2026-01-05T08:40:00Z",
+        "valueInteger": 6,
+    }
+    if any(name.startswith("value") for name in more):
+        del content["valueInteger"]
+    return _with("Observation", id_, **{**content, **more})
+
+
+def encounter(of: str, *, id_: str | None = None, status: str = "finished") -> Json:
+    kind = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
+    return _with("Encounter", id_, status=status, subject={"reference": of}, **{"class": kind})
+
+
+def decision(of: str, focus: str, **more: Any) -> Json:
+    coding = {"system": "https://w3id.org/hipway/CodeSystem/clinician-decision", "code": "sign"}
+    return _with(
+        "Task",
+        None,
+        status="completed",
+        intent="order",
+        code={"coding": [coding]},
+        focus={"reference": focus},
+        **{"for": {"reference": of}},
+        **more,
+    )
+
+
+def bundle(*entries: Json) -> Json:
+    """A transaction of entries made by the functions below."""
+    return {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
+
+
+def put(resource: Json, *, full_url: str | None = None) -> Json:
+    return _entry(resource, "PUT", f"{resource['resourceType']}/{resource['id']}", full_url)
+
+
+def put_by(resource: Json, identifier: str, *, full_url: str | None = None) -> Json:
+    """PUT by `system|value`."""
+    return _entry(resource, "PUT", f"{resource['resourceType']}?identifier={identifier}", full_url)
+
+
+def post(resource: Json, *, unless: str | None = None, full_url: str | None = None) -> Json:
+    """POST, unless one with the identifier `system|value` is there."""
+    entry = _entry(resource, "POST", resource["resourceType"], full_url)
+    if unless:
+        entry["request"]["ifNoneExist"] = f"identifier={unless}"
+    return entry
+
+
+def visit(id_: str, *, value: int = 6) -> Json:
+    """The visit of patient `id_` with one finding."""
+    of = f"Patient/{id_}"
+    return bundle(put(patient(id_)), put(observation(f"{id_}-1", of, valueInteger=value)))
+
+
+def _with(type_: str, id_: str | None, **content: Any) -> Json:
+    head = {"resourceType": type_, **({"id": id_} if id_ else {})}
+    return {**head, **{name: value for name, value in content.items() if value is not None}}
+
+
+def _entry(resource: Json, method: str, url: str, full_url: str | None) -> Json:
+    entry: Json = {"resource": resource, "request": {"method": method, "url": url}}
+    return {"fullUrl": full_url, **entry} if full_url else entry

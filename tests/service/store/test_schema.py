@@ -1,0 +1,90 @@
+"""The migrations lead to the tables the code writes to, and back."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from service import clock
+from service.store import erasure, heartbeats, migrate, parameters, resources, tables
+from service.store.database import Database, NotDurable
+from service.store.resources import Write
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def test_the_migrated_schema_is_the_one_of_the_code(tx):
+    assert compare_metadata(MigrationContext.configure(tx), tables.metadata) == []
+    assert migrate.revision(tx) == migrate.head()
+
+
+def test_migrations_lead_back_to_nothing_and_up_again(new_database_url):
+    url = new_database_url()
+    migrate.downgrade(url, "base")
+    database = Database(url)
+    with database.transaction() as tx:
+        assert set(inspect(tx).get_table_names()) == {"alembic_version"}
+    migrate.upgrade(url)
+    migrate.upgrade(url)
+    with database.transaction() as tx:
+        assert "resource" in inspect(tx).get_table_names()
+    database.close()
+
+
+def test_a_database_that_forgets_is_refused(new_database_url):
+    url = new_database_url()
+    database = Database(url)
+    database.assert_durable()
+    with database.transaction() as tx:
+        name = tx.engine.url.database
+        tx.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+    database.close()
+
+    with pytest.raises(NotDurable, match="synchronous_commit"):
+        database.assert_durable()
+    database.close()
+
+
+def test_a_set_clock_stands_still(tx):
+    clock.set_(tx, NOW, held=True)
+
+    assert clock.state(tx) == clock.Clock(now=NOW, is_set=True, held=True)
+    clock.unset(tx)
+    assert abs(clock.now(tx) - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_the_last_set_of_parameters_holds(tx):
+    assert parameters.current(tx) == {}
+    parameters.set_(tx, {"profile": "literal"}, "someone", NOW)
+    parameters.set_(tx, {"settle.minutes": 0}, "someone", NOW)
+
+    assert parameters.current(tx) == {"settle.minutes": 0}
+
+
+def test_a_heartbeat_has_an_age(tx):
+    heartbeats.beat(tx, "sweep")
+    heartbeats.beat(tx, "sweep")
+
+    seen_at, age = heartbeats.ages(tx)["sweep"]
+    assert age < 5
+    assert seen_at.tzinfo is not None
+
+
+def test_erasing_keeps_what_a_site_loaded(tx):
+    writes = [
+        Write(type="ConceptMap", id="map", body={"resourceType": "ConceptMap"}),
+        Write(type="Patient", id="p", body={"resourceType": "Patient"}, patient="p"),
+        Write(type="Practitioner", id="dr", body={"resourceType": "Practitioner"}),
+    ]
+    resources.save(tx, writes, tenant=0, now=NOW)
+    parameters.set_(tx, {"profile": "literal"}, "someone", NOW)
+    assert erasure.has_patient_data(tx)
+
+    erasure.erase(tx, who="someone", now=NOW)
+
+    assert not erasure.has_patient_data(tx)
+    assert parameters.current(tx) == {}
+    assert resources.current(tx, "Practitioner", "dr", tenant=0) is None
+    assert resources.current(tx, "ConceptMap", "map", tenant=0) is not None
