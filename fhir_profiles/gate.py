@@ -6,12 +6,13 @@ resource costs one pass of compiled code; only a refused one is looked at again 
 https://hl7.org/fhir/R4/validation.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator as Validator
+from jsonschema_rs import ValidationError
 
 from fhir_profiles import invariants
 from fhir_profiles.faults import Fault, explain
@@ -21,6 +22,8 @@ __all__ = ["MAX_FAULTS", "Fault", "check"]
 
 # Enough to repair a resource by; a body that is wrong in a million places is not worth a million answers.
 MAX_FAULTS = 100
+# Of a resource with more values than this, the first fault is told alone.
+_MAX_EXPLAINED = 5000
 
 
 def check(resource: dict[str, Any]) -> tuple[Fault, ...]:
@@ -44,7 +47,7 @@ def _shape(resource: dict[str, Any], kind: str) -> Iterator[Fault]:
     if not _passes(validator, resource):
         # The validator knows exact Decimals only, not the ones that remember how they were spelled.
         plain = _plain(resource)
-        faults = list(explain(validator.iter_errors(plain), plain, kind))
+        faults = list(explain(_errors(validator, plain), plain, kind))
         if faults:
             yield from faults
             return
@@ -56,6 +59,30 @@ def _passes(validator: Validator, resource: dict[str, Any]) -> bool:
         return validator.is_valid(resource)
     except ValueError:
         return False  # a value that is not JSON to the validator, handed to a keyword of ours
+
+
+def _errors(validator: Validator, resource: dict[str, Any]) -> Iterable[ValidationError]:
+    # The validator collects every error before it hands out the first, at some 20 microseconds each.
+    if _size(resource) <= _MAX_EXPLAINED:
+        return validator.iter_errors(resource)
+    try:
+        validator.validate(resource)
+    except ValidationError as first:
+        return (first,)
+    return ()
+
+
+def _size(resource: dict[str, Any]) -> int:
+    """Return how many values the resource has, resources inside it left out, or enough to be large."""
+    size = 0
+    pending: list[Any] = [resource]
+    while pending and size <= _MAX_EXPLAINED:
+        inner = pending.pop()
+        if isinstance(inner, dict):
+            inner = () if size and "resourceType" in inner else inner.values()
+        size += len(inner)
+        pending += [value for value in inner if isinstance(value, dict | list)]
+    return size
 
 
 def _inside(resource: dict[str, Any], container: str) -> Iterator[tuple[str, dict[str, Any]]]:

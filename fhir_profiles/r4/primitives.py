@@ -25,8 +25,8 @@ _TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f]"
 _BASE64 = r"[0-9A-Za-z+/]\s*"
 
 _ACTIVE = (
-    r"<[/\s]*(?:script|iframe|object|embed|form|base|link)[\s/>]|<!(?:DOCTYPE|ENTITY)"
-    r"|<[^>]*\s(?:on[a-z]+\s*=|(?:href|src)\s*=\s*[\"']?\s*javascript:)"
+    r"(?i:<[/\s]*(?:script|iframe|object|embed|form|base|link)[\s/>]|<!(?:DOCTYPE|ENTITY)"
+    r"|<[^>]*\s(?:on[a-z]+\s*=|(?:href|src)\s*=\s*[\"']?\s*javascript:))"
 )
 _LARGEST = 2**31 - 1
 
