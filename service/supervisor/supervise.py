@@ -27,7 +27,7 @@ READY_S = 90
 #: a child that ran this long is healthy: its next end is its first
 HEALTHY_S = 60
 LONGEST_PAUSE_S = 30
-DEMO = "service.sandbox.demo"
+DEMO = "service.demo"
 
 #: folders of the embedded servers in the data folder
 POSTGRES = "pg"
