@@ -1,0 +1,140 @@
+"""Which decisions a person can make here. The pathway's definition says which there are.
+
+Each is the same form: a decision on a resource, with a reason where the definition
+requires one, and a stage to enter where the definition leaves it to the person.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pathways.definition import Pathway, Rule
+from service.web.elements import CODES
+from service.web.pathway_map import StageBox
+
+SIGN = "sign"
+DECLINE = "decline"
+
+#: the reasons a person chooses from; none is chosen for them
+REASONS = ("patient-wish", "not-fitting", "wrong-value", "elsewhere", "other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One decision that can be made on one resource."""
+
+    decision: str
+    title: str
+    focus: str
+    focus_name: str
+    reason_required: bool
+    #: the stages to choose from; empty: the decision names none
+    targets: tuple[StageBox, ...]
+    #: where the decision leads, in words; empty: it does not move the plan
+    leads_to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """All decisions that can be made on one plan, by what they are about."""
+
+    by_focus: Mapping[str, tuple[Offer, ...]]
+
+    def of(self, focus: str) -> tuple[Offer, ...]:
+        """Return the decisions about that resource."""
+        return self.by_focus.get(focus, ())
+
+    def find(self, focus: str, decision: str) -> Offer | None:
+        """Return one decision, None if it cannot be made here and now."""
+        return next((offer for offer in self.of(focus) if offer.decision == decision), None)
+
+
+def stages(pathway: Pathway) -> tuple[StageBox, ...]:
+    """Return the stages of a pathway in their order."""
+    return tuple(StageBox(code=s.code, title=s.title, open=s.open) for s in pathway.stages.values())
+
+
+def make(
+    pathway: Pathway, memory: Mapping[str, Any], plan: str, plan_name: str, names: Mapping[str, str]
+) -> Offers:
+    """Return what can be decided where the plan stands.
+
+    Args:
+        memory: what is remembered of the instance.
+        plan: reference to the CarePlan.
+        names: how each order and Task is called, by reference.
+    """
+    here = str(memory.get("stage") or "")
+    rules = [r for r in pathway.of_kind("decision") if r.trigger and (not r.stages or here in r.stages)]
+    found: dict[str, list[Offer]] = {}
+
+    def add(rule: Rule, focus: str, name: str) -> None:
+        known = found.setdefault(focus, [])
+        if all(offer.decision != rule.trigger for offer in known):
+            known.append(_offer(pathway, rule, focus, name))
+
+    for rule in rules:
+        if rule.focus == "CarePlan" and _useful(rule, memory):
+            add(rule, plan, plan_name)
+        for order in memory.get("orders") or ():
+            for focus in _order_focus(rule, order):
+                add(rule, focus, names.get(focus, focus))
+        for task in memory.get("tasks") or ():
+            focus = f"Task/{task['id']}"
+            if _fits_task(pathway, rule, task) and focus in names:
+                add(rule, focus, names[focus])
+    return Offers(by_focus={focus: tuple(offers) for focus, offers in found.items()})
+
+
+def _order_focus(rule: Rule, order: Mapping[str, Any]) -> Sequence[str]:
+    """Return the references to an order a decision can be about: the proposal, or what was signed."""
+    if rule.focus != "ServiceRequest" or (rule.orders and order.get("kind") not in rule.orders):
+        return ()
+    if order.get("state") == "draft":
+        return (f"ServiceRequest/{order['id']}",)
+    if order.get("state") == "active" and order.get("order") and rule.trigger not in (SIGN, DECLINE):
+        return (f"ServiceRequest/{order['order']}",)
+    return ()
+
+
+def _fits_task(pathway: Pathway, rule: Rule, task: Mapping[str, Any]) -> bool:
+    if task.get("state") != "open":
+        return False
+    if rule.focus == "Task":
+        # a signing Task ends by its signatures, not by being closed
+        return not any(a.signing_task == task.get("code") for a in pathway.activities.values())
+    return rule.focus == "any" and not task.get("acknowledged") and task.get("code") in _handed_over(pathway)
+
+
+def _handed_over(pathway: Pathway) -> set[str]:
+    """Return the Tasks raised by steps into a stage where the plan is on hold: they want an answer."""
+    away = {stage.code for stage in pathway.stages.values() if stage.plan_status == "on-hold"}
+    return {
+        output.activity.code
+        for rule in pathway.rules
+        if rule.target in away
+        for output in rule.outputs
+        if output.activity.resource == "Task"
+    }
+
+
+def _useful(rule: Rule, memory: Mapping[str, Any]) -> bool:
+    if any(effect.kind == "resolve-holds" for effect in rule.effects):
+        return bool(memory.get("holds"))
+    return True
+
+
+def _offer(pathway: Pathway, rule: Rule, focus: str, name: str) -> Offer:
+    decision = str(rule.trigger)
+    title = pathway.display(CODES + "clinician-decision", decision)
+    chosen = rule.target_expression is not None and rule.focus == "CarePlan"
+    target = pathway.stages.get(rule.target) if rule.target else None
+    return Offer(
+        decision=decision,
+        title=rule.title if title == decision else title,
+        focus=focus,
+        focus_name=name,
+        reason_required=rule.reason_required,
+        targets=tuple(s for s in stages(pathway) if s.open) if chosen else (),
+        leads_to=target.title if target else "",
+    )

@@ -1,0 +1,57 @@
+"""What became of a decision made on a page: applied, not applicable, or not confirmed yet."""
+
+from dataclasses import dataclass
+
+from service.web import elements
+from service.web.elements import Json
+from service.web.moments import Moments
+from service.web.plan import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The receipt of a decision. `state`: applied, refused or checking."""
+
+    state: str
+    id: str
+    title: str
+    focus: str
+    at: str
+    who: str
+    reason: str
+    why: str
+
+
+def read(record: Record, decision: str, when: Moments) -> Outcome | None:
+    """Return what became of the decision with this id; None if this patient has no such decision."""
+    task = next((d for d in record.resources.get("decision", ()) if d["id"] == decision), None)
+    if task is None:
+        return None
+    audit = _audit(record, f"Task/{decision}")
+    state = "checking" if audit is None else "applied" if audit.get("outcome", "0") == "0" else "refused"
+    return Outcome(
+        state=state,
+        id=decision,
+        title=elements.say(task.get("code")),
+        focus=_named(record, elements.reference(task.get("focus"))),
+        at=when.said(task.get("lastModified")),
+        who=str(task.get("owner", {}).get("display") or elements.reference(task.get("owner"))),
+        reason=elements.say(task.get("reasonCode")),
+        why=str((audit or {}).get("outcomeDesc") or ""),
+    )
+
+
+def _audit(record: Record, task: str) -> Json | None:
+    for audit in record.resources.get("AuditEvent", ()):
+        if any(elements.reference(entity.get("what")) == task for entity in audit.get("entity", ())):
+            return audit
+    return None
+
+
+def _named(record: Record, focus: str) -> str:
+    kind, _, id_ = focus.partition("/")
+    for resource in record.resources.get(kind, ()):
+        if resource["id"] == id_:
+            side = elements.side(resource)
+            return elements.named(elements.say(resource.get("code")) or str(resource.get("title", "")), side)
+    return focus

@@ -1,0 +1,69 @@
+"""The blueprint of the pages, and what every answer of it carries.
+
+No script and no style stands in a page: the Content-Security-Policy allows files of
+our own only. Without JavaScript every page works; htmx only refreshes the stamp.
+"""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+
+from service.web import visit
+from service.web.forms import Foreign, refuse_other_origins
+
+pages = Blueprint(
+    "web",
+    __name__,
+    template_folder=str(Path(__file__).with_name("templates")),
+    static_folder=str(Path(__file__).with_name("static")),
+    static_url_path="/assets",
+)
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+
+
+@pages.after_request
+def protect(response: Response) -> Response:
+    """Forbid everything that does not come from here; pages are never kept by a browser."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    if request.endpoint != "web.static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@pages.before_request
+def only_our_own_forms() -> tuple[str, int] | None:
+    """Refuse forms of other sites before anything is looked up."""
+    if request.method == "POST":
+        try:
+            refuse_other_origins(request)
+        except Foreign:
+            return problem("foreign", 403)
+    return None
+
+
+@pages.before_request
+def only_behind_a_sign_in() -> tuple[str, int] | None:
+    """Show patients only in the sandbox: signing in is not part of this version."""
+    if visit.settings().sandbox or request.endpoint == "web.static":
+        return None
+    return problem("no_sign_in", 403)
+
+
+def problem(key: str, status: int) -> tuple[str, int]:
+    """Return a page that says what is wrong and what to do."""
+    with visit.begin() as (_, seen):
+        return visit.page(seen, "problem.html", key=key), status

@@ -1,0 +1,150 @@
+"""What the pages read: one query for each part of a page, never one for each row."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from service.store import tables
+from service.web.elements import OPEN_TASK, Json
+
+_resource = tables.resource.c
+
+#: patient, pathway and side word
+Instance = tuple[str, str, str]
+
+
+def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
+    """Return every open Task that the engine made, oldest first."""
+    return _bodies(
+        tx,
+        _current(
+            tenant, _resource.type == "Task", _resource.owned.is_(True), _resource.status.in_(OPEN_TASK)
+        ).order_by(_resource.key),
+    )
+
+
+def plans(tx: Connection, *, tenant: int) -> list[Json]:
+    """Return every CarePlan that the engine made."""
+    return _bodies(
+        tx,
+        _current(tenant, _resource.type == "CarePlan", _resource.owned.is_(True)).order_by(_resource.key),
+    )
+
+
+def of_type(tx: Connection, type: str, ids: Collection[str], *, tenant: int) -> dict[str, Json]:  # noqa: A002
+    """Return the resources of one type with these ids, by id."""
+    if not ids:
+        return {}
+    found = _bodies(tx, _current(tenant, _resource.type == type, _resource.id.in_(sorted(ids))))
+    return {str(body["id"]): body for body in found}
+
+
+def people(tx: Connection, *, tenant: int) -> tuple[list[Json], dict[str, Json]]:
+    """Return the roles that people hold, and the people by id."""
+    roles = _bodies(tx, _current(tenant, _resource.type == "PractitionerRole").order_by(_resource.key))
+    ids = {str(role.get("practitioner", {}).get("reference", "")).partition("/")[2] for role in roles}
+    return roles, of_type(tx, "Practitioner", ids - {""}, tenant=tenant)
+
+
+def of_patient(tx: Connection, patient: str, types: Sequence[str], *, tenant: int) -> dict[str, list[Json]]:
+    """Return the patient's current resources of these types, in the order of receipt, by type.
+
+    Only what the engine made; Tasks of people (their decisions) are listed as `decision`.
+    """
+    rows = tx.execute(
+        select(_resource.type, _resource.owned, _resource.body)
+        .where(
+            _resource.tenant == tenant,
+            _resource.patient == patient,
+            _resource.type.in_(types),
+            _resource.deleted.is_(False),
+        )
+        .order_by(_resource.seq)
+    )
+    found: dict[str, list[Json]] = defaultdict(list)
+    for row in rows:
+        if row.owned or row.type == "Task":
+            found[row.type if row.owned else "decision"].append(msgspec.json.decode(row.body))
+    return found
+
+
+def latest_memories(tx: Connection, *, tenant: int) -> dict[Instance, Json]:
+    """Return what is remembered of every instance: the `after` of its latest decision."""
+    row = tables.decision.c
+    rows = tx.execute(
+        select(row.patient, row.pathway, row.instance, row.after)
+        .where(row.tenant == tenant)
+        .distinct(row.patient, row.pathway, row.instance)
+        .order_by(row.patient, row.pathway, row.instance, row.number.desc())
+    )
+    return {(r.patient, r.pathway, r.instance): msgspec.json.decode(r.after) for r in rows}
+
+
+def instance(plan: Json) -> Instance:
+    """Return which instance a CarePlan renders: the identifier it carries names it."""
+    for identifier in plan.get("identifier", ()):
+        if identifier.get("system") == "https://w3id.org/hipway/sid/care-plan":
+            patient, pathway, side = (str(identifier.get("value", "")).rsplit(".", 2) + ["", ""])[:3]
+            return patient, pathway, side
+    return str(plan.get("subject", {}).get("reference", "")).partition("/")[2], "", ""
+
+
+def newest_seq(tx: Connection, *, tenant: int, patient: str | None = None) -> int:
+    """Return the number of the latest thing that the engine wrote, for one patient or for all."""
+    conditions: list[ColumnElement[bool]] = [_resource.tenant == tenant, _resource.owned.is_(True)]
+    if patient is not None:
+        conditions.append(_resource.patient == patient)
+    return int(tx.execute(select(func.coalesce(func.max(_resource.seq), 0)).where(*conditions)).scalar_one())
+
+
+def changes(tx: Connection, since: int, *, tenant: int, patient: str | None = None) -> int:
+    """Return how many Tasks and CarePlans of the engine changed after a number."""
+    conditions: list[ColumnElement[bool]] = [
+        _resource.tenant == tenant,
+        _resource.owned.is_(True),
+        _resource.type.in_(("Task", "CarePlan", "ServiceRequest")),
+        _resource.seq > since,
+    ]
+    if patient is not None:
+        conditions.append(_resource.patient == patient)
+    return int(tx.execute(select(func.count()).select_from(tables.resource).where(*conditions)).scalar_one())
+
+
+def open_task_count(tx: Connection, *, tenant: int) -> int:
+    """Return how many Tasks are open."""
+    return int(
+        tx.execute(
+            select(func.count())
+            .select_from(tables.resource)
+            .where(
+                _resource.tenant == tenant,
+                _resource.type == "Task",
+                _resource.owned.is_(True),
+                _resource.deleted.is_(False),
+                _resource.status.in_(OPEN_TASK),
+            )
+        ).scalar_one()
+    )
+
+
+def patient_count(tx: Connection, *, tenant: int) -> int:
+    """Return how many patients are known."""
+    return int(
+        tx.execute(
+            select(func.count())
+            .select_from(tables.resource)
+            .where(_resource.tenant == tenant, _resource.type == "Patient", _resource.deleted.is_(False))
+        ).scalar_one()
+    )
+
+
+def _current(tenant: int, *conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(_resource.body).where(_resource.tenant == tenant, _resource.deleted.is_(False), *conditions)
+
+
+def _bodies(tx: Connection, statement: Select[Any]) -> list[Json]:
+    rows: Sequence[Row[Any]] = tx.execute(statement).all()
+    return [msgspec.json.decode(row.body) for row in rows]

@@ -1,0 +1,101 @@
+"""`/careplans/{id}`: where is this side of the patient, why, and what is next?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import request
+from sqlalchemy import Connection
+
+from pathways.definition import Pathway
+from service.store import decisions, promises, resources
+from service.web import elements, outcome, people, plan, queries, visit
+from service.web.elements import Json
+from service.web.pages import pages, problem
+from service.web.plan import PlanPage, Record
+from service.web.timeline import SHOWN
+from service.web.visit import TENANT, Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What a person had written into a form that was not carried out."""
+
+    focus: str = ""
+    decision: str = ""
+    reason: str = ""
+    text: str = ""
+    target: str = ""
+
+
+@pages.get("/careplans/<id>")
+def show_plan(id: str) -> str | tuple[str, int]:  # noqa: A002 - the FHIR element is called id
+    """Show one plan; after a decision, what became of it."""
+    with visit.begin() as (tx, seen):
+        record = read(tx, seen, id)
+        if record is not None:
+            return render(tx, seen, record)
+    return problem("no_plan", 404)
+
+
+def read(tx: Connection, seen: Visit, id: str) -> Record | None:  # noqa: A002 - as above
+    """Return what the page of this plan is made of; None for an unknown plan."""
+    stored = resources.current(tx, "CarePlan", id, tenant=TENANT)
+    if stored is None or stored.deleted or not stored.owned or stored.patient is None:
+        return None
+    found = queries.of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
+    own = next(p for p in found["CarePlan"] if p["id"] == id)
+    pathway = _pathway(own, seen.pathways)
+    if pathway is None:
+        return None
+    patient, name, side = queries.instance(own)
+    return Record(
+        patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
+        plan=own,
+        resources=found,
+        rows=decisions.of_instance(tx, patient, name, side, tenant=TENANT),
+        standing=promises.standing(tx, patient, tenant=TENANT),
+        pathway=pathway,
+        names=_names(tx, found),
+    )
+
+
+def render(
+    tx: Connection,
+    seen: Visit,
+    record: Record,
+    *,
+    trouble: str = "",
+    changed: tuple[str, ...] = (),
+    typed: Typed | None = None,
+) -> str:
+    """Return the page, with what is wrong with a form above it and its words kept."""
+    show = request.args.get("show", "")
+    page: PlanPage = plan.build(record, show if show in SHOWN else SHOWN[0], seen.when, seen.words)
+    values: dict[str, Any] = {
+        "plan": page,
+        "token": seen.forms.token,
+        "trouble": trouble,
+        "changed": changed,
+        "typed": typed or Typed(),
+        "outcome": outcome.read(record, request.args.get("decision", ""), seen.when),
+    }
+    return visit.page(seen, "plan.html", **values)
+
+
+def _pathway(own: Json, pathways: tuple[Pathway, ...]) -> Pathway | None:
+    """Return the pathway a plan follows: its version, or the one that replaced it."""
+    canonicals = [str(c) for c in own.get("instantiatesCanonical", ())]
+    same = [p for p in pathways if any(c.partition("|")[0] == p.url for c in canonicals)]
+    return next((p for p in same if p.canonical in canonicals), same[0] if same else None)
+
+
+def _names(tx: Connection, found: dict[str, list[Json]]) -> dict[str, str]:
+    """Return the names of those who decided, by reference: an AuditEvent may hold only the id."""
+    ids = {
+        reference.partition("/")[2]
+        for audit in found.get("AuditEvent", ())
+        for agent in audit.get("agent", ())
+        if (reference := elements.reference(agent.get("who"))).startswith("Practitioner/")
+    }
+    known = queries.of_type(tx, "Practitioner", ids, tenant=TENANT)
+    return {f"Practitioner/{id}": people.name_of(p) for id, p in known.items()}

@@ -1,0 +1,235 @@
+"""What happened, newest first: steps, decisions of people, data that counted, problems, messages.
+
+Nothing is left out because it was undone: a step taken back stays, struck through.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.store.decisions import Row
+from service.web import basis, elements, moments
+from service.web.basis import Basis
+from service.web.elements import Json
+from service.web.moments import Moments
+from service.web.way import Way
+from service.web.words import Words
+
+#: what the reader may ask to see alone
+SHOWN = ("everything", "decisions", "data", "corrections")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened. `kind`: step, rule, person, data, fix or message."""
+
+    kind: str
+    day: str
+    time: str
+    title: str
+    text: str
+    struck: bool
+    basis: Basis | None
+    link: str
+    order: tuple[datetime, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """From what the timeline is told."""
+
+    rows: Sequence[Row]
+    way: Way
+    titles: Mapping[str, str]
+    audits: Sequence[Json]
+    decisions: Mapping[str, Json]
+    names: Mapping[str, str]
+    issues: Sequence[Json]
+    messages: Sequence[Json]
+    side: str
+
+
+def tell(sources: Sources, show: str, when: Moments, words: Words) -> tuple[Entry, ...]:
+    """Return the entries the reader asked for, newest first."""
+    entries = [
+        *_steps(sources, when, words),
+        *_people(sources, when, words),
+        *_data(sources.rows, when, words),
+        *_issues(sources.issues, when),
+        *_messages(sources.messages, when, words),
+    ]
+    kinds = {"decisions": ("step", "person"), "data": ("data", "fix"), "corrections": ("fix",)}.get(show)
+    wanted = [e for e in entries if kinds is None or e.kind in kinds]
+    return tuple(sorted(wanted, key=lambda e: e.order, reverse=True))
+
+
+def _steps(sources: Sources, when: Moments, words: Words) -> list[Entry]:
+    taken_back = {step.number for step in sources.way.steps if step.taken_back}
+    undoing = {s.number for s in sources.way.steps if s.rule == "rollback"}
+    found = []
+    for row in sources.rows:
+        why = basis.read(row, when, words)
+        source, target = row.before.get("stage") or "", row.after.get("stage") or ""
+        if source and target and source != target:
+            title = words(
+                "timeline.step",
+                rule=row.rule,
+                source=sources.titles.get(source, source),
+                target=sources.titles.get(target, target),
+            )
+            kind = "fix" if row.number in undoing else "step"
+        elif target and not source:
+            kind, title = "step", words("timeline.opened", stage=sources.titles.get(target, target))
+        else:
+            kind, title = "rule", why.title
+        raised = "; ".join(dict.fromkeys(o.title for o in why.outputs if o.title))
+        text = words("timeline.raised", what=raised) if raised else ""
+        if kind == "step" and why.title not in title:
+            text = f"{why.title}. {text}".strip()
+        found.append(
+            _entry(
+                row.at,
+                when,
+                kind=kind,
+                title=title,
+                text=text,
+                struck=row.number in taken_back - undoing,
+                basis=why,
+                number=row.number,
+            )
+        )
+    return found
+
+
+def _people(sources: Sources, when: Moments, words: Words) -> list[Entry]:
+    found = []
+    for audit in sources.audits:
+        task = next((r for r in _entities(audit) if r.startswith("Task/")), "")
+        decision = sources.decisions.get(task)
+        done = " ".join(str(c.get("display") or c.get("code", "")) for c in audit.get("subtype", ())[:1])
+        who = _agent(audit, sources.names)
+        refused = audit.get("outcome", "0") != "0"
+        reason = elements.say((decision or {}).get("reasonCode"))
+        parts = [
+            words("timeline.by", who=who) if who else "",
+            words("timeline.reason", reason=reason) if reason else "",
+            words("timeline.refused", why=audit.get("outcomeDesc") or "") if refused else "",
+        ]
+        found.append(
+            _entry(
+                moments.read(audit.get("recorded")),
+                when,
+                kind="person",
+                title=done or str(audit.get("type", {}).get("display", "")),
+                text=" ".join(part for part in parts if part),
+                link=f"/fhir/{task}" if task else "",
+            )
+        )
+    return found
+
+
+def _data(rows: Sequence[Row], when: Moments, words: Words) -> list[Entry]:
+    """Return each input that counted once, and each newer version of it as a correction."""
+    seen: dict[str, Basis] = {}
+    found = []
+    versions: dict[str, list[tuple[str, Any]]] = {}
+    for row in sorted(rows, key=lambda r: r.number):
+        for entry in row.basis.get("inputs") or ():
+            reference = str(entry.get("reference") or "")
+            plain, _, version = reference.partition("/_history/")
+            known = versions.setdefault(plain, [])
+            if any(v == version for v, _ in known):
+                continue
+            earlier = known[-1][1] if known else None
+            known.append((version, entry))
+            seen.setdefault(plain, basis.read(row, when, words))
+            at = moments.read(str(entry.get("date") or "")) or row.at
+            value = str(entry.get("value") if entry.get("value") is not None else words("not_recorded"))
+            said = [
+                str(entry.get("by") or ""),
+                str(entry.get("status") or "") if entry.get("status") not in (None, "final") else "",
+                words("timeline.was", value=earlier.get("value")) if earlier is not None else "",
+            ]
+            found.append(
+                _entry(
+                    at if earlier is None else row.at,
+                    when,
+                    kind="data" if earlier is None else "fix",
+                    title=words("timeline.input", name=entry.get("input") or plain, value=value),
+                    text=". ".join(part for part in said if part),
+                    link=f"/fhir/{reference}" if reference else "",
+                    whole_day="T" not in str(entry.get("date") or "T") and earlier is None,
+                )
+            )
+    return found
+
+
+def _issues(issues: Sequence[Json], when: Moments) -> list[Entry]:
+    return [
+        _entry(
+            moments.read(issue.get("identifiedDateTime")),
+            when,
+            kind="fix",
+            title=elements.say(issue.get("code")),
+            text=str(issue.get("detail") or ""),
+            link=f"/fhir/{elements.identity(issue)}",
+        )
+        for issue in issues
+    ]
+
+
+def _messages(messages: Sequence[Json], when: Moments, words: Words) -> list[Entry]:
+    found = []
+    for message in messages:
+        title = next((elements.say(c) for c in message.get("category", ())), "")
+        text = " ".join(str(p.get("contentString") or "") for p in message.get("payload", ()))
+        found.append(
+            _entry(
+                moments.read(message.get("authoredOn")),
+                when,
+                kind="message",
+                title=words("timeline.message", title=title),
+                text=text,
+                link=f"/fhir/{elements.identity(message)}",
+            )
+        )
+    return found
+
+
+def _entry(
+    at: datetime | None,
+    when: Moments,
+    *,
+    kind: str,
+    title: str,
+    text: str,
+    struck: bool = False,
+    basis: Basis | None = None,
+    link: str = "",
+    number: int = 0,
+    whole_day: bool = False,
+) -> Entry:
+    moment = at or when.now
+    return Entry(
+        kind=kind,
+        day=when.day(moment),
+        time="" if whole_day else when.time(moment),
+        title=title,
+        text=text,
+        struck=struck,
+        basis=basis,
+        link=link,
+        order=(moment, number),
+    )
+
+
+def _entities(audit: Json) -> list[str]:
+    return [elements.reference(entity.get("what")) for entity in audit.get("entity", ())]
+
+
+def _agent(audit: Json, names: Mapping[str, str]) -> str:
+    for agent in audit.get("agent", ()):
+        reference = elements.reference(agent.get("who"))
+        return str(agent.get("who", {}).get("display") or names.get(reference) or reference)
+    return ""

@@ -1,0 +1,109 @@
+"""What every page needs to know: what time it is, who acts, and how far the data are read."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flask import current_app, render_template, request
+from sqlalchemy import Connection
+
+from pathways.definition import Pathway
+from service import clock
+from service.clock import Clock
+from service.settings import Settings
+from service.store import parameters, promises
+from service.store.database import Database
+from service.store.promises import Waiting
+from service.web import people, queries, words
+from service.web.forms import Forms
+from service.web.moments import Moments
+from service.web.people import Colleague
+from service.web.words import Words
+
+TENANT = 0
+LANGUAGE = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request for one page."""
+
+    settings: Settings
+    pathways: tuple[Pathway, ...]
+    clock: Clock
+    zone: str
+    profile: str
+    when: Moments
+    words: Words
+    colleagues: tuple[Colleague, ...]
+    acting: Colleague | None
+    waiting: Waiting
+    open_tasks: int
+    #: the newest thing of the engine when this page was read
+    seq: int
+
+    @property
+    def forms(self) -> Forms:
+        """Return the maker of form tokens for who acts."""
+        return Forms(secret=self.settings.secret_key, acting=self.acting.id if self.acting else "")
+
+
+def database() -> Database:
+    """Return the store of this application."""
+    found: Database = current_app.extensions["hipway"].database
+    return found
+
+
+def settings() -> Settings:
+    """Return the settings of this application."""
+    found: Settings = current_app.extensions["hipway"].settings
+    return found
+
+
+@contextmanager
+def begin() -> Iterator[tuple[Connection, Visit]]:
+    """Read what the frame of a page shows, in the transaction the page is read in."""
+    with database().transaction("REPEATABLE READ") as tx:
+        yield tx, read(tx)
+
+
+def read(tx: Connection) -> Visit:
+    """Return the visit of the current request."""
+    app = current_app.extensions["hipway"]
+    said = words.of(LANGUAGE)
+    now = clock.state(tx)
+    changed = parameters.current(tx)
+    zone = _zone(changed, app.pathways)
+    colleagues = people.colleagues(tx, tenant=TENANT)
+    return Visit(
+        settings=app.settings,
+        pathways=tuple(app.pathways),
+        clock=now,
+        zone=zone,
+        profile=str(changed.get("profile") or next((p.default_profile for p in app.pathways), "")),
+        when=Moments(now.now, ZoneInfo(zone), said),
+        words=said,
+        colleagues=colleagues,
+        acting=people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), colleagues),
+        waiting=promises.waiting(tx, now.now),
+        open_tasks=queries.open_task_count(tx, tenant=TENANT),
+        seq=queries.newest_seq(tx, tenant=TENANT),
+    )
+
+
+def page(visit: Visit, template: str, **values: Any) -> str:
+    """Return the page as HTML."""
+    return render_template(template, visit=visit, t=visit.words, when=visit.when, **values)
+
+
+def _zone(changed: Mapping[str, object], pathways: tuple[Pathway, ...]) -> str:
+    name = str(changed.get("site.timeZone") or "")
+    for pathway in pathways:
+        parameter = pathway.parameters.get("site.timeZone")
+        name = name or str(parameter.default if parameter else "")
+    try:
+        return ZoneInfo(name or "UTC").key
+    except (ZoneInfoNotFoundError, ValueError):
+        return "UTC"

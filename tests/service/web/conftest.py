@@ -1,0 +1,399 @@
+"""A record for the pages, written as the engine writes it: fhir-contract 5 to 7, outputs.json.
+
+The rules are not asked here: the pages show what is stored, whoever stored it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from service import clock
+from service.app import create_app
+from service.settings import Settings
+from service.store import decisions, resources, tables
+from service.store.database import Database
+from service.store.decisions import Row
+from service.store.resources import Write
+
+NOW = datetime(2026, 6, 22, 9, 15, tzinfo=UTC)
+CODES = "https://w3id.org/hipway/CodeSystem/"
+OURS = CODES + "gluteus-medius-pathway"
+PATHWAY = "gluteus-medius-tear"
+SPACE = UUID("5e1f7c3a-2f61-4f0e-9d1a-0c7f5e1b2a33")
+ENGINE = {"reference": "Device/hipway-engine", "display": "hipway pathway engine"}
+
+Json = dict[str, Any]
+
+
+def at(day: str) -> str:
+    return f"{day}T09:15:00Z"
+
+
+def derived(*parts: str) -> str:
+    return str(uuid5(SPACE, ".".join(parts)))
+
+
+def coded(system: str, code: str, display: str) -> Json:
+    return {"coding": [{"system": system, "code": code, "display": display}]}
+
+
+@dataclass(kw_only=True)
+class Story:
+    """One side of one patient; methods add what the engine would write."""
+
+    patient: str = "gmt-1010"
+    side: str = "right"
+    stage: tuple[str, str] = ("surgical-referral", "Surgical referral")
+    status: str = "active"
+    since: str = "2026-06-22"
+    family: str = "Jansen"
+    given: str = "Petra"
+    holds: list[Json] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    orders: list[Json] = field(default_factory=list)
+    tasks: list[Json] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        return f"{self.side.capitalize()} hip"
+
+    @property
+    def plan(self) -> str:
+        return derived(self.patient, self.side, "CarePlan")
+
+    @property
+    def side_extension(self) -> Json:
+        return {
+            "url": "https://w3id.org/hipway/StructureDefinition/pathway-side",
+            "valueCoding": {"system": OURS, "code": f"hip-{self.side}", "display": self.words},
+        }
+
+    def add(self, body: Json, *, owned: bool = True) -> None:
+        self.writes.append(
+            Write(type=body["resourceType"], id=body["id"], body=body, patient=self.patient, owned=owned)
+        )
+
+    def person(self) -> "Story":
+        self.add(
+            {
+                "resourceType": "Patient",
+                "id": self.patient,
+                "identifier": [{"use": "usual", "system": "urn:mrn", "value": self.patient.upper()}],
+                "name": [{"use": "official", "family": self.family, "given": [self.given]}],
+                "gender": "female",
+                "birthDate": "1970-04-04",
+            },
+            owned=False,
+        )
+        return self
+
+    def care_plan(self) -> "Story":
+        code, display = self.stage
+        stage = {
+            "url": "https://w3id.org/hipway/StructureDefinition/pathway-stage",
+            "valueCoding": {"system": CODES + "pathway-stage", "code": code, "display": display},
+        }
+        self.add(
+            {
+                "resourceType": "CarePlan",
+                "id": self.plan,
+                "extension": [stage, self.side_extension, *self.holds],
+                "identifier": [
+                    {
+                        "system": "https://w3id.org/hipway/sid/care-plan",
+                        "value": f"{self.patient}.{PATHWAY}.{self.side}",
+                    }
+                ],
+                "instantiatesCanonical": [f"https://w3id.org/hipway/PlanDefinition/{PATHWAY}|1.0.0"],
+                "status": self.status,
+                "intent": "plan",
+                "title": f"Gluteus medius tear, {self.side} hip",
+                "subject": {"reference": f"Patient/{self.patient}"},
+                "period": {"start": "2026-01-05"},
+                "addresses": [{"reference": f"Condition/{derived(self.patient, self.side, 'Condition')}"}],
+            }
+        )
+        return self
+
+    def proposal(
+        self,
+        name: str,
+        kind: str,
+        *,
+        status: str = "draft",
+        priority: str = "routine",
+        made: str = "2026-06-22",
+    ) -> str:
+        id_ = derived(self.patient, self.side, "ServiceRequest", kind, made)
+        self.add(
+            {
+                "resourceType": "ServiceRequest",
+                "id": id_,
+                "extension": [self.side_extension],
+                "basedOn": [{"reference": f"CarePlan/{self.plan}"}],
+                "status": status,
+                "intent": "proposal",
+                "priority": priority,
+                "code": {**coded(OURS, kind.lower(), name), "text": f"{name}, {self.side}"},
+                "subject": {"reference": f"Patient/{self.patient}"},
+                "authoredOn": at(made),
+                "requester": ENGINE,
+                "note": [
+                    {
+                        "text": f"{self.words}. Rule T13, profile evidence-balanced. Used: pain 6 "
+                        "(2026-06-22, J. Lindqvist); partial tear on MRI (2026-03-02). "
+                        "Not a decision: needs a signature."
+                    }
+                ],
+            }
+        )
+        state = {"draft": "draft", "on-hold": "on-hold", "completed": "active"}[status]
+        self.orders.append({"id": id_, "kind": kind, "state": state, "priority": priority, "order": None})
+        return id_
+
+    def signed(self, proposal: str, name: str, kind: str, *, when: str = "2026-06-22") -> str:
+        id_ = derived(proposal, "signed")
+        self.add(
+            {
+                "resourceType": "ServiceRequest",
+                "id": id_,
+                "extension": [self.side_extension],
+                "basedOn": [
+                    {"reference": f"CarePlan/{self.plan}"},
+                    {"reference": f"ServiceRequest/{proposal}"},
+                ],
+                "status": "active",
+                "intent": "order",
+                "priority": "routine",
+                "code": {**coded(OURS, kind.lower(), name), "text": f"{name}, {self.side}"},
+                "subject": {"reference": f"Patient/{self.patient}"},
+                "authoredOn": at(when),
+                "requester": {"reference": "Practitioner/vogt", "display": "Dr Maren Vogt"},
+            }
+        )
+        for order in self.orders:
+            if order["id"] == proposal:
+                order |= {"state": "active", "order": id_}
+        return id_
+
+    def task(
+        self,
+        code: str,
+        title: str,
+        *,
+        due: str,
+        role: tuple[str, str] = ("responsible-clinician", "Responsible clinician"),
+        orders: tuple[str, ...] = (),
+        priority: str = "routine",
+        reasons: tuple[tuple[str, str], ...] = (),
+        focus: str = "",
+        sided: bool = True,
+        owner: Json | None = None,
+    ) -> str:
+        id_ = derived(self.patient, self.side if sided else "", "Task", code, due)
+        body: Json = {
+            "resourceType": "Task",
+            "id": id_,
+            "extension": [self.side_extension] if sided else [],
+            "basedOn": [{"reference": f"CarePlan/{self.plan}"}] if sided else [],
+            "status": "requested",
+            "intent": "plan",
+            "priority": priority,
+            "code": coded(CODES + "pathway-task", code, title),
+            "description": f"{title}, {self.side} hip. No improvement after 24 weeks.",
+            "focus": {"reference": focus or f"CarePlan/{self.plan}"},
+            "for": {"reference": f"Patient/{self.patient}"},
+            "authoredOn": at("2026-06-22"),
+            "lastModified": at("2026-06-22"),
+            "requester": ENGINE,
+            "performerType": [coded(CODES + "pathway-role", *role)],
+            "restriction": {"period": {"end": due}},
+        }
+        if reasons:
+            system = CODES + "pathway-reason"
+            body["reasonCode"] = {"coding": [{"system": system, "code": c, "display": d} for c, d in reasons]}
+        if orders:
+            kind = coded(CODES + "pathway-task-input", "order", "Proposal to sign")
+            body["input"] = [
+                {"type": kind, "valueReference": {"reference": f"ServiceRequest/{o}"}} for o in orders
+            ]
+        if owner is not None:
+            body["owner"] = owner
+        self.add({key: value for key, value in body.items() if value != []})
+        if sided:
+            self.tasks.append({"id": id_, "code": code, "state": "open", "acknowledged": False})
+        return id_
+
+    def step(
+        self,
+        rule: str,
+        title: str,
+        source: str | None,
+        target: str,
+        day: str,
+        outputs: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        entered = at(self.rows[-1].at.date().isoformat()) if self.rows else None
+        self.rows.append(
+            Row(
+                tenant=0,
+                patient=self.patient,
+                pathway=PATHWAY,
+                instance=self.side,
+                number=len(self.rows) + 1,
+                at=datetime.fromisoformat(at(day)),
+                run=uuid5(SPACE, f"{self.patient}{day}"),
+                rule=rule,
+                before={"stage": source, "stageEntered": entered},
+                after={"stage": target, "stageEntered": at(day), "orders": [], "tasks": [], "holds": []},
+                basis={
+                    "rule": rule,
+                    "title": title,
+                    "from": source,
+                    "to": target,
+                    "conditions": [
+                        {
+                            "text": "The tear asks for a surgical opinion",
+                            "result": True,
+                            "because": [
+                                {"text": "an image counts", "result": True, "because": []},
+                                {"text": "pain persists", "result": True, "value": "6", "because": []},
+                            ],
+                        },
+                        {"text": "Nobody has refused a referral", "result": None, "because": []},
+                    ],
+                    "inputs": [
+                        {
+                            "reference": f"Observation/{self.patient}-pain-{day}/_history/1",
+                            "input": "Average pain, last week",
+                            "value": "6 of 10",
+                            "date": f"{day}T08:40:00Z",
+                            "side": self.side,
+                            "by": "Jonas Lindqvist",
+                            "status": "final",
+                        },
+                        {
+                            "reference": f"Observation/{self.patient}-grade/_history/2",
+                            "input": "Abduction strength",
+                            "value": "grade 4",
+                            "date": "2026-05-25",
+                            "side": self.side,
+                            "by": None,
+                            "status": "amended",
+                        },
+                    ],
+                    "outputs": [
+                        {"reference": reference, "shorthand": "", "title": words}
+                        for reference, words in outputs
+                    ],
+                    "parameters": {"profile": "evidence-balanced", "changed": {}},
+                    "engine": "1.0.0",
+                    "elm": "0" * 64,
+                    "pathway": f"https://w3id.org/hipway/PlanDefinition/{PATHWAY}|1.0.0",
+                },
+            )
+        )
+
+    def save(self, database: Database, *, now: datetime = NOW) -> "Story":
+        if self.rows:
+            self.rows[-1].after.update(
+                orders=self.orders,
+                tasks=self.tasks,
+                holds=[{"code": "contradictory", "input": None, "since": at(self.since)}]
+                if self.holds
+                else [],
+            )
+        with database.transaction() as tx:
+            resources.save(tx, self.writes, tenant=0, now=now)
+            decisions.append(tx, self.rows, tenant=0)
+        self.writes, self.rows = [], []
+        return self
+
+
+def referral_story(**fields: Any) -> Story:
+    """The way of the mock: therapy, imaging, therapy again, then a referral that waits for a signature."""
+    story = Story(**fields).person().care_plan()
+    proposal = story.proposal("Surgical referral", "SURG")
+    story.task("sign-referral", "Sign the surgical referral", due="2026-06-29T09:15:00Z", orders=(proposal,))
+    physio = ("physiotherapist", "Physiotherapist")
+    story.task("modify-programme", "Modify the programme", due="2026-06-01T09:15:00Z", role=physio)
+    story.step("open-hip", "Hip opened", None, "assessment", "2026-01-05")
+    story.step("T03", "Start conservative therapy", "assessment", "conservative-therapy", "2026-01-05")
+    story.step("T06", "Imaging after therapy", "conservative-therapy", "imaging", "2026-02-16")
+    story.step("T10", "Back to therapy after imaging", "imaging", "conservative-therapy", "2026-03-02")
+    story.step(
+        "T13",
+        "Referral from therapy",
+        "conservative-therapy",
+        "surgical-referral",
+        "2026-06-22",
+        ((f"ServiceRequest/{proposal}", "Surgical referral"),),
+    )
+    return story
+
+
+def people(database: Database) -> None:
+    """A clinician, a physiotherapist and a coordinator."""
+    writes = []
+    for id_, name, role, words in (
+        ("vogt", ("Maren", "Vogt"), "responsible-clinician", "Responsible clinician"),
+        ("lindqvist", ("Jonas", "Lindqvist"), "physiotherapist", "Physiotherapist"),
+        ("arslan", ("Elif", "Arslan"), "coordinator", "Pathway coordinator"),
+    ):
+        prefix = {"prefix": ["Dr"]} if id_ == "vogt" else {}
+        bodies: list[Json] = [
+            {
+                "resourceType": "Practitioner",
+                "id": id_,
+                "name": [{"given": [name[0]], "family": name[1], **prefix}],
+            },
+            {
+                "resourceType": "PractitionerRole",
+                "id": f"{id_}-role",
+                "active": True,
+                "practitioner": {"reference": f"Practitioner/{id_}"},
+                "code": [coded(CODES + "pathway-role", role, words)],
+            },
+        ]
+        writes += [
+            Write(type=b["resourceType"], id=b["id"], body=b, patient=None, owned=False) for b in bodies
+        ]
+    with database.transaction() as tx:
+        resources.save(tx, writes, tenant=0, now=NOW)
+
+
+def erase(database: Database) -> None:
+    with database.transaction() as tx:
+        for table in (tables.decision, tables.arrival, tables.promise, tables.resource, tables.history):
+            tx.execute(table.delete())
+        clock.set_(tx, NOW, held=False)
+
+
+@pytest.fixture
+def record(database: Database) -> Iterator[Database]:
+    """The database, empty but for the people, with the clock at the day of the mock."""
+    erase(database)
+    people(database)
+    yield database
+    erase(database)
+
+
+@pytest.fixture
+def app(record: Database) -> Flask:
+    return create_app(Settings(broker_url="redis://127.0.0.1:1/0"), record)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def later(days: int) -> datetime:
+    return NOW + timedelta(days=days)
