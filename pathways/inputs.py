@@ -288,9 +288,14 @@ def _time(body: Mapping[str, Any], kind: str, zone: tzinfo) -> datetime:
         text = text or period.get("end") or period.get("start")
     if not text or not A_DAY.match(text):
         raise Unusable("missing-effective-time")
+    stated = datetime.fromisoformat(text)
     if len(text) == 10:
-        return datetime.fromisoformat(text).replace(tzinfo=zone)
-    return datetime.fromisoformat(text).astimezone(zone)
+        return stated.replace(tzinfo=zone)
+    try:
+        return stated.astimezone(zone)
+    except OverflowError:
+        # The first and the last day of the calendar may have no counterpart in the zone of the site.
+        raise Unusable("future-dated" if stated.year > 1 else "missing-effective-time") from None
 
 
 def _canonical(entry: Entry, definition: Json, at: datetime, value: Value, sides: frozenset[str]) -> Json:

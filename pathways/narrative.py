@@ -17,6 +17,11 @@ def side(pathway: Pathway, instance: str) -> str:
     return pathway.text(LANGUAGE, f"side.{instance}") if instance != PERSON else "Person, no side"
 
 
+def lowered(words: str) -> str:
+    """Return the words for the middle of a sentence: only the first letter changes."""
+    return words[:1].lower() + words[1:]
+
+
 def text(title: str, words: str) -> Json:
     """Return a generated narrative."""
     div = (
@@ -41,7 +46,7 @@ def task(sheet: Sheet, step: Step, one: Raised) -> str:
     title = sheet.pathway.text(LANGUAGE, f"output.{one.activity.id}")
     if step.instance == PERSON:
         return f"{title}. {step.title}."
-    return f"{title}, {side(sheet.pathway, step.instance).lower()}. {step.title}."
+    return f"{title}, {lowered(side(sheet.pathway, step.instance))}. {step.title}."
 
 
 def message(pathway: Pathway, step: Step, one: Raised) -> str:
@@ -49,7 +54,7 @@ def message(pathway: Pathway, step: Step, one: Raised) -> str:
     words = side(pathway, step.instance)
     named = ", ".join(pathway.displays.get((s, c), c) for s, c in _qualifiers(pathway, one))
     template = pathway.text(LANGUAGE, f"message.{one.activity.id}")
-    return template.format(side=words.lower(), Side=words, qualifiers=named or step.title)
+    return template.format(side=lowered(words), Side=words, qualifiers=named or step.title)
 
 
 def issue(pathway: Pathway, step: Step) -> str:

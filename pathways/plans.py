@@ -47,7 +47,7 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             "resourceType": "CarePlan",
             "id": sheet.derive(instance, "CarePlan"),
             "text": narrative.text(
-                f"{pathway.title}, {words.lower()}", f"{words}: {stage.title} since {memory.stage_since}."
+                f"{pathway.title}, {narrative.lowered(words)}", f"{words}: {stage.title} since {memory.stage_since}."
             ),
             "extension": [
                 {
@@ -72,7 +72,7 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             "status": status,
             "intent": "plan",
             "category": [pathway.category],
-            "title": f"{pathway.title}, {words.lower()}",
+            "title": f"{pathway.title}, {narrative.lowered(words)}",
             "subject": {"reference": f"Patient/{sheet.patient}"},
             "period": {"start": memory.opened, **ended},
             "created": before["created"] if before else instant(at),

@@ -21,7 +21,6 @@ from pathways.steps import PERSON, Outcome
 class Play:
     """One patient's record as it grows, and what is remembered."""
 
-    patient: str
     chosen: dict[str, Any] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     own: dict[str, Entry] = field(default_factory=dict)
@@ -32,7 +31,9 @@ class Play:
         """Store every entry; unchanged content makes no version."""
         for item in bundle["entry"]:
             self.seq += 1
-            body = json.loads(self._placed(json.dumps(item["resource"], default=_number)), parse_float=Decimal)
+            body = json.loads(
+                self._placed(json.dumps(item["resource"], default=_number)), parse_float=Decimal
+            )
             reference = f"{body['resourceType']}/{body['id']}"
             before = self.entries.get(reference)
             if before is not None and before.body == body:
@@ -51,9 +52,7 @@ class Play:
         pathway = catalogue.pathways()[0]
         site = parameters.resolve(pathway, self.chosen)
         patient = next(e for e in self.entries.values() if e.type == "Patient")
-        record = Record(
-            patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people={}
-        )
+        record = Record(patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people={})
         case = Case(tenant=0, record=record, memories=self.memories, moment=at, site=site)
         outcome = decide(pathway, case)
         sheet = Sheet(
@@ -82,11 +81,15 @@ class Play:
         return text
 
     def _find(self, name: str) -> str:
-        *where, what = name.split(".") if name.endswith("CarePlan") else (*name.split(".")[:-2], name.split(".")[-1])
+        *where, what = (
+            name.split(".") if name.endswith("CarePlan") else (*name.split(".")[:-2], name.split(".")[-1])
+        )
         side = {"L": "left", "R": "right"}.get(where[0] if where else "", PERSON)
         memory = self.memories.get(side, Memory())
         if what == "CarePlan":
-            plan = (e.id for r, e in self.own.items() if r.startswith("CarePlan/") and f".{side}" in str(e.body))
+            plan = (
+                e.id for r, e in self.own.items() if r.startswith("CarePlan/") and f".{side}" in str(e.body)
+            )
             return next(plan, "unknown")
         orders = [o for o in memory.orders if o.kind == what]
         tasks = [t for t in memory.tasks if t.code == what]
@@ -127,7 +130,7 @@ def moves(outcome: Outcome) -> list[str]:
 def play(story: dict[str, Any]) -> list[str]:
     """Return the differences between a story and what the machine does, a sentence each."""
     differences = []
-    game = Play(patient="", chosen=dict(story.get("parameters") or {}))
+    game = Play(chosen=dict(story.get("parameters") or {}))
     for number, step in enumerate(story["steps"], 1):
         if step["bundle"]:
             game.receive(step["bundle"], datetime.fromisoformat(step["at"]))

@@ -1,0 +1,49 @@
+"""Patient stories against the machine alone: stages, holds, steps and outputs, complete multisets.
+
+The stories are in tests/stories (see its README for their origin). `tests/flows` plays the same ones
+against a running service.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from playing import Play, play, read
+
+from fhir_profiles import gate
+
+STORIES = sorted((Path(__file__).parents[1] / "stories").glob("V*.json"))
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_a_story_is_exact(path):
+    assert play(read(path)) == []
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_evaluating_again_with_nothing_new_produces_nothing(path):
+    story = read(path)
+    game = Play(chosen=dict(story.get("parameters") or {}))
+    for step in story["steps"]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        moment = datetime.fromisoformat(step["advanceTo"])
+        game.evaluate(moment)
+        again, written = game.evaluate(moment)
+
+        assert again.steps == ()
+        assert written == []
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_everything_written_is_valid_r4(path):
+    story = read(path)
+    game = Play(chosen=dict(story.get("parameters") or {}))
+    for step in story["steps"]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        _, written = game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+        for resource in written:
+            assert gate.check(resource) == ()
+            get_fhir_model_class(resource["resourceType"]).model_validate(resource)
