@@ -1,0 +1,139 @@
+"""Moving along the calendar and counting the steps between two points of it.
+
+https://cql.hl7.org/09-b-cqlreference.html#add-1 and #difference, #duration
+"""
+
+import calendar
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from pathways.cql.temporal import PRECISIONS, DateTime, OutOfRange, Temporal, Time, milliseconds
+from pathways.cql.values import Uncertainty
+
+_MS = {"week": 604_800_000, "day": 86_400_000, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1}
+# How many of a unit make one of the next coarser, for values that are not precise enough to take it.
+_COARSER = {"month": 12, "day": 30, "hour": 24, "minute": 60, "second": 60, "millisecond": 1000}
+_DAYS_A_YEAR = 365
+
+
+def moved(value: Any, amount: Decimal, unit: str) -> Any:
+    """Return the value moved by an amount of a unit ("year" to "millisecond", or "week").
+
+    A value that is not precise enough for the unit moves by the whole coarser units in the amount.
+
+    Raises:
+        OutOfRange: the result is not in the years 1 to 9999.
+    """
+    if unit == "week":
+        amount, unit = amount * 7, "day"
+    if unit == "second" and value.finest == 7 and value.first + len(value.fields) == 7:
+        amount, unit = amount * 1000, "millisecond"
+    steps = int(amount)
+    finest = value.first + len(value.fields) - 1
+    while PRECISIONS.index(unit) > finest and PRECISIONS.index(unit) > value.first:
+        if unit == "day" and finest == 0:
+            steps, unit = _toward_zero(steps, _DAYS_A_YEAR), "year"
+            break
+        steps = _toward_zero(steps, _COARSER[unit])
+        unit = PRECISIONS[PRECISIONS.index(unit) - 1]
+    if isinstance(value, Time):
+        return _moved_time(value, steps, unit)
+    if unit in ("year", "month"):
+        return _moved_months(value, steps * (12 if unit == "year" else 1))
+    return _moved_exactly(value, steps * _MS[unit])
+
+
+def difference(left: Any, right: Any, precision: str) -> int | Uncertainty:
+    """Return how many boundaries of the precision lie between the two, negative when right is earlier."""
+    return _uncertain(left, right, precision, _boundaries, exact=precision)
+
+
+def duration(left: Any, right: Any, precision: str) -> int | Uncertainty:
+    """Return how many whole periods of the precision fit between the two."""
+    return _uncertain(left, right, precision, _periods, exact=None)
+
+
+def _uncertain(
+    left: Any, right: Any, precision: str, count: Callable[[Any, Any, str], int], *, exact: str | None
+) -> int | Uncertainty:
+    left, right = _same_offset(left), _same_offset(right)
+    needed = left.finest - left.first
+    if exact is not None:
+        needed = PRECISIONS.index("day" if exact == "week" else exact) - left.first + 1
+    if len(left.fields) >= needed and len(right.fields) >= needed:
+        return count(left.lowest(), right.lowest(), precision)
+    low = count(left.highest(), right.lowest(), precision)
+    high = count(left.lowest(), right.highest(), precision)
+    return low if low == high else Uncertainty(low, high)
+
+
+def _same_offset(value: Temporal) -> Temporal:
+    if isinstance(value, DateTime):
+        return DateTime(*value.at_home())
+    return value
+
+
+def _boundaries(left: Temporal, right: Temporal, precision: str) -> int:
+    ours, theirs = left.fields, right.fields
+    if precision == "year":
+        return theirs[0] - ours[0]
+    if precision == "month":
+        return (theirs[0] - ours[0]) * 12 + theirs[1] - ours[1]
+    if precision in ("day", "week"):
+        start, end = date(*ours[:3]).toordinal(), date(*theirs[:3]).toordinal()
+        # Ordinal 0 is a Sunday, on which a week begins.
+        return end - start if precision == "day" else end // 7 - start // 7
+    size = _MS[precision]
+    return milliseconds(right) // size - milliseconds(left) // size
+
+
+def _periods(left: Temporal, right: Temporal, precision: str) -> int:
+    if precision not in ("year", "month"):
+        return _toward_zero(milliseconds(right) - milliseconds(left), _MS[precision])
+    if left.fields > right.fields:
+        return -_periods(right, left, precision)
+    months = _boundaries(left, right, "month")
+    # The last month is not over until its day and time are reached; a month too short for the day ends it.
+    if _moved_months(left, months).fields > right.fields:
+        months -= 1
+    return months if precision == "month" else months // 12
+
+
+def _moved_months(value: Any, months: int) -> Any:
+    fields = value.fields
+    if len(fields) == 1:
+        return value.with_fields((fields[0] + _toward_zero(months, 12),))
+    total = fields[0] * 12 + fields[1] - 1 + months
+    year, month = total // 12, total % 12 + 1
+    if not 1 <= year <= 9999:
+        raise OutOfRange("year")
+    if len(fields) == 2:
+        return value.with_fields((year, month))
+    day = min(fields[2], calendar.monthrange(year, month)[1])
+    return value.with_fields((year, month, day, *fields[3:]))
+
+
+def _moved_exactly(value: Any, ms: int) -> Any:
+    year, month, day, *time = value.fields
+    hour, minute, second, fraction = [*time, 0, 0, 0, 0][:4]
+    try:
+        start = datetime(year, month, day, hour, minute, second, fraction * 1000)  # noqa: DTZ001
+        end = start + timedelta(milliseconds=ms)
+    except OverflowError:
+        raise OutOfRange("year") from None
+    fields = (end.year, end.month, end.day, end.hour, end.minute, end.second, end.microsecond // 1000)
+    return value.with_fields(fields[: len(value.fields)])
+
+
+def _moved_time(value: Time, steps: int, unit: str) -> Time:
+    ms = milliseconds(value.lowest()) + steps * _MS[unit]
+    # A time of day goes round the clock.
+    seconds, fraction = divmod(ms % 86_400_000, 1000)
+    minutes, second = divmod(seconds, 60)
+    return Time(*(minutes // 60, minutes % 60, second, fraction)[: len(value.fields)])
+
+
+def _toward_zero(amount: int, size: int) -> int:
+    return amount // size if amount >= 0 else -(-amount // size)

@@ -1,0 +1,265 @@
+"""Load a library once, run it many times.
+
+    elm --load--> Library --at(moment, records, parameters)--> Run --[name]--> value
+                                                                   --explain--> tree
+
+A Library is immutable and shared; a Run is one patient at one moment, and remembers what it has
+already evaluated. Nothing here reads a clock.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pathways.cql import explain, fhir, nodes
+from pathways.cql.compiler import Compiler, Function, Retrieve
+from pathways.cql.parameters import Parameter, parameter_defined
+from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
+from pathways.cql.scope import Closure, Frame, Node
+from pathways.cql.temporal import HOME, DateTime, OutOfRange
+
+# The parts of ELM this engine reads, or knows it need not.
+_PARTS = {
+    "annotation", "identifier", "schemaIdentifier", "usings", "includes", "parameters", "codeSystems", "codes",
+    "concepts", "contexts", "statements", "type", "valueSets",
+}  # fmt: skip
+
+_FAULTS = (
+    Unanswerable, OutOfRange, ArithmeticError, TypeError, ValueError, AttributeError, LookupError, RecursionError,
+)  # fmt: skip
+
+
+class Library:
+    """A compiled library: what it needs, what it defines, and the way to run it."""
+
+    def __init__(self, elm: Mapping[str, Any], compiler: Compiler) -> None:
+        library = elm["library"]
+        self.name: str = library.get("identifier", {}).get("id", "")
+        self.version: str | None = library.get("identifier", {}).get("version")
+        self.phrases: Mapping[str, str] = elm.get("hipway", {}).get("phrases", {})
+        self.parameters: dict[str, Parameter] = {}
+        self.nodes: dict[str, Node] = {}
+        self._compiler = compiler
+        self._compiled: dict[str, tuple[Closure, Frame]] = {}
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """Return the names of the definitions, in their order."""
+        return tuple(self.nodes)
+
+    @property
+    def retrieves(self) -> tuple[Retrieve, ...]:
+        """Return what the library reads: types, paths and codes."""
+        return tuple(self._compiler.retrieves.values())
+
+    def retrieve(self, node: Node) -> Retrieve | None:
+        """Return what a Retrieve node reads."""
+        return self._compiler.retrieves.get(id(node))
+
+    def function(self, node: Node) -> Node | None:
+        """Return the expression of the function a FunctionRef names, when there is only one of the name."""
+        named = self._compiler.functions.get(node["name"], []) if "libraryName" not in node else []
+        return named[0].expression if len(named) == 1 else None
+
+    def compiled(self, name: str) -> tuple[Closure, Frame]:
+        """Return the closure of a definition and its frame."""
+        return self._compiled[name]
+
+    def at(
+        self,
+        moment: datetime | DateTime,
+        records: "fhir.Records | Iterable[fhir.Json]",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> "Run":
+        """Return a run: one patient, one instance, one instant.
+
+        Args:
+            moment: aware; what `Now()` is, and whose offset says which day it is.
+            records: the patient's resources; give `Records` to index them once for several runs.
+            parameters: values by name; a missing one takes its default.
+
+        Raises:
+            EvaluationFailed: a parameter is missing, unknown, or not of its type.
+        """
+        if not isinstance(records, fhir.Records):
+            records = fhir.Records(records)
+        if not isinstance(moment, DateTime):
+            moment = DateTime.of(moment)
+        return Run(self, moment, records, dict(parameters or {}))
+
+    def _compile(self, library: Node) -> None:
+        compiler = self._compiler
+        statements = library.get("statements", {}).get("def", [])
+        for statement in statements:
+            if statement.get("type") == "FunctionDef":
+                _declare(compiler, statement)
+            elif statement.get("context") not in (None, "Patient", "Unfiltered"):
+                compiler.refuse(statement["name"], f"context {statement['context']}")
+        for definition in library.get("parameters", {}).get("def", []):
+            self.parameters[definition["name"]] = parameter_defined(compiler, definition)
+        for functions in compiler.functions.values():
+            for function in functions:
+                if function.expression is not None:
+                    compiler.function(function, function.expression)
+        for statement in statements:
+            if statement.get("type") != "FunctionDef":
+                self.nodes[statement["name"]] = statement
+                self._compiled[statement["name"]] = compiler.definition(statement["name"], statement["expression"])
+        _refuse_cycles(compiler, statements)
+
+
+class Run:
+    """One evaluation; ask it for definitions by name."""
+
+    def __init__(
+        self, library: Library, moment: DateTime, records: fhir.Records, parameters: dict[str, Any]
+    ) -> None:
+        self.library = library
+        self.moment = moment
+        self.records = records
+        self._values: dict[str, Any] = {}
+        self._running: list[str] = []
+        unknown = parameters.keys() - library.parameters.keys()
+        if unknown:
+            raise EvaluationFailed("parameters", f"unknown: {', '.join(sorted(unknown))}")
+        with _Home(moment):
+            self._parameters = {
+                name: parameter.resolve(self, parameters) for name, parameter in library.parameters.items()
+            }
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of a definition.
+
+        Raises:
+            KeyError: there is no such definition.
+            EvaluationFailed: an operator had no answer; names the definition it stands in.
+        """
+        if name in self._values:
+            return self._values[name]
+        with _Home(self.moment):
+            return self.value(name)
+
+    def explain(self, name: str) -> dict[str, Any]:
+        """Return why a definition has its value, as a tree of plain JSON.
+
+        Each node has `text`, `value`, `because` and `sources`, and `result` when it is a condition.
+        """
+        with _Home(self.moment):
+            return explain.explained(self, name)
+
+    def value(self, name: str) -> Any:
+        """Return a definition's value from inside the run."""
+        values = self._values
+        if name in values:
+            return values[name]
+        closure, frame = self.library.compiled(name)
+        try:
+            value = closure(self, [None] * frame.size)
+        except _FAULTS as fault:
+            raise EvaluationFailed(name, _reason(fault)) from None
+        values[name] = value
+        return value
+
+    def parameter(self, name: str) -> Any:
+        """Return a parameter's value from inside the run."""
+        return self._parameters[name]
+
+    def part(self, closure: Closure, frame: Frame) -> Any:
+        """Return the value of a part of a definition, for an explanation."""
+        try:
+            return closure(self, [None] * frame.size)
+        except _FAULTS as fault:
+            raise EvaluationFailed(frame.definition, _reason(fault)) from None
+
+
+def load(elm: Mapping[str, Any]) -> Library:
+    """Return the library, compiled.
+
+    Raises:
+        Refused: with every reason at once.
+    """
+    library = elm.get("library")
+    if not isinstance(library, dict):
+        raise Refused(["the ELM has no library"])
+    compiler = Compiler(library)
+    for note in library.get("annotation", []):
+        if note.get("errorSeverity") == "error":
+            compiler.refuse("library", f"translation error: {note.get('message', 'unknown')}")
+    for part in library.keys() - _PARTS:
+        compiler.refuse("library", f"part {part} is not known")
+    for include in library.get("includes", {}).get("def", []):
+        if include["localIdentifier"] not in compiler.helpers:
+            compiler.refuse("library", f"include {include.get('path')} is not given")
+    loaded = Library(elm, compiler)
+    loaded._compile(library)
+    if compiler.reasons:
+        raise Refused(compiler.reasons)
+    return loaded
+
+
+def matches(elm: Mapping[str, Any], cql_text: str) -> bool:
+    """Return whether the ELM was translated from exactly this text."""
+    recorded = elm.get("hipway", {}).get("cqlSha256")
+    return bool(recorded == hashlib.sha256(cql_text.encode()).hexdigest())
+
+
+def _declare(compiler: Compiler, statement: Node) -> None:
+    function = Function(statement)
+    compiler.functions.setdefault(function.name, []).append(function)
+    if function.expression is None:
+        compiler.refuse(function.name, "an external function")
+
+
+def _refuse_cycles(compiler: Compiler, statements: list[Node]) -> None:
+    # A definition that asks for itself would recurse without end; functions by name, whatever their overload.
+    calls = {
+        (statement.get("type"), statement["name"]): set(_called(statement.get("expression")))
+        for statement in statements
+    }
+    done: set[Any] = set()
+
+    def visit(key: Any, path: tuple[Any, ...]) -> None:
+        if key in path:
+            compiler.refuse(key[1], "is defined by itself")
+        elif key not in done and key in calls:
+            for called in calls[key]:
+                visit(called, (*path, key))
+            done.add(key)
+
+    for key in calls:
+        visit(key, ())
+
+
+def _called(node: Any) -> Iterable[tuple[str | None, str]]:
+    if isinstance(node, list):
+        for part in node:
+            yield from _called(part)
+    elif isinstance(node, dict):
+        if node.get("type") == "ExpressionRef":
+            yield None, node["name"]
+        elif node.get("type") == "FunctionRef" and "libraryName" not in node:
+            yield "FunctionDef", node["name"]
+        for part in node.values():
+            yield from _called(part)
+
+
+def _reason(fault: Exception) -> str:
+    # Only our own sentences: a library's message could quote a value of the patient's.
+    return str(fault) if isinstance(fault, Unanswerable) else f"a value the rule cannot use ({type(fault).__name__})"
+
+
+class _Home:
+    """While a run is asked, its moment's offset is the evaluation's."""
+
+    def __init__(self, moment: DateTime) -> None:
+        self._offset = moment.offset
+
+    def __enter__(self) -> None:
+        self._token = HOME.set(self._offset)
+
+    def __exit__(self, *_: object) -> None:
+        HOME.reset(self._token)
+
+
+_KNOWN_NODES = nodes  # importing them is what registers them

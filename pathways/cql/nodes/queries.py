@@ -1,0 +1,209 @@
+"""Queries: sources, lets, relationships, where, return or aggregate, sort; and the loops like them."""
+
+from collections.abc import Callable, Iterator
+from functools import cmp_to_key
+from typing import Any
+
+from pathways.cql import lists
+from pathways.cql.comparison import order
+from pathways.cql.compiler import Compiler, Unsupported, node
+from pathways.cql.nodes.references import of_row
+from pathways.cql.nodes.values import constant
+from pathways.cql.scope import Closure, Node, Scope, Slots
+from pathways.cql.values import Tuple
+
+Rows = Iterator[None]
+
+
+@node("Query")
+def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    inner = scope.inner()
+    sources = [_source(compiler, source, inner) for source in node["source"]]
+    lets = [
+        (compiler.expression(let["expression"], inner), inner.add(let["identifier"])) for let in node.get("let", [])
+    ]
+    conditions = [_relationship(compiler, each, inner) for each in node.get("relationship", [])]
+    if node.get("where"):
+        conditions.append(compiler.expression(node["where"], inner))
+    finish = _finish(compiler, node, inner, sources)
+
+    def asked(run: Any, slots: Slots) -> Any:
+        found: list[Any] = []
+        many = False
+        given: list[list[Any]] = []
+        for source, _, _ in sources:
+            rows = source(run, slots)
+            if rows is None:
+                return None
+            many = many or isinstance(rows, list)
+            given.append(rows if isinstance(rows, list) else [rows])
+        return finish(run, slots, _rows(run, slots, given), many, found)
+
+    def _rows(run: Any, slots: Slots, given: list[list[Any]], at: int = 0) -> Rows:
+        if at == len(sources):
+            for let, slot in lets:
+                slots[slot] = let(run, slots)
+            if all(condition(run, slots) is True for condition in conditions):
+                yield
+            return
+        slot = sources[at][1]
+        for row in given[at]:
+            slots[slot] = row
+            yield from _rows(run, slots, given, at + 1)
+
+    return asked
+
+
+def _source(compiler: Compiler, source: Node, scope: Scope) -> tuple[Closure, int, str]:
+    closure = compiler.expression(source["expression"], scope)
+    return closure, scope.add(source["alias"]), source["alias"]
+
+
+def _relationship(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    if node["type"] not in ("With", "Without"):
+        raise Unsupported(f"relationship {node['type']}")
+    source = compiler.expression(node["expression"], scope)
+    inner = scope.inner()
+    slot = inner.add(node["alias"])
+    such_that = compiler.expression(node["suchThat"], inner)
+    wanted = node["type"] == "With"
+
+    def related(run: Any, slots: Slots) -> bool:
+        rows = source(run, slots)
+        for row in rows if isinstance(rows, list) else [] if rows is None else [rows]:
+            slots[slot] = row
+            if such_that(run, slots) is True:
+                return wanted
+        return not wanted
+
+    return related
+
+
+Finish = Callable[[Any, Slots, Rows, bool, list[Any]], Any]
+
+
+def _finish(compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]) -> Finish:
+    if node.get("aggregate"):
+        return _aggregated(compiler, node["aggregate"], scope, sources)
+    returned = _returned(compiler, node, scope, sources)
+    # Without a return clause nothing is dropped; with one, repetitions are, unless it says `all`.
+    once = node["return"].get("distinct", True) if node.get("return") else False
+    sort = _sort(compiler, node["sort"], scope) if node.get("sort") else None
+
+    def finish(run: Any, slots: Slots, rows: Rows, many: bool, found: list[Any]) -> Any:
+        found.extend(returned(run, slots) for _ in rows)
+        if not many:
+            return found[0] if found else None
+        if once:
+            found = lists.distinct(found)
+        return sort(run, slots, found) if sort else found
+
+    return finish
+
+
+def _returned(
+    compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]
+) -> Closure:
+    if node.get("return"):
+        return compiler.expression(node["return"]["expression"], scope)
+    if len(sources) == 1:
+        only = sources[0][1]
+        return lambda _run, slots: slots[only]
+    return lambda _run, slots: Tuple((alias, slots[slot]) for _, slot, alias in sources)
+
+
+def _aggregated(
+    compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]
+) -> Finish:
+    starting = compiler.expression(node["starting"], scope) if node.get("starting") else constant(None)
+    inner = scope.inner()
+    total = inner.add(node["identifier"])
+    step = compiler.expression(node["expression"], inner)
+    once = node.get("distinct", False)
+
+    def finish(run: Any, slots: Slots, rows: Rows, _many: bool, _found: list[Any]) -> Any:
+        slots[total] = starting(run, slots)
+        seen: list[Any] = []
+        for _ in rows:
+            if once:
+                row = [slots[slot] for _, slot, _ in sources]
+                if lists.contains(seen, row):
+                    continue
+                seen.append(row)
+            slots[total] = step(run, slots)
+        return slots[total]
+
+    return finish
+
+
+Sort = Callable[[Any, Slots, list[Any]], list[Any]]
+
+
+def _sort(compiler: Compiler, node: Node, scope: Scope) -> Sort:
+    keys = [(_sort_key(compiler, by, scope), by["direction"].startswith("desc")) for by in node["by"]]
+
+    def sort(run: Any, slots: Slots, rows: list[Any]) -> list[Any]:
+        # The last key first: Python's sort keeps the order of what it finds alike.
+        for key, down in reversed(keys):
+            of_rows = {id(row): key(run, slots, row) for row in rows}
+            by_key = cmp_to_key(lambda left, right, of=of_rows: _nulls_first(of[id(left)], of[id(right)]))
+            rows = sorted(rows, key=by_key, reverse=down)
+        return rows
+
+    return sort
+
+
+def _sort_key(compiler: Compiler, by: Node, scope: Scope) -> Callable[[Any, Slots, Any], Any]:
+    match by["type"]:
+        case "ByDirection":
+            return lambda _run, _slots, row: row
+        case "ByColumn":
+            path = by["path"]
+            return lambda _run, _slots, row: of_row(row, path)
+        case "ByExpression":
+            inner = scope.inner()
+            slot = inner.add("$this")
+            key = compiler.expression(by["expression"], inner)
+
+            def keyed(run: Any, slots: Slots, row: Any) -> Any:
+                slots[slot] = row
+                return key(run, slots)
+
+            return keyed
+        case kind:
+            raise Unsupported(f"sort {kind}")
+
+
+def _nulls_first(left: Any, right: Any) -> int:
+    if left is None or right is None:
+        return (left is not None) - (right is not None)
+    # Values whose order is not known stay as they were.
+    return order(left, right) or 0
+
+
+@node("ForEach", "Filter", "Repeat")
+def _loop(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    source = compiler.expression(node["source"], scope)
+    inner = scope.inner()
+    this, index = inner.add(node.get("scope") or "$this"), inner.add("$index")
+    inner.names.setdefault("$this", this)
+    if node["type"] == "Repeat":
+        raise Unsupported("node type Repeat is not known")
+    keep = node["type"] == "Filter"
+    element = compiler.expression(node["condition" if keep else "element"], inner)
+
+    def looped(run: Any, slots: Slots) -> Any:
+        rows = source(run, slots)
+        if rows is None:
+            return None
+        found: list[Any] = []
+        for at, row in enumerate(rows):
+            slots[this], slots[index] = row, at
+            value = element(run, slots)
+            if not keep:
+                found.append(value)
+            elif value is True:
+                found.append(row)
+        return found
+
+    return looped

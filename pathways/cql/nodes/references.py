@@ -1,0 +1,254 @@
+"""Names: of definitions, functions, parameters, codes, rows; retrieves; and the elements of a value."""
+
+from collections.abc import Mapping
+from decimal import Decimal as _Decimal
+from typing import Any
+
+from pathways.cql import fhir
+from pathways.cql.compiler import (
+    FHIR,
+    Compiler,
+    Function,
+    Retrieve,
+    Unsupported,
+    constant_codes,
+    is_system,
+    node,
+    result_type,
+    type_name,
+)
+from pathways.cql.nodes.values import attribute, constant
+from pathways.cql.refusal import Unanswerable
+from pathways.cql.scope import Closure, Node, Scope
+from pathways.cql.values import Labelled, Tuple
+
+
+@node("ExpressionRef")
+def _expression(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+    name = node["name"]
+    if node.get("libraryName"):
+        raise Unsupported(f"library {node['libraryName']} is not given")
+    if name not in compiler.expressions:
+        raise Unsupported(f"definition {name} does not exist")
+    return lambda run, _slots: run.value(name)
+
+
+@node("ParameterRef")
+def _parameter(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+    name = node["name"]
+    if node.get("libraryName") or name not in compiler.parameters:
+        raise Unsupported(f"parameter {name} does not exist")
+    return lambda run, _slots: run.parameter(name)
+
+
+@node("CodeRef")
+def _code(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+    return constant(compiler.code(node["name"]))
+
+
+@node("ConceptRef")
+def _concept(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+    return constant(compiler.concept(node["name"]))
+
+
+@node("CodeSystemRef")
+def _system(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+    return constant(compiler.system(node["name"]))
+
+
+@node("ValueSetRef", "ExpandValueSet", "InValueSet", "AnyInValueSet")
+def _value_set(_compiler: Compiler, _node: Node, _scope: Scope) -> Closure:
+    raise Unsupported("a value set, whose content is not given")
+
+
+@node("AliasRef", "OperandRef", "QueryLetRef")
+def _row(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    slot = _slot(scope, node["name"])
+    return lambda _run, slots: slots[slot]
+
+
+@node("IdentifierRef")
+def _identifier(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    # In `sort by` a bare name is an element of the row being sorted.
+    if node["name"] in scope.names:
+        slot = scope.names[node["name"]]
+        return lambda _run, slots: slots[slot]
+    this, name = _slot(scope, "$this"), node["name"]
+    return lambda _run, slots: of_row(slots[this], name)
+
+
+@node("Current")
+def _current(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    slot = _slot(scope, node.get("scope") or "$this")
+    return lambda _run, slots: slots[slot]
+
+
+@node("Iteration")
+def _iteration(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    slot = _slot(scope, node.get("scope") or "$index")
+    return lambda _run, slots: slots[slot]
+
+
+@node("Total")
+def _total(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    slot = _slot(scope, node.get("scope") or "$total")
+    return lambda _run, slots: slots[slot]
+
+
+@node("FunctionRef")
+def _function(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    operands = [compiler.expression(operand, scope) for operand in node.get("operand", [])]
+    if "libraryName" in node:
+        return _helper(compiler, node, operands)
+    function = _overload(compiler, node)
+
+    def called(run: Any, slots: Any) -> Any:
+        given = [operand(run, slots) for operand in operands]
+        return function.body(run, given + [None] * (function.size - len(given)))
+
+    return called
+
+
+def _overload(compiler: Compiler, node: Node) -> Function:
+    named = compiler.functions.get(node["name"], [])
+    fitting = [each for each in named if len(each.operands) == len(node.get("operand", []))]
+    if len(fitting) > 1:
+        wanted = [_plain_type(specifier) for specifier in node.get("signature", [])]
+        fitting = [each for each in fitting if [_operand_type(o) for o in each.operands] == wanted]
+    if not fitting:
+        raise Unsupported(f"function {node['name']} does not exist with these operands")
+    if len(fitting) > 1:
+        raise Unsupported(f"function {node['name']} is ambiguous")
+    return fitting[0]
+
+
+def _operand_type(operand: Node) -> Any:
+    return _plain_type(operand.get("operandTypeSpecifier") or operand.get("operandType"))
+
+
+def _plain_type(specifier: Any) -> Any:
+    if isinstance(specifier, Mapping):
+        if specifier.get("type") == "NamedTypeSpecifier":
+            return specifier["name"]
+        return {
+            key: _plain_type(part)
+            for key, part in specifier.items()
+            if not key.startswith("resultType") and part != []
+        }
+    return [_plain_type(part) for part in specifier] if isinstance(specifier, list) else specifier
+
+
+def _helper(compiler: Compiler, node: Node, operands: list[Closure]) -> Closure:
+    name = node["name"]
+    if node["libraryName"] not in compiler.helpers:
+        raise Unsupported(f"library {node['libraryName']} is not given")
+    of = fhir.helper(name)
+    if of is None or len(operands) != 1:
+        raise Unsupported(f"FHIRHelpers.{name} is not known")
+    [operand] = operands
+
+    def helped(run: Any, slots: Any) -> Any:
+        value = operand(run, slots)
+        if isinstance(value, Labelled):
+            value = value.json
+        return None if value is None else of(value)
+
+    return helped
+
+
+@node("Retrieve")
+def _retrieve(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+    if not node["dataType"].startswith(FHIR):
+        raise Unsupported("a Retrieve of a type that is not FHIR's")
+    for unsupported in ("dateRange", "dateProperty", "dateFilter", "codeFilter", "include", "otherFilter"):
+        if node.get(unsupported):
+            raise Unsupported(f"a Retrieve with {unsupported}")
+    type_, codes_node = type_name(node["dataType"]) or "", node.get("codes")
+    path = node.get("codeProperty") if codes_node else None
+    if codes_node and codes_node.get("type") in ("ValueSetRef", "ExpandValueSet"):
+        raise Unsupported("a Retrieve by a value set, whose content is not given")
+    codes = constant_codes(compiler, codes_node) if codes_node else ()
+    label = codes_node["operand"].get("name", "") if codes_node and "operand" in codes_node else ""
+    compiler.retrieves[id(node)] = Retrieve(type_, path, codes, label)
+    if path is None:
+        return lambda run, _slots: list(run.records.of_type(type_))
+    return lambda run, _slots: run.records.coded(type_, path, codes)
+
+
+@node("Property")
+def _property(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    source = _source(compiler, node, scope)
+    closure = source
+    *outer, last = node["path"].split(".")
+    for path in outer:
+        closure = _element(closure, path, ())
+    if node["path"] == "birthDate.value":
+        # The translator writes this one itself, for AgeInYears(), and leaves its type out.
+        return _value(closure, "Date")
+    return _last_element(node, closure, last)
+
+
+def _source(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    if "scope" in node:
+        slot = _slot(scope, node["scope"])
+        return lambda _run, slots: slots[slot]
+    return compiler.expression(node["source"], scope)
+
+
+def _last_element(node: Node, source: Closure, path: str) -> Closure:
+    type_ = result_type(node)
+    if path == "value" and type_ is None:
+        raise Unsupported("a value whose type cannot be known")
+    if path == "value" and is_system(type_):
+        return _value(source, type_name(type_))
+    choices: tuple[tuple[str, str], ...] = ()
+    if isinstance(type_, dict) and type_["type"] == "ChoiceTypeSpecifier":
+        names = [type_name(choice) or "" for choice in type_.get("choice", [])]
+        choices = fhir.choice_keys(path, names)
+    return _element(source, path, choices)
+
+
+def _value(source: Closure, type_: str | None) -> Closure:
+    primitive = fhir.primitive(type_ or "")
+
+    def taken(run: Any, slots: Any) -> Any:
+        value = source(run, slots)
+        if isinstance(value, Labelled):
+            value = value.json
+        if value is None:
+            return None
+        if isinstance(value, Tuple) or not isinstance(value, (Mapping, str, int, float, _Decimal)):
+            return attribute(value, "value")
+        if primitive is None:
+            raise Unanswerable("a value whose type is not known")
+        return primitive(value)
+
+    return taken
+
+
+def _element(source: Closure, path: str, choices: tuple[tuple[str, str], ...]) -> Closure:
+    def taken(run: Any, slots: Any) -> Any:
+        value = source(run, slots)
+        if value is None:
+            return None
+        if isinstance(value, Tuple):
+            return value.get(path)
+        if isinstance(value, (Mapping, Labelled)):
+            return fhir.element(value, path, choices)
+        return attribute(value, path)
+
+    return taken
+
+
+def of_row(row: Any, name: str) -> Any:
+    """Return the element of a row by its bare name, as `sort by` writes it."""
+    if row is None:
+        return None
+    return fhir.element(row, name, ()) if isinstance(row, Mapping) and not isinstance(row, Tuple) else attribute(row, name)
+
+
+def _slot(scope: Scope, name: str) -> int:
+    slot = scope.names.get(name)
+    if slot is None:
+        raise Unsupported(f"{name} is not visible here")
+    return slot

@@ -1,0 +1,150 @@
+"""Asking for a type, casting to it, converting to it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pathways.cql import conversion
+from pathways.cql.compiler import FHIR, SYSTEM, Compiler, Unsupported, node, type_name
+from pathways.cql.refusal import Unanswerable
+from pathways.cql.scope import Closure, Node, Scope
+from pathways.cql.temporal import OutOfRange
+from pathways.cql.values import Interval, Labelled, Tuple
+from pathways.cql.intervals import point_type
+
+Test = Callable[[Any], bool]
+
+
+@node("As")
+def _as(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    operand = compiler.expression(node["operand"], scope)
+    specifier = node.get("asTypeSpecifier") or node["asType"]
+    test = type_test(specifier)
+    strict = node.get("strict", False)
+    unwrapped = not _is_choice(specifier)
+
+    def cast(run: Any, slots: Any) -> Any:
+        value = operand(run, slots)
+        if value is None:
+            return None
+        if not test(value):
+            if strict:
+                raise Unanswerable("a cast to a type the value does not have")
+            return None
+        return value.json if unwrapped and isinstance(value, Labelled) else value
+
+    return cast
+
+
+@node("Is")
+def _is(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    operand = compiler.expression(node["operand"], scope)
+    test = type_test(node.get("isTypeSpecifier") or node["isType"])
+
+    def asked(run: Any, slots: Any) -> Any:
+        value = operand(run, slots)
+        return value is not None and test(value)
+
+    return asked
+
+
+@node("Convert")
+def _convert(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    operand = compiler.expression(node["operand"], scope)
+    name = type_name(node.get("toTypeSpecifier") or node["toType"])
+    convert = conversion.CONVERSIONS.get(name or "")
+    if convert is None:
+        raise Unsupported(f"a conversion to {name}")
+
+    def converted(run: Any, slots: Any) -> Any:
+        value = operand(run, slots)
+        return None if value is None else convert(value)
+
+    return converted
+
+
+@node("CanConvert")
+def _can_convert(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    return _convertible(compiler, node, scope, type_name(node.get("toTypeSpecifier") or node["toType"]) or "")
+
+
+@node(*(f"ConvertsTo{name}" for name in conversion.CONVERSIONS))
+def _converts_to(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    return _convertible(compiler, node, scope, node["type"].removeprefix("ConvertsTo"))
+
+
+def _convertible(compiler: Compiler, node: Node, scope: Scope, name: str) -> Closure:
+    operand = compiler.expression(node["operand"], scope)
+    convert = conversion.CONVERSIONS.get(name)
+    if convert is None:
+        raise Unsupported(f"a conversion to {name}")
+
+    def asked(run: Any, slots: Any) -> Any:
+        value = operand(run, slots)
+        if value is None:
+            return None
+        try:
+            return convert(value) is not None
+        except (OutOfRange, ArithmeticError, ValueError):
+            return False
+
+    return asked
+
+
+def type_test(specifier: Any) -> Test:
+    """Return the test whether a value that is not null is of the type.
+
+    Raises:
+        Unsupported: the type is not known.
+    """
+    if isinstance(specifier, str):
+        return _named_test(specifier)
+    match specifier["type"]:
+        case "NamedTypeSpecifier":
+            return _named_test(specifier["name"])
+        case "ListTypeSpecifier":
+            inner = type_test(specifier["elementType"])
+            return lambda value: isinstance(value, list) and all(item is None or inner(item) for item in value)
+        case "IntervalTypeSpecifier":
+            return _interval_test(type_name(specifier["pointType"]))
+        case "ChoiceTypeSpecifier":
+            tests = [type_test(choice) for choice in specifier.get("choice", [])]
+            return lambda value: any(test(value) for test in tests)
+        case "TupleTypeSpecifier":
+            names = {part["name"] for part in specifier.get("element", [])}
+            return lambda value: isinstance(value, Tuple) and names.issuperset(value)
+        case kind:
+            raise Unsupported(f"type {kind} is not known")
+
+
+def _is_choice(specifier: Any) -> bool:
+    return isinstance(specifier, dict) and specifier["type"] == "ChoiceTypeSpecifier"
+
+
+def _interval_test(point: str | None) -> Test:
+    def test(value: Any) -> bool:
+        if not isinstance(value, Interval):
+            return False
+        return point == "Any" or (point_type(value.low, value.high) or value.point) in (point, "Any")
+
+    return test
+
+
+def _named_test(name: str) -> Test:
+    local = type_name(name) or ""
+    if name.startswith(SYSTEM):
+        try:
+            return conversion.kind_test(local)
+        except KeyError:
+            raise Unsupported(f"type {local} is not known") from None
+    if not name.startswith(FHIR):
+        raise Unsupported(f"type {name} is not known")
+
+    def test(value: Any) -> bool:
+        if isinstance(value, Labelled):
+            return value.type == local
+        if isinstance(value, Mapping) and "resourceType" in value:
+            return local in (value["resourceType"], "Resource", "DomainResource")
+        # An element's JSON does not name its type; the translator has checked it against the model.
+        return True
+
+    return test

@@ -1,0 +1,88 @@
+"""The parameters of a library: their types, their defaults, and what a caller may hand over.
+
+A caller may give a DateTime, Date or Time as an ISO text, and numbers as Python's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pathways.cql import temporal
+from pathways.cql.compiler import Compiler, Unsupported, type_name
+from pathways.cql.nodes.types import type_test
+from pathways.cql.refusal import EvaluationFailed
+from pathways.cql.scope import Closure, Frame, Node
+from pathways.cql.temporal import Date, DateTime
+from pathways.cql.values import Quantity
+
+if TYPE_CHECKING:
+    from pathways.cql.library import Run
+
+
+class Parameter:
+    """One declared parameter."""
+
+    def __init__(self, name: str, type_: Any, default: tuple[Closure, Frame] | None) -> None:
+        self.name = name
+        self.type = type_name(type_) or "Any"
+        self.required = default is None
+        self._element = type_name(type_.get("elementType")) if isinstance(type_, Mapping) else None
+        self._test = type_test(type_)
+        self._default = default
+
+    def resolve(self, run: "Run", given: Mapping[str, Any]) -> Any:
+        """Return the given value, converted to the declared type, or the default.
+
+        Raises:
+            EvaluationFailed: it is missing without a default, or not of the type.
+        """
+        if self.name not in given:
+            if self._default is None:
+                raise EvaluationFailed(self.name, "a required parameter is missing")
+            return run.part(*self._default)
+        value = self._converted(given[self.name])
+        if value is not None and not self._test(value):
+            raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}")
+        return value
+
+    def _converted(self, value: Any) -> Any:
+        try:
+            if self.type == "List" and isinstance(value, Sequence) and not isinstance(value, str):
+                return [_converted(item, self._element) for item in value]
+            return _converted(value, self.type)
+        except ValueError:
+            raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}") from None
+
+
+def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:
+    """Return the parameter a ParameterDef declares, noting in the compiler what cannot be."""
+    name = definition["name"]
+    default = definition.get("default")
+    compiled = None if default is None else compiler.definition(name, default)
+    type_ = definition.get("parameterTypeSpecifier") or definition.get("parameterType")
+    type_ = type_ or definition.get("resultTypeSpecifier") or definition.get("resultTypeName")
+    try:
+        return Parameter(name, type_ or "{urn:hl7-org:elm-types:r1}Any", compiled)
+    except Unsupported as reason:
+        compiler.refuse(name, str(reason))
+        return Parameter(name, "{urn:hl7-org:elm-types:r1}Any", compiled)
+
+
+def _converted(value: Any, type_: str | None) -> Any:
+    if isinstance(value, str) and type_ in _FROM_TEXT:
+        return _FROM_TEXT[type_](value)
+    if type_ == "Decimal" and type(value) in (int, float):
+        return Decimal(str(value))
+    if type_ == "DateTime" and isinstance(value, Date):
+        return DateTime(*value.fields)
+    if type_ == "Quantity" and type(value) in (int, Decimal):
+        return Quantity(Decimal(value))
+    return value
+
+
+_FROM_TEXT: dict[str | None, Callable[[str], Any]] = {
+    "Date": temporal.parse_date,
+    "DateTime": temporal.parse_datetime,
+    "Time": temporal.parse_time,
+    "Decimal": lambda text: Decimal(text) if text.lstrip("-").replace(".", "", 1).isdigit() else text,
+}

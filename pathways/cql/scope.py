@@ -1,0 +1,48 @@
+"""What a compiled expression may see: the run, and the slots of the definition it stands in.
+
+Names are turned into slot numbers once, when the library is loaded.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathways.cql.library import Run
+
+Slots = list[Any]
+Closure = Callable[["Run", Slots], Any]
+Node = dict[str, Any]
+
+
+class Frame:
+    """The slots of one definition, and the closures of those of its nodes that need no row."""
+
+    def __init__(self, definition: str) -> None:
+        self.definition = definition
+        self.size = 0
+        # Explanations evaluate a definition's parts again; inside a query a part has no value of its own.
+        self.outside_queries: dict[int, Closure] = {}
+
+    def slot(self) -> int:
+        """Return a slot nothing else in the definition uses."""
+        self.size += 1
+        return self.size - 1
+
+
+class Scope:
+    """The names visible at one place of a definition."""
+
+    def __init__(self, frame: Frame, names: dict[str, int] | None = None, *, in_query: bool = False) -> None:
+        self.frame = frame
+        self.names = names or {}
+        self.in_query = in_query
+
+    def inner(self) -> "Scope":
+        """Return the scope of a query inside this one."""
+        return Scope(self.frame, dict(self.names), in_query=True)
+
+    def add(self, name: str) -> int:
+        """Return the slot of a new name, which hides an outer one."""
+        slot = self.frame.slot()
+        self.names[name] = slot
+        return slot
