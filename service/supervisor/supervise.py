@@ -5,7 +5,6 @@ watch   what ends is started again, later each time it ends soon
 stop    web, sweep, worker, valkey, postgres: who gives work before who does it
 """
 
-import importlib.util
 import os
 import signal
 import sys
@@ -105,10 +104,11 @@ def _start(
         child.start()
     url = address.url(settings.host, settings.port)
     _wait_until_ready(url, children)
-    if settings.demo and importlib.util.find_spec(DEMO):
+    if settings.demo:
+        # Before the addresses are said: while the stories are told, the clock stands in the past.
         _say("loading the demo patients ...")
         try:
-            _finish(ours("demo", DEMO))
+            _finish(ours("demo", "service.demo", "--url", url))
         except Unusable as error:
             _say(str(error))
     _greet(settings, url)
