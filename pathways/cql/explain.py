@@ -1,3 +1,247 @@
-"""Why a definition has its value."""
-def explained(run, name):
-    return {}
+"""Why a definition has its value: a walk over the ELM with the values of one run.
+
+Of a false `and` the false operands are kept, of a true `or` the true ones, of an unknown answer the
+unknown ones; otherwise all of them. A reference opens its definition once. Rows lead to the records
+they were read from; where nothing was found, the tree says what was looked for and whether anything
+of the kind is stored at all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pathways.cql import fhir, wording
+from pathways.cql.compiler import NODES, type_name
+from pathways.cql.refusal import EvaluationFailed
+from pathways.cql.scope import Frame, Node
+from pathways.cql.values import Labelled, Tuple
+from pathways.cql.wording import words
+
+if TYPE_CHECKING:
+    from pathways.cql.library import Run
+
+Explanation = dict[str, Any]
+
+# What changes a value's type or shape, not what it says.
+_TRANSPARENT = {
+    "As", "ToList", "ToDecimal", "ToInteger", "ToLong", "ToDateTime", "ToDate", "ToString", "ToQuantity", "ToConcept",
+    "Convert", "SingletonFrom",
+}  # fmt: skip
+# What is the same in every run and needs no reason.
+_CONSTANT = {"Literal", "Null", "CodeRef", "ConceptRef", "CodeSystemRef", "Quantity", "Now", "Today", "MinValue", "MaxValue"}
+_TRUTHS = {
+    "And", "Or", "Xor", "Implies", "Not", "IsNull", "IsTrue", "IsFalse", "Exists", "Equal", "NotEqual", "Equivalent",
+    "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "In", "Contains", "IncludedIn", "Includes", "SameAs",
+    "SameOrBefore", "SameOrAfter", "Before", "After", "Is",
+}  # fmt: skip
+_MISSING = object()
+
+
+def explained(run: "Run", name: str) -> Explanation:
+    """Return the tree for one definition of a run."""
+    return _Walk(run).definition(name)
+
+
+class _Walk:
+    """One explanation: what has been opened, and in whose frame the walk is."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+        self.opened: dict[str, list[str]] = {}
+        # The entries that tell of a Retrieve, by identity: a parent that found its row needs them no more.
+        self.searches: dict[int, Explanation] = {}
+        self.frame: Frame | None = None
+
+    def definition(self, name: str) -> Explanation:
+        library = self.run.library
+        node = library.nodes[name]
+        value = self.run.value(name)
+        is_truth = type_name(node.get("resultTypeName")) == "Boolean"
+        text = library.phrases.get(name, name)
+        if name in self.opened:
+            told = self.entry(text, value, [], is_truth=is_truth)
+            return {**told, "sources": self.opened[name]}
+        outer, self.frame = self.frame, library.compiled(name)[1]
+        told = self.entry(text, value, self.reasons(node["expression"]), is_truth=is_truth)
+        self.frame = outer
+        self.opened[name] = told["sources"]
+        return told
+
+    def entry(self, text: str, value: Any, because: list[Explanation], *, is_truth: bool = False) -> Explanation:
+        sources = self.sources(value)
+        if sources:
+            because = [reason for reason in because if id(reason) not in self.searches]
+        else:
+            sources = [source for reason in because for source in reason["sources"]]
+        if value is None or value == []:
+            self.note_searches(because)
+        told: Explanation = {
+            "text": text,
+            "value": wording.plain(value),
+            "because": because,
+            "sources": list(dict.fromkeys(sources)),
+        }
+        if isinstance(value, bool) or (is_truth and value is None):
+            told["result"] = value
+        return told
+
+    def note_searches(self, because: list[Explanation]) -> None:
+        """Say of records that were stored, but gave the parent nothing, that none counts."""
+        for reason in because:
+            if id(reason) in self.searches and reason["sources"]:
+                reason["value"] = f"{len(reason['sources'])} stored, none valid for this side and time"
+                reason["sources"] = []
+
+    def part(self, node: Node) -> Explanation | None:
+        """Return the tree for a node, None when it goes without saying."""
+        kind = node["type"]
+        if _constant(node):
+            return None
+        if kind in _TRANSPARENT:
+            return self.part(node["operand"])
+        if kind == "ExpressionRef":
+            return self.definition(node["name"])
+        if kind == "ParameterRef":
+            return self.entry(node["name"], self.run.parameter(node["name"]), [])
+        if kind == "Retrieve":
+            return self.retrieve(node)
+        value = self.value(node)
+        if value is _MISSING:
+            return None
+        because = self.reasons(node)
+        if value is None or value == []:
+            because = because or [found for retrieve in self.retrieves(node) if (found := self.retrieve(retrieve))]
+        text = words(node)
+        if len(because) == 1 and because[0]["text"] == text and because[0]["value"] == wording.plain(value):
+            return because[0]
+        return self.entry(text, value, because, is_truth=kind in _TRUTHS)
+
+    def reasons(self, node: Node) -> list[Explanation]:
+        """Return the trees of what decided a node's value."""
+        kind = node["type"]
+        if kind in _TRANSPARENT:
+            return self.reasons(node["operand"])
+        if kind in ("ExpressionRef", "ParameterRef", "Retrieve"):
+            return self.parts([node])
+        if kind in ("And", "Or"):
+            return self.parts(self.deciding(node))
+        if kind == "If":
+            chosen = node["then"] if self.value(node["condition"]) is True else node["else"]
+            return self.parts([node["condition"], chosen])
+        if kind == "Query":
+            return self.parts([*(source["expression"] for source in node["source"]), *_references(_conditions(node))])
+        if kind == "FunctionRef":
+            reasons = self.parts(node.get("operand", []))
+            return reasons or self.parts(self.body_references(node))
+        return self.parts(children(node))
+
+    def parts(self, nodes: Iterable[Node]) -> list[Explanation]:
+        return [part for node in nodes if (part := self.part(node)) is not None]
+
+    def deciding(self, node: Node) -> list[Node]:
+        """Return the operands, nested ones of the same kind included, that decided the answer."""
+        answer = self.value(node)
+        operands = list(_flat(node, node["type"]))
+        if answer is None or answer is (node["type"] == "Or"):
+            return [operand for operand in operands if self.value(operand) is answer]
+        return operands
+
+    def value(self, node: Node) -> Any:
+        assert self.frame is not None
+        if node["type"] == "ExpressionRef":
+            return self.run.value(node["name"])
+        closure = self.frame.outside_queries.get(id(node))
+        if closure is None:
+            return _MISSING
+        try:
+            return self.run.part(closure, self.frame)
+        except EvaluationFailed:
+            # The definition itself has its value, so this part was not needed for it.
+            return _MISSING
+
+    def retrieve(self, node: Node) -> Explanation | None:
+        """Return what one Retrieve found, and how much is stored."""
+        retrieve = self.run.library.retrieve(node)
+        if retrieve is None:
+            return None
+        records = self.run.records
+        if retrieve.path is None:
+            stored = records.of_type(retrieve.type)
+        else:
+            stored = records.coded(retrieve.type, retrieve.path, retrieve.codes)
+        text = f"{retrieve.type} {retrieve.label}".strip()
+        told = self.entry(text, None, [])
+        told["value"] = f"{len(stored)} stored" if stored else "none stored"
+        told["sources"] = list(dict.fromkeys(self.sources(stored)))
+        self.searches[id(told)] = told
+        return told
+
+    def retrieves(self, node: Any) -> Iterator[Node]:
+        """Yield the Retrieves a node reads through, those of its functions included."""
+        for part in _nodes(node):
+            if part["type"] == "Retrieve":
+                yield part
+            elif part["type"] == "FunctionRef" and (body := self.run.library.function(part)):
+                yield from self.retrieves(body)
+
+    def body_references(self, node: Node) -> list[Node]:
+        """Return the definitions a function without told operands refers to."""
+        return list(_references(self.run.library.function(node)))
+
+    def sources(self, value: Any) -> list[str]:
+        """Return the references of the records a value was read from."""
+        if isinstance(value, Labelled):
+            value = value.json
+        if isinstance(value, list):
+            return [source for item in value for source in self.sources(item)]
+        if isinstance(value, Tuple):
+            id_ = value.get("id")
+            own = list(self.run.records.references(id_)) if isinstance(id_, str) else []
+            return own or [source for item in value.values() for source in self.sources(item)]
+        if isinstance(value, Mapping) and "resourceType" in value and "id" in value:
+            return [fhir.reference(value)]
+        return []
+
+
+def children(node: Node) -> Iterator[Node]:
+    """Yield the expressions directly in a node, in the order they are written."""
+    for value in node.values():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict):
+                if part.get("type") in NODES:
+                    yield part
+                elif not str(part.get("type", "")).endswith("TypeSpecifier"):
+                    yield from children(part)
+
+
+def _constant(node: Node) -> bool:
+    if node["type"] in ("List", "Interval", "Add", "Subtract"):
+        return all(_constant(part) for part in children(node))
+    return node["type"] in _CONSTANT or (node["type"] in _TRANSPARENT and _constant(node["operand"]))
+
+
+def _flat(node: Node, kind: str) -> Iterator[Node]:
+    for operand in node["operand"]:
+        if operand["type"] == kind:
+            yield from _flat(operand, kind)
+        else:
+            yield operand
+
+
+def _conditions(query: Node) -> list[Any]:
+    return [query.get(part) for part in ("let", "relationship", "where", "return", "aggregate")]
+
+
+def _nodes(node: Any) -> Iterator[Node]:
+    if isinstance(node, list):
+        for part in node:
+            yield from _nodes(part)
+    elif isinstance(node, dict):
+        if node.get("type") in NODES:
+            yield node
+        for part in node.values():
+            if isinstance(part, (dict, list)):
+                yield from _nodes(part)
+
+
+def _references(node: Any) -> Iterator[Node]:
+    return (part for part in _nodes(node) if part["type"] in ("ExpressionRef", "ParameterRef"))

@@ -18,7 +18,8 @@ Rows = Iterator[None]
 @node("Query")
 def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     inner = scope.inner()
-    sources = [_source(compiler, source, inner) for source in node["source"]]
+    # A source sees what is outside the query, not the query's other rows.
+    sources = [_source(compiler, source, scope, inner) for source in node["source"]]
     lets = [
         (compiler.expression(let["expression"], inner), inner.add(let["identifier"])) for let in node.get("let", [])
     ]
@@ -54,9 +55,9 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return asked
 
 
-def _source(compiler: Compiler, source: Node, scope: Scope) -> tuple[Closure, int, str]:
+def _source(compiler: Compiler, source: Node, scope: Scope, inner: Scope) -> tuple[Closure, int, str]:
     closure = compiler.expression(source["expression"], scope)
-    return closure, scope.add(source["alias"]), source["alias"]
+    return closure, inner.add(source["alias"]), source["alias"]
 
 
 def _relationship(compiler: Compiler, node: Node, scope: Scope) -> Closure:
