@@ -84,7 +84,8 @@ class Links:
             for element, system, value in self._logical_patients(entry):
                 heads = known.by_identifier.get(("Patient", system, value), ())
                 if len(heads) == 1:
-                    resource[element] = {**resource[element], "reference": f"Patient/{heads[0].id}"}
+                    settled = {**resource[element], "reference": f"Patient/{heads[0].id}"}
+                    resource = {**resource, element: settled}
                 else:
                     faults.append(_unresolved(f"{entry.at}.{element}"))
             resolved[entry.index] = resource

@@ -35,6 +35,7 @@ class Database:
         *,
         pool_size: int = 8,
         overflow: int = 8,
+        pool_timeout_s: float = 5,
         statement_timeout_s: int = 30,
         lock_timeout_s: int = 10,
     ) -> None:
@@ -44,7 +45,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=overflow,
             # a request that gets no connection in this time is answered 503
-            pool_timeout=5,
+            pool_timeout=pool_timeout_s,
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": 5,

@@ -14,10 +14,11 @@ from service.fhir.routes.update import answer
 @fhir.post("/<type_>")
 def create(type_: str) -> Response:
     """Store a new resource, or find the one that `If-None-Exist` names."""
+    blueprint.known(type_)
     bundle = entries.one(
         blueprint.body(),
         method="POST",
-        type_=blueprint.known(type_),
+        type_=type_,
         id_=None,
         condition=request.headers.get("If-None-Exist"),
     )

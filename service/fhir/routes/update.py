@@ -40,9 +40,8 @@ def answer(accepted: Accepted) -> Response:
 
 
 def _put(type_: str, id_: str | None, condition: str | None) -> Response:
-    bundle = entries.one(
-        blueprint.body(), method="PUT", type_=blueprint.known(type_), id_=id_, condition=condition
-    )
+    blueprint.known(type_)
+    bundle = entries.one(blueprint.body(), method="PUT", type_=type_, id_=id_, condition=condition)
     if etag := request.headers.get("If-Match"):
         bundle["entry"][0]["request"]["ifMatch"] = etag
     try:

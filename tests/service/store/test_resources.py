@@ -16,6 +16,10 @@ NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 
 
+def day(year: int, month: int, day_: int) -> datetime:
+    return datetime(year, month, day_, tzinfo=UTC)
+
+
 def observation(id_: str = "o", value: int = 6, code: str = "a") -> Write:
     body = {
         "resourceType": "Observation",
@@ -169,7 +173,7 @@ def test_how_a_resource_was_made_is_found_after_later_versions(tx):
 @pytest.mark.parametrize(
     ("text", "low", "high"),
     [
-        pytest.param("2026", datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), id="year"),
+        pytest.param("2026", day(2026, 1, 1), day(2027, 1, 1), id="year"),
         pytest.param(
             "2026-12", datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), id="month"
         ),

@@ -1,0 +1,126 @@
+"""The application: who may reach it, whether it is well, and what it counts."""
+
+import pytest
+from fhir_visits import visit
+
+from fhir_profiles import reading
+from service.app import create_app
+from service.settings import Settings
+from service.store import heartbeats, migrate
+from service.store.database import Database
+
+PATIENT = "Zaphod-Beeblebrox"
+
+
+@pytest.fixture(scope="module")
+def settings(database_url, broker_url):
+    return Settings(database_url=database_url, broker_url=broker_url)
+
+
+@pytest.fixture
+def client(settings, database):
+    with database.transaction() as tx:
+        heartbeats.beat(tx, "sweep")
+    return create_app(settings, database).test_client()
+
+
+def post(client, **headers):
+    body = reading.write(visit("a"))
+    return client.post("/fhir", data=body, content_type="application/fhir+json", headers=headers)
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
+def test_a_sandbox_is_reached_by_the_names_of_its_machine(host, client):
+    assert post(client, Host=host).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/fhir/metadata", "/", "/health/live"])
+def test_a_name_made_up_for_our_address_reaches_nothing(path, client):
+    assert client.get(path, headers={"Host": "evil.example.org"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Origin": "https://evil.example.org"}, id="another site"),
+        pytest.param({"Origin": "null"}, id="a sandboxed frame"),
+        pytest.param({"Origin": "http://localhost:9999"}, id="another port"),
+        pytest.param({"Sec-Fetch-Site": "cross-site"}, id="no origin told"),
+    ],
+)
+def test_a_page_of_another_origin_changes_nothing(headers, client):
+    response = post(client, Host="localhost:8000", **headers)
+
+    assert response.status_code == 403
+    assert response.get_json()["resourceType"] == "OperationOutcome"
+
+
+def test_our_own_pages_may_write(client):
+    assert post(client, Host="localhost:8000", Origin="http://localhost:8000").status_code == 200
+
+
+def test_in_production_there_is_no_sandbox(database, settings):
+    production = Settings(
+        mode="production", database_url=settings.database_url, broker_url=settings.broker_url
+    )
+    client = create_app(production, database).test_client()
+
+    assert client.get("/sandbox/clock").status_code == 404
+    assert client.get("/fhir/metadata", headers={"Host": "hipway.hospital.example.org"}).status_code == 200
+
+
+def test_a_service_with_all_its_parts_is_ready(client):
+    response = client.get("/health/ready")
+
+    assert response.status_code == 200, response.get_json()
+    assert set(response.get_json()["parts"]) == {"database", "schema", "broker", "sweep"}
+
+
+def test_without_a_sweep_it_says_so_and_since_when(database, settings):
+    with database.transaction() as tx:
+        tx.exec_driver_sql("UPDATE heartbeat SET seen_at = clock_timestamp() - interval '1 minute'")
+    client = create_app(settings, database).test_client()
+
+    response = client.get("/health/ready")
+
+    sweep = response.get_json()["parts"]["sweep"]
+    assert response.status_code == 503
+    assert sweep["status"] == "not ready"
+    assert sweep["since"].endswith("Z")
+    assert "was last seen at" in sweep["why"]
+
+
+def test_without_a_database_it_lives_but_is_not_ready(settings):
+    gone = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    client = create_app(settings, gone).test_client()
+
+    ready = client.get("/health/ready")
+
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/metrics").status_code == 200
+    assert ready.status_code == 503
+    assert ready.get_json()["parts"]["database"]["status"] == "not ready"
+
+
+def test_a_schema_of_another_version_is_named(new_database_url, settings):
+    url = new_database_url()
+    migrate.downgrade(url, "base")
+    database = Database(url)
+    client = create_app(settings, database).test_client()
+
+    parts = client.get("/health/ready").get_json()["parts"]
+
+    assert "this version needs" in parts["schema"]["why"]
+    database.close()
+
+
+def test_metrics_count_routes_and_know_no_patient(client):
+    client.get(f"/fhir/Patient/{PATIENT}")
+    client.get(f"/fhir/Observation?patient={PATIENT}")
+
+    text = client.get("/metrics").text
+
+    assert 'route="/fhir/<type_>/<id_>",status="404"' in text
+    assert "hipway_promises_due" in text
+    assert 'hipway_heartbeat_age_seconds{process="sweep"}' in text
+    assert PATIENT not in text
