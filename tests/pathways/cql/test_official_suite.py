@@ -1,0 +1,157 @@
+"""The official CQL tests, against a floor that may not fall.
+
+https://github.com/cqframework/cql-tests (Apache-2.0), commit 0666708. The files stay outside the
+project: HIPWAY_REFERENCE names their folder.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pathways import cql
+from pathways.cql import intervals
+from pathways.cql.comparison import equal
+from pathways.cql.translate import translate_texts
+
+ROOT = Path(__file__).parents[3]
+FLOOR = Path(__file__).with_name("official_floor.json")
+CACHE = ROOT / ".hipway" / "cql-cache"
+NAMESPACE = "{http://hl7.org/fhirpath/tests}"
+MOMENT = datetime(2026, 3, 14, 9, 26, 53, 589_000, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    file: str
+    name: str
+    expression: str
+    output: str | None
+    invalid: str | None
+
+    @property
+    def text(self) -> str:
+        expected = "" if self.output is None else f'define "expected": {self.output}\n'
+        return f"library Case\ndefine \"value\": {self.expression}\n{expected}"
+
+
+def test_no_official_test_that_passed_fails() -> None:
+    folder = _reference()
+    cases = list(_cases(folder))
+    results = [(case, *_judged(case, answer)) for case, answer in zip(cases, _translated(cases), strict=True)]
+
+    table: dict[str, Counter[str]] = {}
+    for case, verdict, _ in results:
+        table.setdefault(case.file, Counter())[verdict] += 1
+    _show(table, results)
+
+    floor: dict[str, int] = json.loads(FLOOR.read_text())
+    fallen = {file: (table[file]["passed"], least) for file, least in floor.items() if table[file]["passed"] < least}
+    assert fallen == {}
+    assert sum(counts["failed"] for counts in table.values()) <= _may_fail(floor, table)
+
+
+def _may_fail(floor: dict[str, int], table: dict[str, Counter[str]]) -> int:
+    # What neither passes nor is refused is named one by one in the table and counted here.
+    return sum(table[file].total() - least for file, least in floor.items())
+
+
+def _reference() -> Path:
+    default = ROOT.parent / "shared" / "reference"
+    folder = Path(os.environ.get("HIPWAY_REFERENCE") or default) / "cql-tests"
+    if not folder.is_dir():
+        _leave_out("the official CQL tests are not here: get cqframework/cql-tests, set HIPWAY_REFERENCE")
+    if shutil.which("node") is None:
+        _leave_out("translating the official CQL tests needs Node 20")
+    return folder
+
+
+def _leave_out(reason: str) -> None:
+    wanted = os.environ.get("HIPWAY_REQUIRE", "").split(",")
+    if {"cql", "all"}.intersection(part.strip() for part in wanted):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _cases(folder: Path) -> Iterator[Case]:
+    for path in sorted(folder.glob("*.xml")):
+        for test in ElementTree.parse(path).getroot().iter(f"{NAMESPACE}test"):
+            expression = test.find(f"{NAMESPACE}expression")
+            output = test.find(f"{NAMESPACE}output")
+            assert expression is not None
+            yield Case(
+                file=path.stem,
+                name=test.attrib["name"],
+                expression=expression.text or "",
+                output=None if output is None else output.text,
+                invalid=expression.attrib.get("invalid"),
+            )
+
+
+def _translated(cases: list[Case]) -> list[dict[str, Any]]:
+    texts = [case.text for case in cases]
+    script = ROOT / "pathways" / "cql" / "translate"
+    key = hashlib.sha256(json.dumps(texts).encode())
+    for part in ("translate.mjs", "package-lock.json", "__init__.py"):
+        key.update((script / part).read_bytes())
+    cached = CACHE / f"{key.hexdigest()[:16]}.json"
+    if not cached.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        cached.write_text(json.dumps(translate_texts(texts)))
+    answers: list[dict[str, Any]] = json.loads(cached.read_text())
+    return answers
+
+
+def _judged(case: Case, answer: dict[str, Any]) -> tuple[str, str]:
+    if "errors" in answer:
+        return ("passed", "") if case.invalid else ("untranslatable", answer["errors"][0])
+    try:
+        library = cql.load(answer["elm"])
+    except cql.Refused as refused:
+        return ("passed", "") if case.invalid else ("refused", refused.reasons[0])
+    run = library.at(MOMENT, [])
+    try:
+        value = run["value"]
+    except cql.EvaluationFailed as failed:
+        return ("passed", "") if case.invalid else ("failed", f"raised {failed.reason}")
+    if case.invalid:
+        return "failed", f"{value!r} instead of an error"
+    if case.output is None:
+        return "passed", ""
+    expected = run["expected"]
+    return ("passed", "") if _alike(value, expected) else ("failed", f"{value!r} instead of {expected!r}")
+
+
+def _alike(value: Any, expected: Any) -> bool:
+    if isinstance(expected, (cql.Interval, cql.Uncertainty)):
+        if not isinstance(value, (cql.Interval, cql.Uncertainty)):
+            return False
+        return _alike(intervals.start(value), intervals.start(expected)) and _alike(
+            intervals.end(value), intervals.end(expected)
+        )
+    if isinstance(expected, list):
+        return isinstance(value, list) and len(value) == len(expected) and all(map(_alike, value, expected))
+    if isinstance(expected, cql.Tuple):
+        return isinstance(value, cql.Tuple) and all(
+            _alike(value.get(name), expected.get(name)) for name in value.keys() | expected.keys()
+        )
+    return value is expected if expected is None else equal(value, expected) is True
+
+
+def _show(table: dict[str, Counter[str]], results: list[tuple[Case, str, str]]) -> None:
+    columns = ("passed", "failed", "refused", "untranslatable")
+    print(f"\n{'file':36}" + "".join(f"{column:>16}" for column in columns))
+    for file, counts in [*table.items(), ("all", sum(table.values(), Counter[str]()))]:
+        print(f"{file:36}" + "".join(f"{counts[column]:16}" for column in columns))
+    for case, verdict, reason in results:
+        if verdict != "passed":
+            print(f"{verdict}: {case.file} {case.name}: {reason}")
