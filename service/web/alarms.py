@@ -134,7 +134,7 @@ def _told(messages: Sequence[Json], since: datetime | None, when: Moments, words
 
 
 def _holds(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
-    found = []
+    found: list[Alarm] = []
     plan = elements.identity(situation.plan)
     offers = tuple(o for o in situation.offers.of(plan) if o.decision == "resolve-hold")
     for hold in elements.extensions(situation.plan, "pathway-hold"):

@@ -1,12 +1,16 @@
 """Why a rule was applied, in words: what a row of the log of decisions keeps as its basis."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.store.decisions import Row
 from service.web.moments import Moments
 from service.web.words import Words
+
+#: the texts of some conditions begin with the rule they belong to, as in `T06: weak and in pain`
+_RULE_NAME = re.compile(r"^[A-Z]\d{2}: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,11 @@ class Basis:
     engine: str
     pathway: str
 
+    @property
+    def has_values(self) -> bool:
+        """Return whether any condition shows a value."""
+        return any(condition.value for condition in self.conditions)
+
 
 def read(row: Row, when: Moments, words: Words) -> Basis:
     """Return the basis of a row in words. What an older version did not keep is empty."""
@@ -73,9 +82,9 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
         source=str(kept.get("from") or row.before.get("stage") or ""),
         target=str(kept.get("to") or row.after.get("stage") or ""),
         conditions=tuple(
-            part for condition in kept.get("conditions") or () for part in _conditions(condition, 0)
+            part for condition in kept.get("conditions") or () for part in conditions(condition)
         ),
-        inputs=tuple(read_input(entry, when, words) for entry in kept.get("inputs") or ()),
+        inputs=tuple(read_input(entry, when, words) for entry in _used(kept)),
         outputs=tuple(
             Output(reference=str(o.get("reference", "")), title=str(o.get("title") or o.get("shorthand", "")))
             for o in kept.get("outputs") or ()
@@ -88,29 +97,82 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
 
 
 #: an explanation deeper than this is for the FHIR view, not for a table
-DEEPEST = 3
+DEEPEST = 2
+#: values beside one condition; the others are in the findings
+VALUES = 3
 
 
-def _conditions(node: Any, depth: int) -> list[Condition]:
-    """Return a condition and what it rests on, each with its depth."""
+def conditions(node: Any, depth: int = 0) -> list[Condition]:
+    """Return a condition, the conditions it rests on, and beside each the values it was answered from."""
     if not isinstance(node, Mapping):
         return [Condition(text=str(node), value="", result="", depth=depth)]
-    text, value = str(node.get("text") or ""), node.get("value")
-    own = Condition(
-        text=text,
-        value="" if value is None else str(value),
-        result=_result(node["result"]) if "result" in node else "",
-        depth=depth,
-    )
-    parts = [own] if text else []
+    parts = list(node.get("because") or ())
+    values = list(dict.fromkeys(_values(parts, inner=depth == DEEPEST)))[:VALUES]
+    own = node.get("value")
+    if own is not None and not isinstance(own, bool) and _said_shortly(own):
+        values.insert(0, str(own))
+    found = [
+        Condition(
+            text=_sentence(str(node.get("text") or "")),
+            value="; ".join(values),
+            result=result(_answer(node)),
+            depth=depth,
+        )
+    ]
     if depth < DEEPEST:
-        for part in node.get("because") or ():
-            parts += _conditions(part, depth + (1 if text else 0))
-    return parts
+        for part in parts:
+            if isinstance(part, Mapping) and _asks(part):
+                found += conditions(part, depth + 1)
+    return found
 
 
-def _result(answer: object) -> str:
+def _asks(node: Mapping[str, Any]) -> bool:
+    """Return whether the node is a question of yes, no or unknown, and not a value."""
+    return "result" in node or isinstance(node.get("value"), bool)
+
+
+def _answer(node: Mapping[str, Any]) -> object:
+    return node["result"] if "result" in node else node.get("value")
+
+
+def _values(nodes: Sequence[Any], *, inner: bool) -> Iterator[str]:
+    """Yield the values right below a condition; `inner`: of the conditions below it too."""
+    for node in nodes:
+        if not isinstance(node, Mapping):
+            continue
+        below = node.get("because") or ()
+        if _asks(node):
+            if inner:
+                yield from _values(below, inner=inner)
+            continue
+        value, text = node.get("value"), str(node.get("text") or "")
+        if _said_shortly(value):
+            yield f"{text}: {value}" if text else str(value)
+        else:
+            yield from _values(below, inner=inner)
+
+
+def _said_shortly(value: object) -> bool:
+    """Return whether a value is one that can stand in a table, and not a row of the record."""
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _sentence(text: str) -> str:
+    """Return the text without the name of its rule, beginning with a capital."""
+    text = _RULE_NAME.sub("", text)
+    return text[:1].upper() + text[1:]
+
+
+def result(answer: object) -> str:
+    """Return how a three-valued answer is called here."""
     return "met" if answer is True else "not" if answer is False else "unknown"
+
+
+def _used(kept: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the inputs the conditions rest on; all that counted where that was not kept."""
+    inputs = list(kept.get("inputs") or ())
+    used = set(kept.get("used") or ())
+    return [entry for entry in inputs if entry.get("reference") in used] if used else inputs
 
 
 def read_input(entry: Mapping[str, Any], when: Moments, words: Words) -> Input:

@@ -55,7 +55,12 @@ def stages(pathway: Pathway) -> tuple[StageBox, ...]:
 
 
 def make(
-    pathway: Pathway, memory: Mapping[str, Any], plan: str, plan_name: str, names: Mapping[str, str]
+    pathway: Pathway,
+    memory: Mapping[str, Any],
+    plan: str,
+    plan_name: str,
+    names: Mapping[str, str],
+    personal: Sequence[Mapping[str, Any]] = (),
 ) -> Offers:
     """Return what can be decided where the plan stands.
 
@@ -63,6 +68,7 @@ def make(
         memory: what is remembered of the instance.
         plan: reference to the CarePlan.
         names: how each order and Task is called, by reference.
+        personal: the Tasks that are remembered of the person, not of a side.
     """
     here = str(memory.get("stage") or "")
     rules = [r for r in pathway.of_kind("decision") if r.trigger and (not r.stages or here in r.stages)]
@@ -79,7 +85,7 @@ def make(
         for order in memory.get("orders") or ():
             for focus in _order_focus(rule, order):
                 add(rule, focus, names.get(focus, focus))
-        for task in memory.get("tasks") or ():
+        for task in (*(memory.get("tasks") or ()), *personal):
             focus = f"Task/{task['id']}"
             if _fits_task(pathway, rule, task) and focus in names:
                 add(rule, focus, names[focus])
@@ -88,12 +94,14 @@ def make(
 
 def _order_focus(rule: Rule, order: Mapping[str, Any]) -> Sequence[str]:
     """Return the references to an order a decision can be about: the proposal, or what was signed."""
-    if rule.focus != "ServiceRequest" or (rule.orders and order.get("kind") not in rule.orders):
+    named = order.get("kind") in rule.orders
+    if rule.focus not in ("ServiceRequest", "any") or (not named and (rule.orders or rule.focus == "any")):
         return ()
-    if order.get("state") == "draft":
+    if order.get("state") == "draft" and rule.focus == "ServiceRequest":
         return (f"ServiceRequest/{order['id']}",)
     if order.get("state") == "active" and order.get("order") and rule.trigger not in (SIGN, DECLINE):
-        return (f"ServiceRequest/{order['order']}",)
+        answered = rule.focus == "any" and order.get("acknowledged")
+        return () if answered else (f"ServiceRequest/{order['order']}",)
     return ()
 
 
@@ -103,19 +111,7 @@ def _fits_task(pathway: Pathway, rule: Rule, task: Mapping[str, Any]) -> bool:
     if rule.focus == "Task":
         # a signing Task ends by its signatures, not by being closed
         return not any(a.signing_task == task.get("code") for a in pathway.activities.values())
-    return rule.focus == "any" and not task.get("acknowledged") and task.get("code") in _handed_over(pathway)
-
-
-def _handed_over(pathway: Pathway) -> set[str]:
-    """Return the Tasks raised by steps into a stage where the plan is on hold: they want an answer."""
-    away = {stage.code for stage in pathway.stages.values() if stage.plan_status == "on-hold"}
-    return {
-        output.activity.code
-        for rule in pathway.rules
-        if rule.target in away
-        for output in rule.outputs
-        if output.activity.resource == "Task"
-    }
+    return rule.focus == "any" and not task.get("acknowledged") and task.get("code") in rule.orders
 
 
 def _useful(rule: Rule, memory: Mapping[str, Any]) -> bool:

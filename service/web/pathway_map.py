@@ -18,7 +18,9 @@ WIDTH = 1320
 MARGIN = 14
 HEIGHT = 66
 LANE = 26
-NARROWEST_GAP = 84
+NARROWEST_GAP = 96
+#: how far the first arc is from the boxes: a label of a straight arrow fits between
+CLEAR = 34
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,22 +103,23 @@ def draw(
     order = {stage.code: place for place, stage in enumerate(row)}
     above = [a for a in arrows if _reach(a, order) > 1]
     below = [a for a in arrows if _reach(a, order) < -1]
-    top = MARGIN + LANE * max(1, len(above)) + 12
+    top = MARGIN + CLEAR + LANE * len(above)
     nodes = _row_nodes(row, way, when, words, top)
     by_code = {node.code: node for node in nodes}
-    bottom = top + HEIGHT + LANE * max(1, len(below)) + 8
+    right = max(WIDTH - MARGIN, nodes[-1].x + nodes[-1].width)
+    bottom = top + HEIGHT + CLEAR + LANE * len(below)
     for place, stage in enumerate(apart):
-        node = _apart_node(stage, way, when, words, bottom + place * (HEIGHT + 12))
+        node = _apart_node(stage, way, when, words, right, bottom + place * (HEIGHT + 12))
         nodes.append(node)
         by_code[node.code] = node
     edges: list[Edge] = []
     edges += _straight(arrows, order, by_code)
-    edges += [_arc(a, by_code, top - 12 - lane * LANE, -1) for lane, a in enumerate(above)]
-    edges += [_arc(a, by_code, top + HEIGHT + 14 + lane * LANE, 1) for lane, a in enumerate(below)]
+    edges += [_arc(a, by_code, top - CLEAR - lane * LANE, -1) for lane, a in enumerate(above)]
+    edges += [_arc(a, by_code, top + HEIGHT + CLEAR + lane * LANE, 1) for lane, a in enumerate(below)]
     edges += [_to_apart(a, by_code) for a in arrows if a.target in by_code and a.target not in order]
     edges += [_from_apart(a, by_code) for a in arrows if a.source not in order and a.target in order]
     return Drawing(
-        width=max(WIDTH, nodes[len(row) - 1].x + nodes[len(row) - 1].width + MARGIN),
+        width=right + MARGIN,
         height=max(node.y + node.height for node in nodes) + MARGIN,
         nodes=tuple(nodes),
         edges=tuple(edges),
@@ -170,7 +173,7 @@ def _reach(arrow: _Arrow, order: dict[str, int]) -> int:
 def _row_nodes(row: Sequence[StageBox], way: Way, when: Moments, words: Words, top: float) -> list[Node]:
     texts = [_lines(stage, way, when, words) for stage in row]
     widths = [
-        max(_wide(stage.title, 8.2) + 46, *(_wide(line, 6.3) + 28 for line in lines), 104)
+        max(_wide(stage.title, 8.8) + 54, *(_wide(line, 6.8) + 28 for line in lines), 104)
         for stage, lines in zip(row, texts, strict=True)
     ]
     gap = max(NARROWEST_GAP, (WIDTH - 2 * MARGIN - sum(widths)) / max(1, len(row) - 1))
@@ -192,15 +195,15 @@ def _row_nodes(row: Sequence[StageBox], way: Way, when: Moments, words: Words, t
     return nodes
 
 
-def _apart_node(stage: StageBox, way: Way, when: Moments, words: Words, y: float) -> Node:
+def _apart_node(stage: StageBox, way: Way, when: Moments, words: Words, right: float, y: float) -> Node:
     lines = _lines(stage, way, when, words)
-    width = max(_wide(stage.title, 8.2) + 46, *(_wide(line, 6.3) + 28 for line in lines), 220)
+    width = max(_wide(stage.title, 8.8) + 54, *(_wide(line, 6.8) + 28 for line in lines), 220)
     return Node(
         code=stage.code,
         title=stage.title,
         lines=lines[:1],
         state=_state(stage.code, way),
-        x=round(WIDTH - MARGIN - width, 1),
+        x=round(right - width, 1),
         y=y,
         width=round(width, 1),
         height=52,
@@ -249,7 +252,7 @@ def _straight(arrows: Sequence[_Arrow], order: dict[str, int], at: dict[str, Nod
         centre = (x1 + x2) / 2 - 2 * reach
         joined = " · ".join(part for part in (arrow.rule, arrow.when) if part)
         if paired:
-            labels = (_label(joined, centre, y - 8 if reach == 1 else y + 19),)
+            labels: tuple[Label, ...] = (_label(joined, centre, y - 8 if reach == 1 else y + 19),)
         else:
             labels = (_label(arrow.rule, centre, y - 9),)
             if arrow.when:
@@ -272,7 +275,7 @@ def _arc(arrow: _Arrow, at: dict[str, Node], lane: float, direction: int) -> Edg
     said = " · ".join(part for part in (arrow.rule, arrow.when) if part)
     room = abs(x2 - x1) - 2 * abs(bend)
     full = f"{said}: {arrow.title}" if arrow.title else said
-    text = full if _wide(full, 6) < room else said
+    text = full if _wide(full, 6.8) < room else said
     return Edge(path=path, labels=(_label(text, (x1 + x2) / 2, lane + 4),), taken=arrow.taken)
 
 
@@ -303,14 +306,14 @@ def _from_apart(arrow: _Arrow, at: dict[str, Node]) -> Edge:
     if x > source.x:
         path = f"M{x:.1f} {source.y}V{target.y + target.height + 4}"
         return Edge(
-            path=path, labels=(_label(said, x + 46, target.y + target.height + 22),), taken=arrow.taken
+            path=path, labels=(_label(said, x - 50, target.y + target.height + 22),), taken=arrow.taken
         )
     path = f"M{source.x} {y}H{x + 12:.1f}Q{x:.1f} {y} {x:.1f} {y - 12}V{target.y + target.height + 4}"
     return Edge(path=path, labels=(_label(said, (x + source.x) / 2, y + 4),), taken=arrow.taken)
 
 
 def _label(text: str, x: float, y: float) -> Label:
-    return Label(text=text, x=round(x, 1), y=round(y, 1), width=round(_wide(text, 6.1) + 8, 1))
+    return Label(text=text, x=round(x, 1), y=round(y, 1), width=round(_wide(text, 6.6) + 10, 1))
 
 
 def _wide(text: str, per_letter: float) -> float:

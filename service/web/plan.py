@@ -13,6 +13,7 @@ from service.web.basis import Input
 from service.web.elements import Json, Word
 from service.web.moments import Moments
 from service.web.offers import Offers
+from service.web.outlook import Outlook
 from service.web.patients import Person, describe
 from service.web.proposals import Card, Receipt
 from service.web.tasks import Work
@@ -47,6 +48,9 @@ class Record:
     standing: Standing | None
     pathway: Pathway
     names: Mapping[str, str]
+    #: what is remembered, by side word; empty for the person
+    memories: Mapping[str, Mapping[str, Any]]
+    outlook: Outlook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,8 @@ class PlanPage:
     version: str
     person: Person
     side: Word
+    #: the side inside a sentence
+    side_low: str
     stage: Word
     title: str
     tabs: tuple[Tab, ...]
@@ -111,6 +117,7 @@ class PlanPage:
     waiting: tuple[Waiting, ...]
     facts: tuple[Input, ...]
     goals: tuple[Goal, ...]
+    outlook: Outlook
     timeline: tuple[timeline.Entry, ...]
     show: str
     pathway: str
@@ -132,8 +139,10 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     work = sorted((w for w in all_work if w.plan == reference), key=tasks.by_urgency)
     person_work = sorted((w for w in all_work if w.side is None), key=tasks.by_urgency)
     names = {elements.identity(r): _order_name(r) for r in requests} | {f"Task/{w.id}": w.title for w in work}
-    made = offers.make(pathway, memory, reference, side.text, names)
-    cards = proposals.cards(requests, work, record.rows, when, words)
+    names |= {f"Task/{w.id}": w.title for w in person_work}
+    personal = record.memories.get("", {}).get("tasks") or ()
+    made = offers.make(pathway, memory, reference, side.text, names, personal)
+    cards = proposals.cards(requests, work, record.rows, when, words, record.outlook.lacking)
     receipts = proposals.receipts(requests, when)
     mine = {name: [r for r in some if _about(r, side, reference)] for name, some in found.items()}
     since = taken.now.since if taken.now else None
@@ -153,6 +162,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         version=elements.version(plan),
         person=describe(record.patient, when, words),
         side=side,
+        side_low=side.text[:1].lower() + side.text[1:],
         stage=elements.stage(plan),
         title=str(plan.get("title", "")),
         tabs=_tabs(found.get("CarePlan", ()), plan, all_work),
@@ -169,12 +179,13 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         waiting=_waiting(cards, receipts, work, words),
         facts=_facts(record.rows, when, words),
         goals=_goals(mine.get("Goal", ()), when),
+        outlook=record.outlook,
         timeline=timeline.tell(
             timeline.Sources(
                 rows=record.rows,
                 way=taken,
                 titles={stage.code: stage.title for stage in pathway.stages.values()},
-                audits=[a for a in mine.get("AuditEvent", ())],
+                audits=mine.get("AuditEvent", ()),
                 decisions={elements.identity(d): d for d in found.get("decision", ())},
                 names=record.names,
                 issues=mine.get("DetectedIssue", ()),
@@ -251,7 +262,11 @@ def _sentence(
     if drafts:
         due = min((c.due_at for c in cards if c.due_at), default="")
         end = moments.read(due)
-        names = drafts[0].name if len(drafts) == 1 else words("where.orders", n=len(drafts))
+        names = (
+            drafts[0].name
+            if len(drafts) == 1
+            else words("where.orders", n=len(drafts), side_low=side.text[:1].lower() + side.text[1:])
+        )
         if end is None:
             return words("where.sign", what=names, **said)
         late = "where.sign.late" if end < when.now else "where.sign.due"

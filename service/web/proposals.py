@@ -60,11 +60,20 @@ class Receipt:
 
 
 def cards(
-    requests: Sequence[Json], work: Sequence[Work], rows: Sequence[Row], when: Moments, words: Words
+    requests: Sequence[Json],
+    work: Sequence[Work],
+    rows: Sequence[Row],
+    when: Moments,
+    words: Words,
+    lacking: Mapping[str, tuple[str, ...]],
 ) -> tuple[Card, ...]:
-    """Return one card for each open signing Task; an unsigned proposal without one has its own."""
+    """Return one card for each open signing Task; an unsigned proposal without one has its own.
+
+    Args:
+        lacking: what a signature would lack now, by proposal.
+    """
     unsigned = {
-        elements.identity(r): _proposal(r, work, when)
+        elements.identity(r): _proposal(r, work, when, lacking.get(elements.identity(r), ()))
         for r in requests
         if r.get("intent") == "proposal" and r.get("status") in ("draft", "on-hold")
     }
@@ -99,22 +108,20 @@ def receipts(requests: Sequence[Json], when: Moments) -> tuple[Receipt, ...]:
     )
 
 
-def _proposal(request: Json, work: Sequence[Work], when: Moments) -> Proposal:
+def _proposal(request: Json, work: Sequence[Work], when: Moments, lacking: tuple[str, ...]) -> Proposal:
     side: Word | None = elements.side(request)
     reference = elements.identity(request)
-    lacking = [
-        words for task in work if task.focus == reference and not task.orders for words in task.qualifiers
-    ]
+    told = [q for task in work if task.focus == reference and not task.orders for q in task.qualifiers]
     made = moments.read(request.get("authoredOn"))
     return Proposal(
         id=request["id"],
         name=elements.named(elements.say(request.get("code")), side),
         status=str(request["status"]),
         pressing=request.get("priority") in PRESSING,
-        made=when.exact(made) if made else "",
+        made=f"{when.short(made)}, {when.time(made)}" if made else "",
         flags=tuple(elements.say(detail) for detail in request.get("orderDetail", ())),
         notes=tuple(str(note["text"]) for note in request.get("note", ()) if note.get("text")),
-        lacking=tuple(dict.fromkeys(lacking)),
+        lacking=lacking or tuple(dict.fromkeys(told)),
     )
 
 

@@ -34,7 +34,7 @@ def plans(tx: Connection, *, tenant: int) -> list[Json]:
     )
 
 
-def of_type(tx: Connection, type: str, ids: Collection[str], *, tenant: int) -> dict[str, Json]:  # noqa: A002
+def of_type(tx: Connection, type: str, ids: Collection[str], *, tenant: int) -> dict[str, Json]:
     """Return the resources of one type with these ids, by id."""
     if not ids:
         return {}
@@ -87,7 +87,7 @@ def instance(plan: Json) -> Instance:
     """Return which instance a CarePlan renders: the identifier it carries names it."""
     for identifier in plan.get("identifier", ()):
         if identifier.get("system") == "https://w3id.org/hipway/sid/care-plan":
-            patient, pathway, side = (str(identifier.get("value", "")).rsplit(".", 2) + ["", ""])[:3]
+            patient, pathway, side = [*str(identifier.get("value", "")).rsplit(".", 2), "", ""][:3]
             return patient, pathway, side
     return str(plan.get("subject", {}).get("reference", "")).partition("/")[2], "", ""
 

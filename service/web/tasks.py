@@ -47,16 +47,16 @@ def read(task: Json, when: Moments, words: Words) -> Work:
     """Return the Task in words."""
     code = elements.word(task.get("code"))
     title = elements.say(task.get("code")) or words("task.unnamed")
-    description = str(task.get("description", ""))
+    side = elements.side(task)
     due = when.due(moments.read(elements.due(task)))
     owner = task.get("owner", {})
     return Work(
         id=task["id"],
         title=title,
-        reason="" if description.rstrip(".") == title else description,
+        reason=_reason(str(task.get("description", "")), title, side),
         plan=next((r for r in elements.references(task.get("basedOn", ())) if r.startswith("CarePlan/")), ""),
         patient=elements.reference(task.get("for")).partition("/")[2],
-        side=elements.side(task),
+        side=side,
         band=_band(task, due, when),
         due=due,
         due_at=elements.due(task),
@@ -75,6 +75,15 @@ def read(task: Json, when: Moments, words: Words) -> Work:
 def by_urgency(work: Work) -> tuple[int, str, str]:
     """Return the place in a list: band, then due time, then id."""
     return BANDS.index(work.band), work.due_at or "9999", work.id
+
+
+def _reason(description: str, title: str, side: Word | None) -> str:
+    """Return why, without what stands beside it already: the title and the side."""
+    words = f"{title}, {side.text[:1].lower()}{side.text[1:]}" if side else title
+    for known in (words, title):
+        if description.startswith(known):
+            return description.removeprefix(known).lstrip(" .,")
+    return description
 
 
 def _band(task: Json, due: Due, when: Moments) -> str:

@@ -68,9 +68,16 @@ def _steps(sources: Sources, when: Moments, words: Words) -> list[Entry]:
     taken_back = {step.number for step in sources.way.steps if step.taken_back}
     undoing = {s.number for s in sources.way.steps if s.rule == "rollback"}
     found = []
+    told = _decided(sources.rows) if sources.audits else {}
     for row in sources.rows:
         why = basis.read(row, when, words)
+        if row.number in {r.number for r in told.values()} and row.before.get("stage") == row.after.get(
+            "stage"
+        ):
+            continue
         source, target = row.before.get("stage") or "", row.after.get("stage") or ""
+        if source == target and row in told.values():
+            continue
         if source and target and source != target:
             title = words(
                 "timeline.step",
@@ -104,6 +111,7 @@ def _steps(sources: Sources, when: Moments, words: Words) -> list[Entry]:
 
 def _people(sources: Sources, when: Moments, words: Words) -> list[Entry]:
     found = []
+    told = _decided(sources.rows)
     for audit in sources.audits:
         task = next((r for r in _entities(audit) if r.startswith("Task/")), "")
         decision = sources.decisions.get(task)
@@ -123,9 +131,20 @@ def _people(sources: Sources, when: Moments, words: Words) -> list[Entry]:
                 kind="person",
                 title=done or str(audit.get("type", {}).get("display", "")),
                 text=" ".join(part for part in parts if part),
+                basis=basis.read(told[task], when, words) if task in told else None,
                 link=f"/fhir/{task}" if task else "",
             )
         )
+    return found
+
+
+def _decided(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return the row that each decision led to, by the reference of its Task."""
+    found = {}
+    for row in rows:
+        reference = str((row.basis.get("decision") or {}).get("reference", ""))
+        if reference:
+            found[reference.partition("/_history/")[0]] = row
     return found
 
 

@@ -16,7 +16,7 @@ def choose_person() -> str:
     """Show the people one can act as."""
     with visit.begin() as (_, seen):
         return visit.page(
-            seen, "acting.html", token=seen.forms.token(), back=_inside(request.args.get("back", ""))
+            seen, "acting.html", token=seen.forms.token(), back=inside(request.args.get("back", ""))
         )
 
 
@@ -30,7 +30,7 @@ def act_as() -> Response | tuple[str, int]:
             return problem("old_form", 422)
         wanted = request.form.get("person", "")
         found = next((c for c in seen.colleagues if c.id == wanted), None)
-    answer = redirect(_inside(request.form.get("back", "")) or url_for("web.show_worklist"), code=303)
+    answer = redirect(inside(request.form.get("back", "")) or url_for("web.show_worklist"), code=303)
     if found is None:
         answer.delete_cookie(people.COOKIE, samesite="Lax", httponly=True)
     else:
@@ -39,6 +39,6 @@ def act_as() -> Response | tuple[str, int]:
     return answer
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """Return a path of ours to go back to; nothing else is ever redirected to."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) else ""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service.store import decisions, promises, resources
-from service.web import elements, outcome, people, plan, queries, visit
+from service.web import elements, outcome, outlook, people, plan, queries, visit
 from service.web.elements import Json
 from service.web.pages import pages, problem
 from service.web.plan import PlanPage, Record
@@ -28,16 +28,16 @@ class Typed:
 
 
 @pages.get("/careplans/<id>")
-def show_plan(id: str) -> str | tuple[str, int]:  # noqa: A002 - the FHIR element is called id
+def show_plan(id: str) -> str | tuple[str, int]:
     """Show one plan; after a decision, what became of it."""
     with visit.begin() as (tx, seen):
         record = read(tx, seen, id)
         if record is not None:
-            return render(tx, seen, record)
+            return render(seen, record)
     return problem("no_plan", 404)
 
 
-def read(tx: Connection, seen: Visit, id: str) -> Record | None:  # noqa: A002 - as above
+def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     """Return what the page of this plan is made of; None for an unknown plan."""
     stored = resources.current(tx, "CarePlan", id, tenant=TENANT)
     if stored is None or stored.deleted or not stored.owned or stored.patient is None:
@@ -48,6 +48,8 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:  # noqa: A002 -
     if pathway is None:
         return None
     patient, name, side = queries.instance(own)
+    latest = decisions.latest(tx, patient, tenant=TENANT)
+    memories = {at: row.after for (known, at), row in latest.items() if known == name}
     return Record(
         patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
         plan=own,
@@ -56,11 +58,12 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:  # noqa: A002 -
         standing=promises.standing(tx, patient, tenant=TENANT),
         pathway=pathway,
         names=_names(tx, found),
+        memories=memories,
+        outlook=outlook.ask(tx, pathway, (patient, name, side), memories, seen.clock.now, tenant=TENANT),
     )
 
 
 def render(
-    tx: Connection,
     seen: Visit,
     record: Record,
     *,

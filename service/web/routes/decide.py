@@ -32,7 +32,7 @@ Answer = Response | tuple[str, int]
 
 
 @pages.post("/careplans/<id>/decisions")
-def decide(id: str) -> Answer:  # noqa: A002 - the FHIR element is called id
+def decide(id: str) -> Answer:
     """Make one decision about a plan, or about an order or Task of it."""
     with visit.begin() as (tx, seen):
         record = careplan.read(tx, seen, id)
@@ -57,26 +57,26 @@ def _checked(tx: Connection, seen: Visit, record: Record) -> Decision | Answer:
     """Return the decision if it may be made, otherwise the answer that says why not."""
     typed = _typed()
     if seen.acting is None:
-        return careplan.render(tx, seen, record, trouble="nobody", typed=typed), 422
+        return careplan.render(seen, record, trouble="nobody", typed=typed), 422
     try:
         token = seen.forms.check(request)
     except Foreign:
-        return careplan.render(tx, seen, record, trouble="old_form", typed=typed), 422
+        return careplan.render(seen, record, trouble="old_form", typed=typed), 422
     key = forms.decision_id(typed.focus, typed.decision, token)
     before = resources.by_identifier(tx, [("Task", IDENTIFIER, key)], tenant=TENANT)
     if before:
         return _shown(record.plan["id"], next(iter(before.values()))[0].id)
     if not seen.acting.may_sign:
-        return careplan.render(tx, seen, record, trouble="not_allowed", typed=typed), 403
+        return careplan.render(seen, record, trouble="not_allowed", typed=typed), 403
     if request.form.get("version") != elements.version(record.plan):
         changed = _changed(tx, seen, record)
-        return careplan.render(tx, seen, record, trouble="changed", changed=changed, typed=typed), 409
+        return careplan.render(seen, record, trouble="changed", changed=changed, typed=typed), 409
     offer = _offers(record, seen).find(typed.focus, typed.decision)
     if offer is None:
-        return careplan.render(tx, seen, record, trouble="not_offered", typed=typed), 409
+        return careplan.render(seen, record, trouble="not_offered", typed=typed), 409
     missing = _missing(offer, typed)
     if missing:
-        return careplan.render(tx, seen, record, trouble=missing, typed=typed), 422
+        return careplan.render(seen, record, trouble=missing, typed=typed), 422
     return Decision(
         key=key,
         decision=offer.decision,

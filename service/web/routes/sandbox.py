@@ -149,7 +149,7 @@ def _act(work: Callable[[Connection, Visit], str]) -> Answer:
         return _page(Said(good=False, title=error.sentence), error.status)
     with visit.begin() as (_, seen):
         settings, held, words = seen.settings, seen.clock.held, seen.words
-    lines = ()
+    lines: tuple[str, ...] = ()
     if not held and not evaluation.drain(visit.database(), settings, timeout_s=30):
         lines = (words("clock.behind"),)
     return _page(Said(good=True, title=title, lines=lines), 200)

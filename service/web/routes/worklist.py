@@ -34,6 +34,7 @@ def show_worklist() -> str:
             seen,
             "worklist.html",
             list=shown,
+            token=seen.forms.token,
             places=places,
             people={id: patients.describe(p, seen.when, seen.words) for id, p in people.items()},
             stages=_stages(plans),

@@ -4,7 +4,7 @@ The rules are not asked here: the pages show what is stored, whoever stored it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from pathways.memory import Hold, Memory, Order, Task
 from service import clock
 from service.app import create_app
 from service.settings import Settings
@@ -57,8 +58,8 @@ class Story:
     holds: list[Json] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    orders: list[Json] = field(default_factory=list)
-    tasks: list[Json] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
 
     @property
     def words(self) -> str:
@@ -155,7 +156,9 @@ class Story:
             }
         )
         state = {"draft": "draft", "on-hold": "on-hold", "completed": "active"}[status]
-        self.orders.append({"id": id_, "kind": kind, "state": state, "priority": priority, "order": None})
+        self.orders.append(
+            Order(id=id_, kind=kind, state=state, priority=priority, made=at(made), since=at(made), step=1)
+        )
         return id_
 
     def signed(self, proposal: str, name: str, kind: str, *, when: str = "2026-06-22") -> str:
@@ -178,9 +181,7 @@ class Story:
                 "requester": {"reference": "Practitioner/vogt", "display": "Dr Maren Vogt"},
             }
         )
-        for order in self.orders:
-            if order["id"] == proposal:
-                order |= {"state": "active", "order": id_}
+        self.orders = [replace(o, state="active", order=id_) if o.id == proposal else o for o in self.orders]
         return id_
 
     def task(
@@ -228,7 +229,7 @@ class Story:
             body["owner"] = owner
         self.add({key: value for key, value in body.items() if value != []})
         if sided:
-            self.tasks.append({"id": id_, "code": code, "state": "open", "acknowledged": False})
+            self.tasks.append(Task(id=id_, code=code, state="open", made=at("2026-06-22"), step=1))
         return id_
 
     def step(
@@ -251,8 +252,8 @@ class Story:
                 at=datetime.fromisoformat(at(day)),
                 run=uuid5(SPACE, f"{self.patient}{day}"),
                 rule=rule,
-                before={"stage": source, "stageEntered": entered},
-                after={"stage": target, "stageEntered": at(day), "orders": [], "tasks": [], "holds": []},
+                before=Memory(stage=source, stage_entered=entered).to_json(),
+                after=Memory(stage=target, stage_since=day, stage_entered=at(day)).to_json(),
                 basis={
                     "rule": rule,
                     "title": title,
@@ -303,12 +304,16 @@ class Story:
 
     def save(self, database: Database, *, now: datetime = NOW) -> "Story":
         if self.rows:
+            hold = Hold(code="contradictory", input=None, since=at(self.since))
             self.rows[-1].after.update(
-                orders=self.orders,
-                tasks=self.tasks,
-                holds=[{"code": "contradictory", "input": None, "since": at(self.since)}]
-                if self.holds
-                else [],
+                Memory(
+                    stage=self.stage[0],
+                    stage_since=self.since,
+                    stage_entered=at(self.since),
+                    orders=tuple(self.orders),
+                    tasks=tuple(self.tasks),
+                    holds=(hold,) if self.holds else (),
+                ).to_json()
             )
         with database.transaction() as tx:
             resources.save(tx, self.writes, tenant=0, now=now)
