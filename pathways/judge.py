@@ -13,6 +13,7 @@ from pathways import cql
 from pathways.definition import Pathway, Rule
 from pathways.inputs import Fact
 from pathways.memory import Memory
+from pathways.reasons import reasons
 from pathways.record import Json
 
 
@@ -98,6 +99,14 @@ def met(run: cql.Run, rule: Rule) -> bool:
     return all(run[name] is True for name in rule.conditions)
 
 
-def explained(run: cql.Run, names: Sequence[str]) -> list[Json]:
-    """Return each condition with its result and the tree of why."""
-    return [{"name": name, "result": run[name], **run.explain(name)} for name in names]
+def explained(judge: Judge, run: cql.Run, names: Sequence[str]) -> list[Json]:
+    """Return each condition with its result and the tree of why, in words."""
+    return [
+        {**reasons(judge.pathway, run.explain(name), judge.facts), "name": name, "result": _answer(run[name])}
+        for name in names
+    ]
+
+
+def _answer(result: object) -> object:
+    """Return the answer as the log keeps it; what is not a truth value counts as whether there is any."""
+    return result if result is None or isinstance(result, bool) else bool(result)

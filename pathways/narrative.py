@@ -5,6 +5,7 @@ from html import escape
 
 from pathways.definition import Pathway
 from pathways.inputs import Fact
+from pathways.reasons import value
 from pathways.record import Json
 from pathways.sheet import Sheet
 from pathways.steps import PERSON, Raised, Step
@@ -32,7 +33,7 @@ def text(title: str, words: str) -> Json:
 
 def note(sheet: Sheet, step: Step, facts: Sequence[Fact]) -> str:
     """Return why a proposal was made: rule, profile, values with dates, and that it needs a signature."""
-    values = "; ".join(_fact(fact) for fact in facts) or "none"
+    values = "; ".join(f"{fact.title}: {value(fact)}" for fact in facts) or "none"
     changed = ", ".join(f"{name} {value}" for name, value in sorted(sheet.changed.items()))
     profile = f"profile {sheet.profile}" + (f", changed: {changed}" if changed else "")
     return (
@@ -61,11 +62,6 @@ def issue(pathway: Pathway, step: Step) -> str:
     """Return what is wrong with the data, and where to correct it."""
     about = side(pathway, step.instance) + ": " if step.instance != PERSON else ""
     return f"{about}{step.title}. Correct it where it was recorded and send it again."
-
-
-def _fact(fact: Fact) -> str:
-    by = f", {fact.by}" if fact.by else ""
-    return f"{fact.title}: {fact.words} ({fact.at.date().isoformat()}{by})"
 
 
 def _qualifiers(pathway: Pathway, one: Raised) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ def ways_out(
         if not leads or rule.target == memory.stage or (rule.stages and memory.stage not in rule.stages):
             continue
         by_person = rule.kind == "decision"
-        conditions = () if by_person else tuple(explained(run, rule.conditions))
+        conditions = () if by_person else tuple(explained(judge, run, rule.conditions))
         found.append(
             WayOut(
                 rule=rule.id,

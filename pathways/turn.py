@@ -126,7 +126,7 @@ class Turn:
             rule.code,
             rule.title,
             after,
-            conditions=explained(run, rule.conditions),
+            conditions=explained(self.judge(instance), run, rule.conditions),
             raised=raised,
             goals=rule.goals,
             decision=decision,

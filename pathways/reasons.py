@@ -1,0 +1,95 @@
+"""Why a condition is met, not met or unknown, as a person reads it.
+
+The engine explains expressions; this turns its tree into one of conditions: each with its answer, and at the
+leaves the values used, with their dates and authors, and the limits of the site they were held against.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pathways.definition import Pathway
+from pathways.inputs import Fact
+from pathways.record import Json
+
+#: limits that only say how old a value may be are not worth a word where a value was found
+LOOKBACK = "lookback."
+NOTHING = "nothing recorded"
+
+
+def reasons(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> Json:
+    """Return the tree in words: `text`, `result`, `value`, `because`, `sources`."""
+    return _node(pathway, tree, {fact.entry.versioned: fact for fact in facts})
+
+
+def value(fact: Fact) -> str:
+    """Return the value of a fact with its day and author."""
+    by = f", {fact.by}" if fact.by else ""
+    return f"{fact.words} ({fact.at.date().isoformat()}{by})"
+
+
+def _node(pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact]) -> Json:
+    parts = [_node(pathway, part, facts) for part in _answers(tree)]
+    sources = list(tree.get("sources", ()))
+    node: Json = {
+        "text": _text(tree),
+        "result": tree.get("result", tree.get("value")),
+        "because": parts,
+        "sources": sources,
+    }
+    if not parts:
+        node["value"] = _leaf(pathway, tree, [facts[s] for s in sources if s in facts])
+    return node
+
+
+def _answers(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the nearest parts that are conditions themselves."""
+    for part in tree.get("because", ()):
+        if "result" in part:
+            yield part
+        else:
+            yield from _answers(part)
+
+
+def _leaf(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> str:
+    titled = len({fact.input for fact in facts}) > 1
+    values = [f"{fact.title}: {value(fact)}" if titled else value(fact) for fact in facts]
+    values = values or [f"{text}: {amount}" for text, amount in dict(_computed(pathway, tree)).items()]
+    limits = [
+        f"{name} {amount}{_unit(pathway, name)}"
+        for name, amount in dict(_limits(pathway, tree)).items()
+        if not (facts and name.startswith(LOOKBACK))
+    ]
+    known = "; ".join(values) if values else NOTHING if tree.get("value") is None else ""
+    return " · ".join(part for part in (known, "; ".join(limits)) if part)
+
+
+def _limits(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the site's parameters that the answer rests on."""
+    for part in tree.get("because", ()):
+        if part.get("text") in pathway.parameters and not part.get("because"):
+            yield part["text"], part.get("value")
+        yield from _limits(pathway, part)
+
+
+def _computed(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the nearest amounts that were computed from what is remembered, with their phrases."""
+    for part in tree.get("because", ()):
+        amount = part.get("value")
+        if part.get("text") in pathway.parameters:
+            continue
+        if isinstance(amount, (int, str)) and not isinstance(amount, bool):
+            yield str(part["text"]), amount
+        else:
+            yield from _computed(pathway, part)
+
+
+def _unit(pathway: Pathway, name: str) -> str:
+    unit = pathway.parameters[name].unit
+    return "" if unit in {"choice", "boolean", "zone"} else f" {unit}"
+
+
+def _text(tree: Mapping[str, Any]) -> str:
+    """Return the phrase of the rules; a leading step number is for authors."""
+    text = str(tree.get("text", ""))
+    head, colon, rest = text.partition(": ")
+    return rest[:1].upper() + rest[1:] if colon and len(head) == 3 and head[1:].isdigit() else text
