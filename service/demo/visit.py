@@ -31,8 +31,9 @@ def bundle(story: Json, number: int, moment: datetime, terms: Json) -> dict[str,
     for position, finding in enumerate(step.get("findings", ()), start=1):
         made = _finding(finding, step, moment, story, terms)
         resources.append({**made, "id": f"demo-{story['id']}-{number}-{position}"})
-    if "decision" in step:
-        resources.append({**_decision(step, moment, story, terms), "id": f"demo-{story['id']}-{number}"})
+    for position, decision in enumerate(step.get("decisions", ()), start=1):
+        made = _decision(decision, step, moment, story, terms)
+        resources.append({**made, "id": f"demo-{story['id']}-{number}-d{position}"})
     if not resources:
         return None
     return {
@@ -92,8 +93,7 @@ def _answered(finding: Json, terms: Json) -> dict[str, Any]:
     return value
 
 
-def _decision(step: Json, moment: datetime, story: Json, terms: Json) -> dict[str, Any]:
-    decision = step["decision"]
+def _decision(decision: Json, step: Json, moment: datetime, story: Json, terms: Json) -> dict[str, Any]:
     by = {"reference": f"Practitioner/demo-{step['by']}"}
     made: dict[str, Any] = {
         "resourceType": "Task",

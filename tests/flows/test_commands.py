@@ -1,11 +1,13 @@
 """The commands `hipway post` and `hipway vignettes`, as a person uses them."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from service.commands import main
+from service.demo import load, visit
 from service.stories.remote import Remote
 
 
@@ -43,17 +45,19 @@ def test_posting_puts_the_real_reference_in_place_of_its_short_name(
 
 
 def test_posting_says_when_a_visit_waits(
-    empty: Remote, stories: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    empty: Remote, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    visit = json.loads((stories / "V02.json").read_bytes())["steps"][0]["bundle"]
+    # A visit of this minute, without an Encounter that would end it.
+    story = next(story for story in load.stories() if story["id"] == "just-started")
+    now = datetime.now(UTC).replace(microsecond=0)
     file = tmp_path / "visit.json"
-    file.write_text(json.dumps(visit))
+    file.write_text(json.dumps(visit.bundle(story, 1, now, load._data("terms.json"))))
 
     assert main(["post", str(file), "--url", empty.url]) == 0
     assert "when 10 minutes have passed without a further Bundle" in capsys.readouterr().out
 
     assert main(["post", str(file), "--url", empty.url, "--evaluate"]) == 0
-    assert "→ R:T03" in capsys.readouterr().out
+    assert "→ L:T03" in capsys.readouterr().out
 
 
 def test_a_refused_bundle_is_explained_and_fails(

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from fhir_profiles import reading
 from service.stories import collecting, orders, placeholders, posting
 from service.stories.answer import Answer, differences
@@ -51,15 +49,12 @@ FROM_VISIT_TO_OPERATION = (
 )
 
 
-@pytest.mark.parametrize("held", [True, False], ids=["evaluated when asked", "evaluated on arrival"])
-def test_sequence_a_leads_from_the_first_visit_to_the_operation(
-    service: Remote, examples: Path, held: bool
-) -> None:
+def test_sequence_a_leads_from_the_first_visit_to_the_operation(service: Remote, examples: Path) -> None:
     service.clear()
     service.set_parameters({"site.timeZone": "Europe/Berlin"})
     record = collecting.NOTHING
     for name, at, stage, transitions, outputs in FROM_VISIT_TO_OPERATION:
-        service.set_clock(at, held=held)
+        service.set_clock(at)
         before = record.identities
 
         record = _posted(service, examples / f"{name}.json", record)
@@ -71,6 +66,24 @@ def test_sequence_a_leads_from_the_first_visit_to_the_operation(
         )
         actual = collecting.answer(record, before, orders.names())
         assert differences(expected, actual) == (), name
+
+
+def test_sequence_a_reaches_the_same_stages_when_bundles_are_evaluated_as_they_arrive(
+    service: Remote, examples: Path
+) -> None:
+    service.clear()
+    service.set_parameters({"site.timeZone": "Europe/Berlin"})
+    stages = []
+    for name, at, *_ in FROM_VISIT_TO_OPERATION:
+        # Timers that became due speak here, before the Bundle is there.
+        service.set_clock(at, held=False)
+        bundle = reading.read((examples / f"{name}.json").read_bytes())
+        patient = posting.patient(bundle, service.search)
+        record = collecting.record(service.search, patient) if patient else collecting.NOTHING
+        record = _posted(service, examples / f"{name}.json", record)
+        stages.append(collecting.answer(record, (), orders.names()).stages)
+
+    assert stages == [{"left": stage} for _, _, stage, _, _ in FROM_VISIT_TO_OPERATION]
 
 
 def test_sequence_d_understands_a_site_s_local_codes(service: Remote, examples: Path) -> None:
