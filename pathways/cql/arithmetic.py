@@ -149,15 +149,18 @@ def truncate(value: Any) -> int | None:
 
 
 def rounded(value: Any, places: int | None = None) -> Decimal | None:
-    """Return the value to so many places, a half going up."""
-    step = Decimal(1).scaleb(-(places or 0))
-    moved = Decimal(value) / step
-    whole = _WIDE.add(moved, Decimal("0.5")).to_integral_value(ROUND_FLOOR)
-    return number(_WIDE.multiply(whole, step))
+    """Return the value to so many places, a half going away from zero."""
+    return number(Decimal(value).quantize(Decimal(1).scaleb(-(places or 0)), ROUND_HALF_UP, _WIDE))
 
 
 def ln(value: Any) -> Decimal | None:
-    """Return the natural logarithm, null where there is none."""
+    """Return the natural logarithm, null of a negative value.
+
+    Raises:
+        Unanswerable: the value is zero.
+    """
+    if value == 0:
+        raise Unanswerable("the logarithm of zero")
     return number(_WIDE.ln(Decimal(value))) if value > 0 else None
 
 
@@ -169,8 +172,14 @@ def log(value: Any, base: Any) -> Decimal | None:
 
 
 def exp(value: Any) -> Decimal | None:
-    """Return e to the value; null when no Decimal holds it."""
-    return number(_WIDE.exp(Decimal(value))) if value < 100 else None
+    """Return e to the value.
+
+    Raises:
+        Unanswerable: no Decimal holds it.
+    """
+    if value > 100:
+        raise Unanswerable("an exponential out of range")
+    return number(_WIDE.exp(Decimal(value)))
 
 
 def least(point: str) -> Any:
@@ -267,17 +276,14 @@ def _by_value(left: Quantity, right: Any, of: Callable[[Any, Any], Any]) -> Quan
     right = _quantity(right)
     theirs = units.converted(_value(right), right.unit, left.unit) if right.unit != "1" else right.value
     result = None if theirs is None else of(_value(left), theirs)
-    return None if result is None else Quantity(result, "1" if right.unit != "1" and of is truncated_divide else left.unit)
+    return None if result is None else Quantity(result, left.unit)
 
 
 def _moved(value: Temporal, by: Quantity, sign: int) -> Any:
     unit = units.calendar_unit(by.unit)
     if unit is None:
         raise Unanswerable("a date moves by a duration only")
-    try:
-        return calendar_steps.moved(value, sign * _value(by), unit)
-    except OutOfRange:
-        return None
+    return calendar_steps.moved(value, sign * _value(by), unit)
 
 
 def _limits(point: str, name: str) -> tuple[Any, Any]:
@@ -309,7 +315,7 @@ def _stepped(value: Any, step: int) -> Any:
     if isinstance(value, Decimal):
         result = number(value + step * _STEP)
     else:
-        result = _sized(value + step, value)  # type: ignore[assignment]
+        result = _sized(value + step, value)
     if result is None:
         raise OutOfRange("no further value")
     return result

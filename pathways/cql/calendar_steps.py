@@ -47,26 +47,36 @@ def moved(value: Any, amount: Decimal, unit: str) -> Any:
 
 def difference(left: Any, right: Any, precision: str) -> int | Uncertainty:
     """Return how many boundaries of the precision lie between the two, negative when right is earlier."""
-    return _uncertain(left, right, precision, _boundaries, exact=precision)
+    return _uncertain(left, right, precision, _boundaries)
 
 
 def duration(left: Any, right: Any, precision: str) -> int | Uncertainty:
     """Return how many whole periods of the precision fit between the two."""
-    return _uncertain(left, right, precision, _periods, exact=None)
+    return _uncertain(left, right, precision, _periods)
 
 
 def _uncertain(
-    left: Any, right: Any, precision: str, count: Callable[[Any, Any, str], int], *, exact: str | None
+    left: Any, right: Any, precision: str, count: Callable[[Any, Any, str], int]
 ) -> int | Uncertainty:
     left, right = _same_offset(left), _same_offset(right)
-    needed = left.finest - left.first
-    if exact is not None:
-        needed = PRECISIONS.index("day" if exact == "week" else exact) - left.first + 1
-    if len(left.fields) >= needed and len(right.fields) >= needed:
-        return count(left.lowest(), right.lowest(), precision)
-    low = count(left.highest(), right.lowest(), precision)
-    high = count(left.lowest(), right.highest(), precision)
+    asked = PRECISIONS.index("day" if precision == "week" else precision)
+    if count is _periods:
+        # Whether a year or month is over depends on the day; a day or less is counted from its start.
+        asked = max(asked, 2)
+    needed = min(asked - left.first + 1, left.finest - left.first)
+    low = count(_latest(left, needed), _earliest(right), precision)
+    high = count(_earliest(left), _latest(right, needed), precision)
     return low if low == high else Uncertainty(low, high)
+
+
+def _earliest(value: Temporal) -> Temporal:
+    return value.lowest()
+
+
+def _latest(value: Temporal, needed: int) -> Temporal:
+    if len(value.fields) >= needed:
+        return value.lowest()
+    return value.with_fields(value.highest().fields[:needed]).lowest()
 
 
 def _same_offset(value: Temporal) -> Temporal:

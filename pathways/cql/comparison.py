@@ -82,6 +82,9 @@ def order(left: Any, right: Any, precision: str | None = None) -> int | None:
     """
     if left is None or right is None:
         return None
+    kind = type(left)
+    if kind is type(right) and (kind is int or kind is Decimal or kind is str):
+        return (left > right) - (left < right)
     if isinstance(left, Temporal):
         if type(left) is not type(right):
             raise Unanswerable("values of different types have no order")
@@ -99,7 +102,7 @@ def less(left: Any, right: Any, precision: str | None = None) -> Truth:
     """Return whether left is before right in order."""
     if type(left) is type(right) is int:
         return bool(left < right)
-    if isinstance(left, Uncertainty) or isinstance(right, Uncertainty):
+    if type(left) is Uncertainty or type(right) is Uncertainty:
         return _certainly_less(left, right)
     answer = order(left, right, precision)
     return None if answer is None else answer < 0
@@ -107,7 +110,7 @@ def less(left: Any, right: Any, precision: str | None = None) -> Truth:
 
 def at_most(left: Any, right: Any, precision: str | None = None) -> Truth:
     """Return whether left is before right in order, or the same."""
-    if isinstance(left, Uncertainty) or isinstance(right, Uncertainty):
+    if type(left) is Uncertainty or type(right) is Uncertainty:
         return opposite(_certainly_less(right, left))
     answer = order(left, right, precision)
     return None if answer is None else answer <= 0
@@ -185,7 +188,9 @@ def _equal_structures(left: Any, right: Any) -> Truth:
     if isinstance(left, Tuple) and isinstance(right, Tuple):
         if left.keys() != right.keys():
             return False
-        return both(_or_same(left[name], right[name]) for name in left)
+        # The first element that differs, or may, decides: an unknown id is not made up for by a name.
+        answers = (_or_same(left[name], right[name]) for name in left)
+        return next((answer for answer in answers if answer is not True), True)
     if isinstance(left, Concept) and isinstance(right, Concept):
         return both((_or_same(left.display, right.display), _equal_lists(list(left.codes), list(right.codes))))
     if isinstance(left, Code) and isinstance(right, Code):

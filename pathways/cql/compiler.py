@@ -82,6 +82,8 @@ class Compiler:
             self.refuse(scope.frame.definition, str(reason))
             return _not_yet
         if not scope.in_query:
+            if node["type"] in ("FunctionRef", "Query"):
+                closure = _remembered(closure, id(node))
             scope.frame.outside_queries[id(node)] = closure
         return closure
 
@@ -187,6 +189,17 @@ def constant_codes(compiler: Compiler, node: Node) -> tuple[Code, ...]:
 def _definitions(library: Node, kind: str) -> list[Node]:
     found: list[Node] = library.get(kind, {}).get("def", [])
     return found
+
+
+def _remembered(closure: Closure, key: int) -> Closure:
+    # Outside a query an expression has one value in a run; an explanation asks for it again.
+    def once(run: Any, slots: Any) -> Any:
+        parts = run.parts
+        if key not in parts:
+            parts[key] = closure(run, slots)
+        return parts[key]
+
+    return once
 
 
 def _null(_run: Any, _slots: Any) -> None:

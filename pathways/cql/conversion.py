@@ -82,11 +82,11 @@ def to_date(value: Any) -> Date | None:
 
 
 def to_datetime(value: Any) -> DateTime | None:
-    """Return the DateTime; of a whole day, its first moment in the offset of the evaluation."""
+    """Return the DateTime; of a Date, that day with its time unknown."""
     if isinstance(value, DateTime):
         return value
     if isinstance(value, Date):
-        return DateTime(*value.fields, *((0, 0, 0, 0) if len(value.fields) == 3 else ()))
+        return DateTime(*value.fields)
     try:
         return temporal.parse_datetime(value)
     except OutOfRange:
@@ -221,4 +221,6 @@ def strictly(test: Callable[[Any], bool], value: Any) -> Any:
 
 def _datetime_text(value: DateTime) -> str:
     text = str(value)
+    if value.implied:
+        return text.split("+")[0].removesuffix("Z").removesuffix("T") if value.offset >= 0 else text[:-6].removesuffix("T")
     return f"{text[:-1]}+00:00" if text.endswith("Z") else text.removesuffix("T")

@@ -149,11 +149,17 @@ class _Walk:
         assert self.frame is not None
         if node["type"] == "ExpressionRef":
             return self.run.value(node["name"])
-        closure = self.frame.outside_queries.get(id(node))
+        key, parts = id(node), self.run.parts
+        if key not in parts:
+            parts[key] = self.evaluated(node, self.frame)
+        return parts[key]
+
+    def evaluated(self, node: Node, frame: Frame) -> Any:
+        closure = frame.outside_queries.get(id(node))
         if closure is None:
             return _MISSING
         try:
-            return self.run.part(closure, self.frame)
+            return self.run.part(closure, frame)
         except EvaluationFailed:
             # The definition itself has its value, so this part was not needed for it.
             return _MISSING

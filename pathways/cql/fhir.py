@@ -81,7 +81,7 @@ def element(source: Any, path: str, choices: Sequence[tuple[str, str]]) -> Any:
     """Return the element of a FHIR value; of a choice, with the type its key named."""
     if isinstance(source, Labelled):
         source = source.json
-    if not isinstance(source, Mapping):
+    if not isinstance(source, dict):
         raise Unanswerable(f"no element {path} here")
     if choices:
         for key, type_ in choices:
@@ -177,7 +177,7 @@ def _interval(value: Json) -> Interval:
         return Interval(low, high, low is not None, True, "DateTime")
     if "low" in value or "high" in value:
         bounds = [_quantity(value[key]) if key in value else None for key in ("low", "high")]
-        return Interval(*bounds, True, True, "Quantity")
+        return Interval(bounds[0], bounds[1], True, True, "Quantity")
     quantity = _quantity_ignoring_comparator(value)
     match value.get("comparator"):
         case None:
@@ -189,8 +189,10 @@ def _interval(value: Json) -> Interval:
 
 
 def _ratio(value: Json) -> Ratio:
-    parts = [_quantity(value[key]) if key in value else None for key in ("numerator", "denominator")]
-    return Ratio(*parts)
+    numerator, denominator = (
+        _quantity(value[key]) if key in value else None for key in ("numerator", "denominator")
+    )
+    return Ratio(numerator, denominator)
 
 
 _PRIMITIVES: dict[str, Callable[[Any], Any]] = {

@@ -74,19 +74,16 @@ def point_type(*values: Any) -> str | None:
 
 def contains(interval: Interval, point: Any, precision: str | None = None) -> Truth:
     """Return whether the point is in the interval."""
-    return both((at_most(start(interval), point, precision), at_least(end(interval), point, precision)))
+    begun = at_most(start(interval), point, precision)
+    if begun is False:
+        return False
+    not_over = at_least(end(interval), point, precision)
+    return not_over if begun or not_over is False else None
 
 
 def properly_contains(interval: Interval, point: Any, precision: str | None = None) -> Truth:
-    """Return whether the point is in the interval, and not all of it."""
-    return both(
-        (
-            contains(interval, point, precision),
-            opposite(
-                both((_alike(start(interval), point, precision), _alike(end(interval), point, precision)))
-            ),
-        )
-    )
+    """Return whether the point is inside the interval, on neither of its bounds."""
+    return both((less(start(interval), point, precision), greater(end(interval), point, precision)))
 
 
 def includes(left: Any, right: Any, precision: str | None = None) -> Truth:
@@ -152,12 +149,14 @@ def ends(left: Interval, right: Interval, precision: str | None = None) -> Truth
 
 def meets_before(left: Interval, right: Interval, precision: str | None = None) -> Truth:
     """Return whether the right begins at the point after the left's end."""
+    if greater(start(left), end(right), precision):
+        return False
     return _adjoining(end(left), start(right), precision)
 
 
 def meets_after(left: Interval, right: Interval, precision: str | None = None) -> Truth:
     """Return whether the left begins at the point after the right's end."""
-    return _adjoining(end(right), start(left), precision)
+    return meets_before(right, left, precision)
 
 
 def meets(left: Interval, right: Interval, precision: str | None = None) -> Truth:

@@ -119,7 +119,7 @@ class Run:
         self.moment = moment
         self.records = records
         self._values: dict[str, Any] = {}
-        self._running: list[str] = []
+        self.parts: dict[int, Any] = {}
         unknown = parameters.keys() - library.parameters.keys()
         if unknown:
             raise EvaluationFailed("parameters", f"unknown: {', '.join(sorted(unknown))}")

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from pathways.cql import arithmetic
-from pathways.cql.comparison import Truth, equal, less, same
+from pathways.cql.comparison import Truth, equal, less, opposite, same
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.values import Quantity
 
@@ -26,8 +26,17 @@ def contains(items: Sequence[Any], value: Any) -> bool:
 
 
 def properly_contains(items: Sequence[Any], value: Any) -> Truth:
-    """Return whether the value is in the list with others."""
-    return contains(items, value) and any(not same(item, value) for item in items)
+    """Return whether the value is in the list with others, unknown where a null or vague one decides."""
+    answers = [item is None if value is None else equal(item, value) for item in items]
+    is_in = any_known(answers)
+    return is_in and opposite(None if None in answers and False not in answers else False not in answers)
+
+
+def any_known(answers: Sequence[Truth]) -> Truth:
+    """Return whether some answer is true, unknown if it may be."""
+    if True in answers:
+        return True
+    return None if None in answers else False
 
 
 def includes(left: Sequence[Any], right: Sequence[Any]) -> bool:

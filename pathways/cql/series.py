@@ -79,6 +79,9 @@ def _numbers(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]]
     exponent = Decimal(step).as_tuple().exponent
     # The points are as precise as the step: a unit step of a decimal ends one in its last place before the next.
     grain = Decimal(1).scaleb(min(0, int(exponent))) if not isinstance(step, int) else 1
+    if isinstance(low, int) and isinstance(step, Decimal):
+        # A whole number as a decimal reaches up to the next one.
+        low, high = Decimal(low), Decimal(high) + 1 - grain
     if isinstance(low, Decimal) and isinstance(step, Decimal):
         low, high = _cut(low, grain), _cut(high, grain)
     found: list[tuple[Any, Any]] = []

@@ -39,7 +39,7 @@ def last_position_of(pattern: str, text: str) -> int:
 
 def substring(text: str, start: int, length: int | None) -> str | None:
     """Return the part from start, null when it begins outside the text."""
-    if not 0 <= start < len(text):
+    if not 0 <= start < max(len(text), 1):
         return None
     return text[start:] if length is None else text[start : start + length]
 

@@ -83,7 +83,7 @@ class Temporal:
         return self.fields
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._key() == other._key()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._key() == other._key()
 
     def __hash__(self) -> int:
         return hash(self._key())
@@ -118,10 +118,12 @@ class Time(Temporal):
 class DateTime(Temporal):
     """A moment, or the day, month or year it is in; `offset` is minutes east of UTC."""
 
-    __slots__ = ("_home", "offset")
+    __slots__ = ("_home", "implied", "offset")
 
     def __init__(self, *fields: int, offset: int | None = None) -> None:
         super().__init__(*fields)
+        # Written without an offset, it is at home, and its text has none either.
+        self.implied = offset is None
         self.offset = HOME.get() if offset is None else offset
         self._home: tuple[int, tuple[int, ...]] | None = None
 
@@ -144,7 +146,7 @@ class DateTime(Temporal):
 
     def with_fields(self, fields: tuple[int, ...]) -> "DateTime":
         """Return the DateTime with these fields in the same offset."""
-        return DateTime(*fields, offset=self.offset)
+        return DateTime(*fields, offset=None if self.implied else self.offset)
 
     def at_home(self) -> tuple[int, ...]:
         """Return the fields in the offset of the evaluation; a day without a time stays that day."""
@@ -182,14 +184,13 @@ class DateTime(Temporal):
 def compare(left: Temporal, right: Temporal, precision: str | None = None) -> int | None:
     """Return -1, 0 or 1, or None where the known fields do not decide.
 
-    Without a precision every field counts, and seconds with their milliseconds are one field: a
-    second that was given without milliseconds is that whole second's start.
+    Without a precision every field counts; with one, the fields down to it.
     """
-    ours, theirs = _comparable(left, right)
+    ours, theirs = left.at_home(), right.at_home()
+    if precision is None and len(ours) == len(theirs):
+        return (ours > theirs) - (ours < theirs)
     depth = left.finest - left.first
-    if precision is None:
-        ours, theirs = _whole_seconds(left, ours), _whole_seconds(right, theirs)
-    else:
+    if precision is not None:
         depth = PRECISIONS.index(precision) - left.first + 1
     for at in range(depth):
         if at >= len(ours) or at >= len(theirs):
@@ -258,19 +259,6 @@ def parse_datetime(text: str) -> DateTime:
         if abs(offset) > 14 * 60:
             raise OutOfRange("offset")
     return DateTime(*date_fields, *time_fields, offset=offset)
-
-
-def _comparable(left: Temporal, right: Temporal) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if isinstance(left, DateTime) and isinstance(right, DateTime) and left.offset == right.offset:
-        # Shifting both by the same amount could move a day boundary between precisions, so "same day"
-        # still has to be asked at home.
-        if left.offset == HOME.get():
-            return left.fields, right.fields
-    return left.at_home(), right.at_home()
-
-
-def _whole_seconds(value: Temporal, fields: tuple[int, ...]) -> tuple[int, ...]:
-    return (*fields, 0) if value.finest == 7 and value.first + len(fields) == 6 else fields
 
 
 def _time_fields(parts: tuple[str | None, ...]) -> list[int]:

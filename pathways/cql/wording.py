@@ -22,6 +22,8 @@ _BETWEEN = {
     "IncludedIn": "during", "Includes": "includes", "Union": "or", "Except": "except", "Intersect": "and",
     "Overlaps": "overlaps",
 }  # fmt: skip
+# Of a long list a reader wants to see what kind of thing it holds; its sources are given in full.
+_SHOWN = 10
 _SUFFIX = {"IsNull": "is not known", "IsTrue": "is true", "IsFalse": "is false"}
 _SILENT = {
     "As", "ToList", "ToDecimal", "ToInteger", "ToLong", "ToDateTime", "ToDate", "ToString", "ToQuantity", "ToConcept",
@@ -53,7 +55,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Labelled):
         return plain(value.json)
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        more = [f"and {len(value) - _SHOWN} more"] if len(value) > _SHOWN else []
+        return [plain(item) for item in value[:_SHOWN]] + more
     if isinstance(value, Tuple):
         return {name: plain(item) for name, item in value.items() if item is not None and not _is_json(item)}
     if isinstance(value, Mapping):

@@ -65,7 +65,6 @@ STRICT: dict[str, Operator] = {
     "TruncatedDivide": arithmetic.truncated_divide,
     "Modulo": arithmetic.modulo,
     "Power": arithmetic.power,
-    "Negate": arithmetic.negate,
     "Ceiling": arithmetic.ceiling,
     "Floor": arithmetic.floor,
     "Truncate": arithmetic.truncate,
@@ -249,8 +248,8 @@ def _membership(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     def asked(run: Any, slots: Any) -> Any:
         whole, part = container(run, slots), member(run, slots)
         if whole is None:
-            # Nothing is in no list; in no interval, that is not known.
-            return False if single and signature[0] == "List" else None
+            # Nothing is in what is not there; whether that includes something else is not known.
+            return False if name == "Contains" or (single and signature[0] == "List") else None
         if isinstance(whole, Interval):
             return None if part is None else of_interval(whole, part)
         if not isinstance(whole, list):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cmp_to_key
+from itertools import product
 from typing import Any
 
 from pathways.cql import lists
@@ -10,6 +11,7 @@ from pathways.cql.compiler import Compiler, Unsupported, node
 from pathways.cql.nodes.references import of_row
 from pathways.cql.nodes.values import constant
 from pathways.cql.scope import Closure, Node, Scope, Slots
+from pathways.cql.temporal import Temporal
 from pathways.cql.values import Tuple
 
 Rows = Iterator[None]
@@ -20,6 +22,7 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     inner = scope.inner()
     # A source sees what is outside the query, not the query's other rows.
     sources = [_source(compiler, source, scope, inner) for source in node["source"]]
+    places = [slot for _, slot, _ in sources]
     lets = [
         (compiler.expression(let["expression"], inner), inner.add(let["identifier"])) for let in node.get("let", [])
     ]
@@ -38,19 +41,19 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
                 return None
             many = many or isinstance(rows, list)
             given.append(rows if isinstance(rows, list) else [rows])
-        return finish(run, slots, _rows(run, slots, given), many, found)
+        return finish(run, slots, rows_kept(run, slots, given), many, found)
 
-    def _rows(run: Any, slots: Slots, given: list[list[Any]], at: int = 0) -> Rows:
-        if at == len(sources):
+    def rows_kept(run: Any, slots: Slots, given: list[list[Any]]) -> Rows:
+        for combination in product(*given):
+            for slot, row in zip(places, combination, strict=True):
+                slots[slot] = row
             for let, slot in lets:
                 slots[slot] = let(run, slots)
-            if all(condition(run, slots) is True for condition in conditions):
+            for condition in conditions:
+                if condition(run, slots) is not True:
+                    break
+            else:
                 yield
-            return
-        slot = sources[at][1]
-        for row in given[at]:
-            slots[slot] = row
-            yield from _rows(run, slots, given, at + 1)
 
     return asked
 
@@ -67,7 +70,7 @@ def _relationship(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     inner = scope.inner()
     slot = inner.add(node["alias"])
     such_that = compiler.expression(node["suchThat"], inner)
-    wanted = node["type"] == "With"
+    wanted: bool = node["type"] == "With"
 
     def related(run: Any, slots: Slots) -> bool:
         rows = source(run, slots)
@@ -146,9 +149,9 @@ def _sort(compiler: Compiler, node: Node, scope: Scope) -> Sort:
     def sort(run: Any, slots: Slots, rows: list[Any]) -> list[Any]:
         # The last key first: Python's sort keeps the order of what it finds alike.
         for key, down in reversed(keys):
-            of_rows = {id(row): key(run, slots, row) for row in rows}
-            by_key = cmp_to_key(lambda left, right, of=of_rows: _nulls_first(of[id(left)], of[id(right)]))
-            rows = sorted(rows, key=by_key, reverse=down)
+            keyed = [(key(run, slots, row), row) for row in rows]
+            keyed.sort(key=_by_key, reverse=down)
+            rows = [row for _, row in keyed]
         return rows
 
     return sort
@@ -175,11 +178,18 @@ def _sort_key(compiler: Compiler, by: Node, scope: Scope) -> Callable[[Any, Slot
             raise Unsupported(f"sort {kind}")
 
 
+_by_key: Any = cmp_to_key(lambda left, right: _nulls_first(left[0], right[0]))
+
+
 def _nulls_first(left: Any, right: Any) -> int:
     if left is None or right is None:
         return (left is not None) - (right is not None)
-    # Values whose order is not known stay as they were.
-    return order(left, right) or 0
+    answer = order(left, right)
+    if answer is None and isinstance(left, Temporal):
+        # Of dates as alike as they are known, the vaguer one comes first.
+        return len(left.fields) - len(right.fields)
+    # Other values whose order is not known stay as they were.
+    return answer or 0
 
 
 @node("ForEach", "Filter", "Repeat")

@@ -213,11 +213,11 @@ def _value(source: Closure, type_: str | None) -> Closure:
 
     def taken(run: Any, slots: Any) -> Any:
         value = source(run, slots)
-        if isinstance(value, Labelled):
-            value = value.json
         if value is None:
             return None
-        if isinstance(value, Tuple) or not isinstance(value, (Mapping, str, int, float, _Decimal)):
+        if isinstance(value, Labelled):
+            value = value.json
+        if isinstance(value, Tuple) or not isinstance(value, (str, int, float, _Decimal, dict)):
             return attribute(value, "value")
         if primitive is None:
             raise Unanswerable("a value whose type is not known")
@@ -231,9 +231,10 @@ def _element(source: Closure, path: str, choices: tuple[tuple[str, str], ...]) -
         value = source(run, slots)
         if value is None:
             return None
-        if isinstance(value, Tuple):
+        kind = type(value)
+        if kind is Tuple or (kind is dict and not choices):
             return value.get(path)
-        if isinstance(value, (Mapping, Labelled)):
+        if kind is dict or kind is Labelled:
             return fhir.element(value, path, choices)
         return attribute(value, path)
 
@@ -244,7 +245,7 @@ def of_row(row: Any, name: str) -> Any:
     """Return the element of a row by its bare name, as `sort by` writes it."""
     if row is None:
         return None
-    return fhir.element(row, name, ()) if isinstance(row, Mapping) and not isinstance(row, Tuple) else attribute(row, name)
+    return row.get(name) if isinstance(row, dict) else attribute(row, name)
 
 
 def _slot(scope: Scope, name: str) -> int:

@@ -18,8 +18,10 @@ Test = Callable[[Any], bool]
 def _as(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     operand = compiler.expression(node["operand"], scope)
     specifier = node.get("asTypeSpecifier") or node["asType"]
-    test = type_test(specifier)
     strict = node.get("strict", False)
+    if isinstance(specifier, str) and specifier.startswith(FHIR) and not strict:
+        return _as_element(operand, type_name(specifier) or "", type_test(specifier))
+    test = type_test(specifier)
     unwrapped = not _is_choice(specifier)
 
     def cast(run: Any, slots: Any) -> Any:
@@ -31,6 +33,17 @@ def _as(compiler: Compiler, node: Node, scope: Scope) -> Closure:
                 raise Unanswerable("a cast to a type the value does not have")
             return None
         return value.json if unwrapped and isinstance(value, Labelled) else value
+
+    return cast
+
+
+def _as_element(operand: Closure, name: str, test: Test) -> Closure:
+    # The cast of a choice element to one of its types, which every reading of an Observation begins with.
+    def cast(run: Any, slots: Any) -> Any:
+        value = operand(run, slots)
+        if type(value) is Labelled:
+            return value.json if value.type == name else None
+        return value if value is not None and test(value) else None
 
     return cast
 

@@ -8,7 +8,7 @@ from pathways.cql.compiler import Compiler, Unsupported, node, type_name
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.temporal import Date, DateTime, OutOfRange, Time
-from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple
+from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple, Vocabulary
 
 
 def constant(value: Any) -> Closure:
@@ -41,6 +41,21 @@ def _literal(_compiler: Compiler, node: Node, _scope: Scope) -> Closure:
     if value is None:
         raise Unsupported("a literal out of range")
     return constant(value)
+
+
+@node("Negate")
+def _negate(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    operand = node["operand"]
+    if operand.get("type") == "Literal" and type_name(operand["valueType"]) in ("Integer", "Long"):
+        # The least Integer is written as the negative of one more than the greatest.
+        return _literal(compiler, {**operand, "value": f"-{operand['value']}"}, scope)
+    closure = compiler.expression(operand, scope)
+
+    def negated(run: Any, slots: Any) -> Any:
+        value = closure(run, slots)
+        return None if value is None else arithmetic.negate(value)
+
+    return negated
 
 
 @node("Quantity")
@@ -130,6 +145,8 @@ def _instance(compiler: Compiler, node: Node, scope: Scope) -> Closure:
             return lambda run, slots: Code(*(get(name, run, slots) for name in names))
         case "Concept":
             return lambda run, slots: Concept(tuple(get("codes", run, slots) or ()), get("display", run, slots))
+        case "ValueSet" | "CodeSystem" as kind:
+            return lambda run, slots: Vocabulary(kind, get("id", run, slots), get("version", run, slots))
         case name:
             raise Unsupported(f"an instance of {name}")
 
