@@ -30,10 +30,10 @@ def bundle(story: Json, number: int, moment: datetime, terms: Json) -> dict[str,
     resources = [_patient(story)] if number == 1 else []
     for position, finding in enumerate(step.get("findings", ()), start=1):
         made = _finding(finding, step, moment, story, terms)
-        resources.append({**made, "id": f"demo-{story['id']}-{number}-{position}"})
+        resources.append({**made, "id": f"{patient_id(story)}-{number}-{position}"})
     for position, decision in enumerate(step.get("decisions", ()), start=1):
         made = _decision(decision, step, moment, story, terms)
-        resources.append({**made, "id": f"demo-{story['id']}-{number}-d{position}"})
+        resources.append({**made, "id": f"{patient_id(story)}-{number}-d{position}"})
     if not resources:
         return None
     return {
@@ -45,12 +45,12 @@ def bundle(story: Json, number: int, moment: datetime, terms: Json) -> dict[str,
 
 
 def patient_id(story: Json) -> str:
-    """Return the id of the story's patient."""
-    return f"demo-{story['id']}"
+    """Return the id of the story's patient. It is in every URL, so it says nothing."""
+    return f"demo-{story['number']}"
 
 
 def _patient(story: Json) -> dict[str, Any]:
-    number = {"system": f"{DEMO}/sid/mrn", "value": f"DEMO-{story['id']}"}
+    number = {"system": f"{DEMO}/sid/mrn", "value": f"D-{story['number']}"}
     return {
         "resourceType": "Patient",
         "id": patient_id(story),
