@@ -143,7 +143,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     personal = record.memories.get("", {}).get("tasks") or ()
     made = offers.make(pathway, memory, reference, side.text, names, personal)
     cards = proposals.cards(requests, work, record.rows, when, words, record.outlook.lacking)
-    receipts = proposals.receipts(requests, when)
+    receipts = proposals.receipts(requests, when, record.names)
     mine = {name: [r for r in some if _about(r, side, reference)] for name, some in found.items()}
     since = taken.now.since if taken.now else None
     situation = Situation(

@@ -87,8 +87,12 @@ def cards(
     return tuple(found)
 
 
-def receipts(requests: Sequence[Json], when: Moments) -> tuple[Receipt, ...]:
-    """Return the signed orders, the newest first."""
+def receipts(requests: Sequence[Json], when: Moments, names: Mapping[str, str]) -> tuple[Receipt, ...]:
+    """Return the signed orders, the newest first.
+
+    Args:
+        names: what those who signed are called, by reference.
+    """
     signed = [r for r in requests if r.get("intent") == "order"]
     signed.sort(key=lambda r: str(r.get("authoredOn", "")), reverse=True)
     return tuple(
@@ -97,7 +101,7 @@ def receipts(requests: Sequence[Json], when: Moments) -> tuple[Receipt, ...]:
             name=elements.named(elements.say(order.get("code")), elements.side(order)),
             status=str(order.get("status", "")),
             signed=when.said(order.get("authoredOn")),
-            by=str(order.get("requester", {}).get("display") or elements.reference(order.get("requester"))),
+            by=_called(order.get("requester", {}), names),
             priority=str(order.get("priority", "")),
             proposal=next(
                 (r for r in elements.references(order.get("basedOn", ())) if r.startswith("ServiceRequest/")),
@@ -106,6 +110,11 @@ def receipts(requests: Sequence[Json], when: Moments) -> tuple[Receipt, ...]:
         )
         for order in signed
     )
+
+
+def _called(who: Json, names: Mapping[str, str]) -> str:
+    reference = elements.reference(who)
+    return str(who.get("display") or names.get(reference) or reference)
 
 
 def _proposal(request: Json, work: Sequence[Work], when: Moments, lacking: tuple[str, ...]) -> Proposal:
