@@ -31,6 +31,13 @@ def running(data: Path) -> Iterator[Installation]:
         yield started.until_ready()
 
 
+@pytest.fixture(scope="module")
+def lasting(scratch: Path) -> Iterator[Installation]:
+    """One for the tests that leave it running: a start takes seconds."""
+    with installation(scratch / "lasting", free_port()) as started:
+        yield started.until_ready()
+
+
 def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_finds_everything(data: Path):
     port = free_port()
     with installation(data, port) as first:
@@ -86,14 +93,14 @@ def test_sockets_are_removed_at_the_end(running: Installation):
         pytest.param("valkey", "valkey-server", id="valkey"),
     ],
 )
-def test_a_child_that_is_killed_starts_again(running: Installation, name: str, words: str):
-    guards = {p: c for p, c in descendants(running.process.pid).items() if "guard.py" in c}
-    victims = [p for p, c in descendants(running.process.pid).items() if words in c and p not in guards]
+def test_a_child_that_is_killed_starts_again(lasting: Installation, name: str, words: str):
+    guards = {p: c for p, c in descendants(lasting.process.pid).items() if "guard.py" in c}
+    victims = [p for p, c in descendants(lasting.process.pid).items() if words in c and p not in guards]
 
     os.kill(victims[0][0], signal.SIGKILL)
 
-    assert "starts again" in running.until(f"{name} ended")
-    _wait_until_ready(running.url)
+    assert "starts again" in lasting.until(f"{name} ended")
+    _wait_until_ready(lasting.url)
 
 
 def test_a_port_in_use_is_one_sentence(data: Path):
@@ -122,13 +129,13 @@ def test_a_host_may_be_a_name(data: Path):
         assert named.until_ready()
 
 
-def test_a_data_folder_in_use_is_one_sentence(running: Installation):
-    with installation(running.data, free_port()) as refused:
+def test_a_data_folder_in_use_is_one_sentence(lasting: Installation):
+    with installation(lasting.data, free_port()) as refused:
         code, said = refused.ended()
 
     assert code == 2
     assert said.count("\n") == 1
-    assert str(running.process.pid) in said
+    assert str(lasting.process.pid) in said
     assert "HIPWAY_DATA" in said
 
 
@@ -143,12 +150,12 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(scratch: Path):
     assert "HIPWAY_DATA" in said
 
 
-def test_two_installations_run_side_by_side(running: Installation, data: Path):
+def test_two_installations_run_side_by_side(lasting: Installation, data: Path):
     with installation(data.with_name(f"{data.name}-b"), free_port()) as other:
         other.until_ready()
-        _put_patient(running.url)
+        _put_patient(lasting.url)
 
-        assert _patient_is_there(running.url)
+        assert _patient_is_there(lasting.url)
         assert not _patient_is_there(other.url)
 
 
