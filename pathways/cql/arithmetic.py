@@ -85,6 +85,10 @@ def truncated_divide(left: Any, right: Any) -> Any:
         return _by_value(left, right, truncated_divide)
     if not right:
         return None
+    if isinstance(left, Uncertainty) and isinstance(right, int):
+        # Dividing by a whole number keeps or turns the order of the ends.
+        low, high = sorted((truncated_divide(left.low, right), truncated_divide(left.high, right)))
+        return Uncertainty(low, high)
     if isinstance(left, Decimal) or isinstance(right, Decimal):
         return number(Decimal(int(_WIDE.divide(Decimal(left), Decimal(right)))))
     whole = abs(left) // abs(right)
@@ -235,14 +239,16 @@ def _linear(left: Any, right: Any, sign: int) -> Any:
         theirs = units.converted(_value(right), right.unit, unit)
         if theirs is None:
             return None
-        result = number(value + sign * theirs)
+        result = number(_WIDE.add(value, theirs) if sign > 0 else _WIDE.subtract(value, theirs))
         return None if result is None else Quantity(result, unit)
     if sign < 0:
         return _spread_out(left, right, lambda a, b: a - b, _WIDE.subtract)
     return _spread_out(left, right, lambda a, b: a + b, _WIDE.add)
 
 
-def _spread_out(left: Any, right: Any, whole: Callable[[int, int], int], exact: Callable[[Decimal, Decimal], Decimal]) -> Any:
+def _spread_out(
+    left: Any, right: Any, whole: Callable[[int, int], int], exact: Callable[[Decimal, Decimal], Decimal]
+) -> Any:
     if isinstance(left, Uncertainty) or isinstance(right, Uncertainty):
         ours = (left.low, left.high) if isinstance(left, Uncertainty) else (left, left)
         theirs = (right.low, right.high) if isinstance(right, Uncertainty) else (right, right)
@@ -312,8 +318,9 @@ def _stepped(value: Any, step: int) -> Any:
         if isinstance(value, Time) and (moved.fields > value.fields) != (step > 0):
             raise OutOfRange("a time of day has its end")
         return moved
+    result: Any
     if isinstance(value, Decimal):
-        result = number(value + step * _STEP)
+        result = number(_WIDE.add(value, step * _STEP))
     else:
         result = _sized(value + step, value)
     if result is None:
@@ -323,7 +330,7 @@ def _stepped(value: Any, step: int) -> Any:
 
 def _boundary(value: Any, digits: int | None, *, up: bool) -> Any:
     if isinstance(value, Temporal):
-        counts = {Date: (4, 6, 8), DateTime: (4, 6, 8, 10, 12, 14, 17), Time: (2, 4, 6, 9)}[type(value)]  # type: ignore[index]
+        counts = {Date: (4, 6, 8), DateTime: (4, 6, 8, 10, 12, 14, 17), Time: (2, 4, 6, 9)}[type(value)]
         if digits is None:
             digits = counts[-1]
         if digits not in counts:
@@ -341,6 +348,7 @@ def _boundary(value: Any, digits: int | None, *, up: bool) -> Any:
     # 1.58 stands for what starts with 1.58: up to, not including, 1.59.
     step = Decimal(1).scaleb(-digits)
     if digits <= precision(value):
-        return value.quantize(step, ROUND_CEILING if up else ROUND_FLOOR) if digits < precision(value) else value
+        return (
+            value.quantize(step, ROUND_CEILING if up else ROUND_FLOOR) if digits < precision(value) else value
+        )
     return (value + half - step if up else value).quantize(step)
-

@@ -12,7 +12,14 @@ from typing import Any
 from pathways.cql.temporal import PRECISIONS, DateTime, OutOfRange, Temporal, Time, milliseconds
 from pathways.cql.values import Uncertainty
 
-_MS = {"week": 604_800_000, "day": 86_400_000, "hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1}
+_MS = {
+    "week": 604_800_000,
+    "day": 86_400_000,
+    "hour": 3_600_000,
+    "minute": 60_000,
+    "second": 1000,
+    "millisecond": 1,
+}
 # How many of a unit make one of the next coarser, for values that are not precise enough to take it.
 _COARSER = {"month": 12, "day": 30, "hour": 24, "minute": 60, "second": 60, "millisecond": 1000}
 _DAYS_A_YEAR = 365

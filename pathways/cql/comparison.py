@@ -84,7 +84,7 @@ def order(left: Any, right: Any, precision: str | None = None) -> int | None:
         return None
     kind = type(left)
     if kind is type(right) and (kind is int or kind is Decimal or kind is str):
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     if isinstance(left, Temporal):
         if type(left) is not type(right):
             raise Unanswerable("values of different types have no order")
@@ -95,7 +95,19 @@ def order(left: Any, right: Any, precision: str | None = None) -> int | None:
         return _order_uncertain(_spread(left), _spread(right))
     if isinstance(left, str) is not isinstance(right, str) or not isinstance(left, (int, str, Decimal)):
         raise Unanswerable("values of these types have no order")
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
+
+
+def ranked(left: Any, right: Any) -> int:
+    """Return the order of two values where there must be one, as in a sort: the vaguer first.
+
+    Of dates that are the same as far as both are known, the less precise counts as the earlier; other
+    values whose order is not known count as the same.
+    """
+    answer = order(left, right)
+    if answer is None and isinstance(left, Temporal):
+        return len(left.fields) - len(right.fields)
+    return answer or 0
 
 
 def less(left: Any, right: Any, precision: str | None = None) -> Truth:
@@ -192,10 +204,13 @@ def _equal_structures(left: Any, right: Any) -> Truth:
         answers = (_or_same(left[name], right[name]) for name in left)
         return next((answer for answer in answers if answer is not True), True)
     if isinstance(left, Concept) and isinstance(right, Concept):
-        return both((_or_same(left.display, right.display), _equal_lists(list(left.codes), list(right.codes))))
+        return both(
+            (_or_same(left.display, right.display), _equal_lists(list(left.codes), list(right.codes)))
+        )
     if isinstance(left, Code) and isinstance(right, Code):
         return both(
-            _or_same(getattr(left, name), getattr(right, name)) for name in ("code", "system", "version", "display")
+            _or_same(getattr(left, name), getattr(right, name))
+            for name in ("code", "system", "version", "display")
         )
     if isinstance(left, Ratio) and isinstance(right, Ratio):
         return both(

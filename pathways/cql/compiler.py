@@ -57,18 +57,23 @@ class Retrieve:
 class Compiler:
     """The library while it is being compiled: what its names mean, and what speaks against it."""
 
-    def __init__(self, library: Node) -> None:
+    def __init__(self, library: Node, *, plain_return: bool = False) -> None:
         self.library = library
+        self.plain_return = plain_return
         self.reasons: list[str] = []
         self.retrieves: dict[int, Retrieve] = {}
         self.functions: dict[str, list[Function]] = {}
-        self.expressions = {d["name"] for d in _definitions(library, "statements") if d.get("type") != "FunctionDef"}
+        self.expressions = {
+            d["name"] for d in _definitions(library, "statements") if d.get("type") != "FunctionDef"
+        }
         self.parameters = {d["name"] for d in _definitions(library, "parameters")}
         self.systems = {d["name"]: d for d in _definitions(library, "codeSystems")}
         self.codes = {d["name"]: d for d in _definitions(library, "codes")}
         self.concepts = {d["name"]: d for d in _definitions(library, "concepts")}
         self.helpers = {
-            d["localIdentifier"] for d in _definitions(library, "includes") if d.get("path", "").endswith("FHIRHelpers")
+            d["localIdentifier"]
+            for d in _definitions(library, "includes")
+            if d.get("path", "").endswith("FHIRHelpers")
         }
 
     def expression(self, node: Node, scope: Scope) -> Closure:
@@ -208,5 +213,3 @@ def _null(_run: Any, _slots: Any) -> None:
 
 def _not_yet(_run: Any, _slots: Any) -> Any:
     raise Unanswerable("not compiled")
-
-

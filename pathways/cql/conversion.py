@@ -222,5 +222,9 @@ def strictly(test: Callable[[Any], bool], value: Any) -> Any:
 def _datetime_text(value: DateTime) -> str:
     text = str(value)
     if value.implied:
-        return text.split("+")[0].removesuffix("Z").removesuffix("T") if value.offset >= 0 else text[:-6].removesuffix("T")
+        return (
+            text.split("+")[0].removesuffix("Z").removesuffix("T")
+            if value.offset >= 0
+            else text[:-6].removesuffix("T")
+        )
     return f"{text[:-1]}+00:00" if text.endswith("Z") else text.removesuffix("T")

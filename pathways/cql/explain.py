@@ -23,16 +23,60 @@ Explanation = dict[str, Any]
 
 # What changes a value's type or shape, not what it says.
 _TRANSPARENT = {
-    "As", "ToList", "ToDecimal", "ToInteger", "ToLong", "ToDateTime", "ToDate", "ToString", "ToQuantity", "ToConcept",
-    "Convert", "SingletonFrom",
-}  # fmt: skip
+    "As",
+    "ToList",
+    "ToDecimal",
+    "ToInteger",
+    "ToLong",
+    "ToDateTime",
+    "ToDate",
+    "ToString",
+    "ToQuantity",
+    "ToConcept",
+    "Convert",
+    "SingletonFrom",
+}
 # What is the same in every run and needs no reason.
-_CONSTANT = {"Literal", "Null", "CodeRef", "ConceptRef", "CodeSystemRef", "Quantity", "Now", "Today", "MinValue", "MaxValue"}
+_CONSTANT = {
+    "Literal",
+    "Null",
+    "CodeRef",
+    "ConceptRef",
+    "CodeSystemRef",
+    "Quantity",
+    "Now",
+    "Today",
+    "MinValue",
+    "MaxValue",
+}
 _TRUTHS = {
-    "And", "Or", "Xor", "Implies", "Not", "IsNull", "IsTrue", "IsFalse", "Exists", "Equal", "NotEqual", "Equivalent",
-    "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "In", "Contains", "IncludedIn", "Includes", "SameAs",
-    "SameOrBefore", "SameOrAfter", "Before", "After", "Is",
-}  # fmt: skip
+    "And",
+    "Or",
+    "Xor",
+    "Implies",
+    "Not",
+    "IsNull",
+    "IsTrue",
+    "IsFalse",
+    "Exists",
+    "Equal",
+    "NotEqual",
+    "Equivalent",
+    "Less",
+    "LessOrEqual",
+    "Greater",
+    "GreaterOrEqual",
+    "In",
+    "Contains",
+    "IncludedIn",
+    "Includes",
+    "SameAs",
+    "SameOrBefore",
+    "SameOrAfter",
+    "Before",
+    "After",
+    "Is",
+}
 _MISSING = object()
 
 
@@ -66,7 +110,9 @@ class _Walk:
         self.opened[name] = told["sources"]
         return told
 
-    def entry(self, text: str, value: Any, because: list[Explanation], *, is_truth: bool = False) -> Explanation:
+    def entry(
+        self, text: str, value: Any, because: list[Explanation], *, is_truth: bool = False
+    ) -> Explanation:
         sources = self.sources(value)
         if sources:
             because = [reason for reason in because if id(reason) not in self.searches]
@@ -109,7 +155,9 @@ class _Walk:
             return None
         because = self.reasons(node)
         if value is None or value == []:
-            because = because or [found for retrieve in self.retrieves(node) if (found := self.retrieve(retrieve))]
+            because = because or [
+                found for retrieve in self.retrieves(node) if (found := self.retrieve(retrieve))
+            ]
         text = words(node)
         if len(because) == 1 and because[0]["text"] == text and because[0]["value"] == wording.plain(value):
             return because[0]
@@ -128,7 +176,9 @@ class _Walk:
             chosen = node["then"] if self.value(node["condition"]) is True else node["else"]
             return self.parts([node["condition"], chosen])
         if kind == "Query":
-            return self.parts([*(source["expression"] for source in node["source"]), *_references(_conditions(node))])
+            return self.parts(
+                [*(source["expression"] for source in node["source"]), *_references(_conditions(node))]
+            )
         if kind == "FunctionRef":
             reasons = self.parts(node.get("operand", []))
             return reasons or self.parts(self.body_references(node))

@@ -114,6 +114,8 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
+    if isinstance(value, bool) or value != int(value):
+        raise Unanswerable("an integer element that is not a whole number")
     return int(value)
 
 

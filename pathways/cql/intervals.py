@@ -178,8 +178,12 @@ def intersect(left: Interval, right: Interval) -> Interval | None:
     """Return what is in both, or null when nothing is."""
     if overlaps(left, right) is False:
         return None
-    low, low_closed = _inner(left.low, left.low_closed, start(left), right.low, right.low_closed, start(right), at_least)
-    high, high_closed = _inner(left.high, left.high_closed, end(left), right.high, right.high_closed, end(right), at_most)
+    low, low_closed = _inner(
+        left.low, left.low_closed, start(left), right.low, right.low_closed, start(right), at_least
+    )
+    high, high_closed = _inner(
+        left.high, left.high_closed, end(left), right.high, right.high_closed, end(right), at_most
+    )
     return Interval(low, high, low_closed, high_closed, left.point)
 
 
@@ -213,7 +217,9 @@ def size(interval: Interval) -> Any:
     if distance is None:
         return None
     if isinstance(distance, Quantity):
-        return Quantity(arithmetic.number((distance.value or Decimal(0)) + _step(distance.value)), distance.unit)
+        return Quantity(
+            arithmetic.number((distance.value or Decimal(0)) + _step(distance.value)), distance.unit
+        )
     return arithmetic.add(distance, _step(distance))
 
 
@@ -284,7 +290,13 @@ def _adjoining(last: Any, first: Any, precision: str | None) -> Truth:
 
 
 def _inner(
-    one: Any, one_closed: bool, one_point: Any, other: Any, other_closed: bool, other_point: Any, further_in: Any
+    one: Any,
+    one_closed: bool,
+    one_point: Any,
+    other: Any,
+    other_closed: bool,
+    other_point: Any,
+    further_in: Any,
 ) -> tuple[Any, bool]:
     # Where one bound is unknown the intersection's is too, unless the known one already decides nothing.
     answer = further_in(one_point, other_point)

@@ -21,13 +21,31 @@ from pathways.cql.temporal import HOME, DateTime, OutOfRange
 
 # The parts of ELM this engine reads, or knows it need not.
 _PARTS = {
-    "annotation", "identifier", "schemaIdentifier", "usings", "includes", "parameters", "codeSystems", "codes",
-    "concepts", "contexts", "statements", "type", "valueSets",
-}  # fmt: skip
+    "annotation",
+    "identifier",
+    "schemaIdentifier",
+    "usings",
+    "includes",
+    "parameters",
+    "codeSystems",
+    "codes",
+    "concepts",
+    "contexts",
+    "statements",
+    "type",
+    "valueSets",
+}
 
 _FAULTS = (
-    Unanswerable, OutOfRange, ArithmeticError, TypeError, ValueError, AttributeError, LookupError, RecursionError,
-)  # fmt: skip
+    Unanswerable,
+    OutOfRange,
+    ArithmeticError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
 
 
 class Library:
@@ -88,7 +106,8 @@ class Library:
             moment = DateTime.of(moment)
         return Run(self, moment, records, dict(parameters or {}))
 
-    def _compile(self, library: Node) -> None:
+    def compile(self, library: Node) -> None:
+        """Compile every definition; what speaks against it is noted in the compiler."""
         compiler = self._compiler
         statements = library.get("statements", {}).get("def", [])
         for statement in statements:
@@ -105,7 +124,9 @@ class Library:
         for statement in statements:
             if statement.get("type") != "FunctionDef":
                 self.nodes[statement["name"]] = statement
-                self._compiled[statement["name"]] = compiler.definition(statement["name"], statement["expression"])
+                self._compiled[statement["name"]] = compiler.definition(
+                    statement["name"], statement["expression"]
+                )
         _refuse_cycles(compiler, statements)
 
 
@@ -173,8 +194,13 @@ class Run:
             raise EvaluationFailed(frame.definition, _reason(fault)) from None
 
 
-def load(elm: Mapping[str, Any]) -> Library:
+def load(elm: Mapping[str, Any], *, plain_return: bool = False) -> Library:
     """Return the library, compiled.
+
+    Args:
+        elm: as `pathways.cql.translate` writes it; not changed, and kept.
+        plain_return: accept a `return` that says neither `all` nor `distinct`. CQL drops repetitions
+            there, which the author of a rule rarely means.
 
     Raises:
         Refused: with every reason at once.
@@ -182,7 +208,7 @@ def load(elm: Mapping[str, Any]) -> Library:
     library = elm.get("library")
     if not isinstance(library, dict):
         raise Refused(["the ELM has no library"])
-    compiler = Compiler(library)
+    compiler = Compiler(library, plain_return=plain_return)
     for note in library.get("annotation", []):
         if note.get("errorSeverity") == "error":
             compiler.refuse("library", f"translation error: {note.get('message', 'unknown')}")
@@ -192,7 +218,7 @@ def load(elm: Mapping[str, Any]) -> Library:
         if include["localIdentifier"] not in compiler.helpers:
             compiler.refuse("library", f"include {include.get('path')} is not given")
     loaded = Library(elm, compiler)
-    loaded._compile(library)
+    loaded.compile(library)
     if compiler.reasons:
         raise Refused(compiler.reasons)
     return loaded
@@ -246,7 +272,11 @@ def _called(node: Any) -> Iterable[tuple[str | None, str]]:
 
 def _reason(fault: Exception) -> str:
     # Only our own sentences: a library's message could quote a value of the patient's.
-    return str(fault) if isinstance(fault, Unanswerable) else f"a value the rule cannot use ({type(fault).__name__})"
+    return (
+        str(fault)
+        if isinstance(fault, Unanswerable)
+        else f"a value the rule cannot use ({type(fault).__name__})"
+    )
 
 
 class _Home:

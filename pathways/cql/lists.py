@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from pathways.cql import arithmetic
-from pathways.cql.comparison import Truth, equal, less, opposite, same
+from pathways.cql.comparison import Truth, equal, opposite, ranked, same
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.values import Quantity
 
@@ -129,19 +129,23 @@ def total(items: Sequence[Any]) -> Any:
 def product(items: Sequence[Any]) -> Any:
     """Return the product, null of nothing."""
     known = values(items)
-    return reduce(lambda left, right: None if left is None else arithmetic.multiply(left, right), known) if known else None
+    return (
+        reduce(lambda left, right: None if left is None else arithmetic.multiply(left, right), known)
+        if known
+        else None
+    )
 
 
 def smallest(items: Sequence[Any]) -> Any:
     """Return the least element, null of nothing."""
     known = values(items)
-    return reduce(lambda kept, item: item if less(item, kept) else kept, known) if known else None
+    return reduce(lambda kept, item: item if ranked(item, kept) < 0 else kept, known) if known else None
 
 
 def greatest(items: Sequence[Any]) -> Any:
     """Return the greatest element, null of nothing."""
     known = values(items)
-    return reduce(lambda kept, item: item if less(kept, item) else kept, known) if known else None
+    return reduce(lambda kept, item: item if ranked(kept, item) < 0 else kept, known) if known else None
 
 
 def mean(items: Sequence[Any]) -> Any:

@@ -73,7 +73,8 @@ def _converted(value: Any, type_: str | None) -> Any:
         return _FROM_TEXT[type_](value)
     if type_ == "Decimal" and type(value) in (int, float):
         return Decimal(str(value))
-    if type_ == "DateTime" and isinstance(value, Date):
+    if type_ == "DateTime" and (isinstance(value, Date) or (isinstance(value, DateTime) and value.implied)):
+        # Without an offset of its own it is at home, which only the run knows.
         return DateTime(*value.fields)
     if type_ == "Quantity" and type(value) in (int, Decimal):
         return Quantity(Decimal(value))

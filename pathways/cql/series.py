@@ -77,7 +77,7 @@ def _numbers(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]]
     if step == step.to_integral_value() and isinstance(low, int):
         step = int(step)
     exponent = Decimal(step).as_tuple().exponent
-    # The points are as precise as the step: a unit step of a decimal ends one in its last place before the next.
+    # The points are as precise as the step; a step ends one in its last place before the next begins.
     grain = Decimal(1).scaleb(min(0, int(exponent))) if not isinstance(step, int) else 1
     if isinstance(low, int) and isinstance(step, Decimal):
         # A whole number as a decimal reaches up to the next one.

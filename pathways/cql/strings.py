@@ -11,10 +11,10 @@ from typing import Any
 from pathways.cql.refusal import Unanswerable
 
 
-def combined(parts: Sequence[str | None], separator: str = "") -> str | None:
+def combined(parts: Sequence[str | None], separator: str | None) -> str | None:
     """Return the parts that are not null, joined; null of nothing."""
     known = [part for part in parts if part is not None]
-    return separator.join(known) if known else None
+    return (separator or "").join(known) if known else None
 
 
 def split(text: str, separator: str | None) -> list[str]:
@@ -37,9 +37,9 @@ def last_position_of(pattern: str, text: str) -> int:
     return text.rfind(pattern)
 
 
-def substring(text: str, start: int, length: int | None) -> str | None:
+def substring(text: str, start: int | None, length: int | None) -> str | None:
     """Return the part from start, null when it begins outside the text."""
-    if not 0 <= start < max(len(text), 1):
+    if start is None or not 0 <= start < max(len(text), 1):
         return None
     return text[start:] if length is None else text[start : start + length]
 

@@ -48,9 +48,10 @@ class Temporal:
         for at, field in enumerate(fields, self.first):
             if not _LEAST[at] <= field <= _MOST[at]:
                 raise OutOfRange(PRECISIONS[at])
-        if self.first == 0 and len(fields) > 2 and fields[2] > 28:
-            if fields[2] > calendar.monthrange(fields[0], fields[1])[1]:
-                raise OutOfRange("day")
+        # Most days are in every month, and asking for the month's length is slow.
+        late = self.first == 0 and len(fields) > 2 and fields[2] > 28
+        if late and fields[2] > calendar.monthrange(fields[0], fields[1])[1]:
+            raise OutOfRange("day")
         self.fields = fields
 
     @property

@@ -18,16 +18,38 @@ Dimensions = tuple[tuple[str, int], ...]
 # Calendar words mean what UCUM means up to weeks; a calendar month or year is not a fixed number of days.
 CALENDAR = {
     **{word: word for word in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")},
-    **{f"{word}s": word for word in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")},
+    **{
+        f"{word}s": word
+        for word in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
+    },
 }
 _AS_UCUM = {"week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s", "millisecond": "ms"}
 _AS_CALENDAR = {
-    "a": "year", "mo": "month", "wk": "week", "d": "day", "h": "hour", "min": "minute", "s": "second", "ms": "millisecond",
-}  # fmt: skip
+    "a": "year",
+    "mo": "month",
+    "wk": "week",
+    "d": "day",
+    "h": "hour",
+    "min": "minute",
+    "s": "second",
+    "ms": "millisecond",
+}
 
 _PREFIXES = {
-    "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1, "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15,
-}  # fmt: skip
+    "T": 12,
+    "G": 9,
+    "M": 6,
+    "k": 3,
+    "h": 2,
+    "da": 1,
+    "d": -1,
+    "c": -2,
+    "m": -3,
+    "u": -6,
+    "n": -9,
+    "p": -12,
+    "f": -15,
+}
 
 _DAY = 86_400
 # atom: (factor, dimensions, may carry a prefix)
@@ -106,14 +128,14 @@ def factor(source: str | None, target: str | None) -> Fraction | None:
     None when the two do not convert, or one of them cannot be read. A calendar month or year
     converts only into the other, never into days.
     """
-    source, target = _plain(source), _plain(target)
-    if source == target:
+    one, other = _plain(source), _plain(target)
+    if one == other:
         return Fraction(1)
-    if {source, target} <= {"year", "month"}:
-        return Fraction(12) if source == "year" else Fraction(1, 12)
-    if source in ("year", "month") or target in ("year", "month"):
+    if {one, other} <= {"year", "month"}:
+        return Fraction(12) if one == "year" else Fraction(1, 12)
+    if one in ("year", "month") or other in ("year", "month"):
         return None
-    ours, theirs = _reading(source), _reading(target)
+    ours, theirs = _reading(one), _reading(other)
     if ours is None or theirs is None or ours[1] != theirs[1]:
         return None
     return ours[0] / theirs[0]
@@ -195,13 +217,13 @@ def _expression(tokens: list[str]) -> tuple[Fraction, dict[str, int]]:
         tokens.pop(0)
         sign = -1
     while True:
-        token = tokens.pop(0)
-        if token == "(":
+        term = tokens.pop(0)
+        if term == "(":
             part, powers = _expression(tokens)
             if tokens.pop(0) != ")":
-                raise ValueError(token)
+                raise ValueError(term)
         else:
-            part, powers = _component(token)
+            part, powers = _component(term)
         times *= part**sign
         for name, power in powers.items():
             dimensions[name] = dimensions.get(name, 0) + sign * power

@@ -15,20 +15,54 @@ from pathways.cql.temporal import Temporal
 from pathways.cql.values import Code, Concept, Interval, Labelled, Quantity, Tuple, Uncertainty, Vocabulary
 
 _BETWEEN = {
-    "And": "and", "Or": "or", "Xor": "xor", "Implies": "implies", "Equal": "=", "NotEqual": "is not", "Equivalent": "is",
-    "Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Add": "+", "Subtract": "-", "Multiply": "×",
-    "Divide": "/", "TruncatedDivide": "div", "Modulo": "mod", "In": "in", "Contains": "contains", "Before": "before",
-    "After": "after", "SameOrBefore": "on or before", "SameOrAfter": "on or after", "SameAs": "same as",
-    "IncludedIn": "during", "Includes": "includes", "Union": "or", "Except": "except", "Intersect": "and",
+    "And": "and",
+    "Or": "or",
+    "Xor": "xor",
+    "Implies": "implies",
+    "Equal": "=",
+    "NotEqual": "is not",
+    "Equivalent": "is",
+    "Less": "<",
+    "LessOrEqual": "<=",
+    "Greater": ">",
+    "GreaterOrEqual": ">=",
+    "Add": "+",
+    "Subtract": "-",
+    "Multiply": "×",
+    "Divide": "/",
+    "TruncatedDivide": "div",
+    "Modulo": "mod",
+    "In": "in",
+    "Contains": "contains",
+    "Before": "before",
+    "After": "after",
+    "SameOrBefore": "on or before",
+    "SameOrAfter": "on or after",
+    "SameAs": "same as",
+    "IncludedIn": "during",
+    "Includes": "includes",
+    "Union": "or",
+    "Except": "except",
+    "Intersect": "and",
     "Overlaps": "overlaps",
-}  # fmt: skip
+}
 # Of a long list a reader wants to see what kind of thing it holds; its sources are given in full.
 _SHOWN = 10
 _SUFFIX = {"IsNull": "is not known", "IsTrue": "is true", "IsFalse": "is false"}
 _SILENT = {
-    "As", "ToList", "ToDecimal", "ToInteger", "ToLong", "ToDateTime", "ToDate", "ToString", "ToQuantity", "ToConcept",
-    "Convert", "SingletonFrom",
-}  # fmt: skip
+    "As",
+    "ToList",
+    "ToDecimal",
+    "ToInteger",
+    "ToLong",
+    "ToDateTime",
+    "ToDate",
+    "ToString",
+    "ToQuantity",
+    "ToConcept",
+    "Convert",
+    "SingletonFrom",
+}
 
 
 def words(node: Node) -> str:

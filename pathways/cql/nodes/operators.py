@@ -6,7 +6,17 @@ Most answer null when any operand is null; the rows that do not say so.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pathways.cql import arithmetic, calendar_steps, comparison, conversion, dates, intervals, lists, series, strings
+from pathways.cql import (
+    arithmetic,
+    calendar_steps,
+    comparison,
+    conversion,
+    dates,
+    intervals,
+    lists,
+    series,
+    strings,
+)
 from pathways.cql.compiler import Compiler, Unsupported, node, operand_type
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
@@ -15,7 +25,9 @@ from pathways.cql.values import Interval
 Operator = Callable[..., Any]
 
 
-def _operands(compiler: Compiler, node: Node, scope: Scope, names: Sequence[str] = ("operand",)) -> list[Closure]:
+def _operands(
+    compiler: Compiler, node: Node, scope: Scope, names: Sequence[str] = ("operand",)
+) -> list[Closure]:
     found: list[Closure] = []
     for name in names:
         part = node.get(name)
@@ -56,6 +68,11 @@ def _lenient(of: Operator, operands: list[Closure]) -> Closure:
     return lambda run, slots: of(*[operand(run, slots) for operand in operands])
 
 
+def _or_null(of: Operator) -> Operator:
+    # Null when the first operand is; the others have a meaning of their own when they are null.
+    return lambda value, *rest: None if value is None else of(value, *rest)
+
+
 STRICT: dict[str, Operator] = {
     "Abs": arithmetic.absolute,
     "Add": arithmetic.add,
@@ -87,7 +104,6 @@ STRICT: dict[str, Operator] = {
     "EndsWith": str.endswith,
     "Matches": strings.matches,
     "ReplaceMatches": strings.replace_matches,
-    "SplitOnMatches": strings.split_on_matches,
     "ToBoolean": conversion.to_boolean,
     "ToInteger": conversion.to_integer,
     "ToLong": conversion.to_long,
@@ -119,27 +135,27 @@ LENIENT: dict[str, Operator] = {
     "Equivalent": comparison.equivalent,
     "Exists": lists.exists,
     "ToList": conversion.to_list,
-    "Collapse": lambda items, per=None: None if items is None else intervals.collapsed(items, per),
-    "Expand": lambda source, per=None: None if source is None else series.expanded(source, per),
-    "LowBoundary": lambda value, digits=None: None if value is None else arithmetic.low_boundary(value, digits),
-    "HighBoundary": lambda value, digits=None: None if value is None else arithmetic.high_boundary(value, digits),
+    "Collapse": _or_null(lambda items, per=None: intervals.collapsed(items, per)),
+    "Expand": _or_null(lambda source, per=None: series.expanded(source, per)),
+    "LowBoundary": _or_null(lambda value, digits=None: arithmetic.low_boundary(value, digits)),
+    "HighBoundary": _or_null(lambda value, digits=None: arithmetic.high_boundary(value, digits)),
 }
 
 # Node types whose operands have names of their own: the names, the function, and whether null goes through.
 NAMED: dict[str, tuple[tuple[str, ...], Operator, bool]] = {
-    "Round": (("operand", "precision"), lambda value, places: None if value is None else arithmetic.rounded(value, places), False),
+    "Round": (("operand", "precision"), _or_null(arithmetic.rounded), False),
     "First": (("source",), lambda items: items[0] if items else None, True),
     "Last": (("source",), lambda items: items[-1] if items else None, True),
     "IndexOf": (("source", "element"), lists.index_of, True),
     "Indexer": (("operand",), lists.at, True),
-    "Slice": (("source", "startIndex", "endIndex"), lambda items, start, end: None if items is None else lists.portion(items, start, end), False),
-    "Combine": (("source", "separator"), lambda parts, by: None if parts is None else strings.combined(parts, by or ""), False),
-    "Split": (("stringToSplit", "separator"), lambda text, by: None if text is None else strings.split(text, by), False),
+    "Slice": (("source", "startIndex", "endIndex"), _or_null(lists.portion), False),
+    "Combine": (("source", "separator"), _or_null(strings.combined), False),
+    "Split": (("stringToSplit", "separator"), _or_null(strings.split), False),
     "SplitOnMatches": (("stringToSplit", "separatorPattern"), strings.split_on_matches, True),
     "PositionOf": (("pattern", "string"), strings.position_of, True),
     "LastPositionOf": (("pattern", "string"), strings.last_position_of, True),
-    "Substring": (("stringToSub", "startIndex", "length"), lambda text, start, length: None if text is None or start is None else strings.substring(text, start, length), False),
-}  # fmt: skip
+    "Substring": (("stringToSub", "startIndex", "length"), _or_null(strings.substring), False),
+}
 
 AGGREGATES: dict[str, Operator] = {
     "Count": lambda items: len(lists.values(items)),
@@ -267,7 +283,11 @@ def _set(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 
     def combined(run: Any, slots: Any) -> Any:
         ours, theirs = left(run, slots), right(run, slots)
-        if isinstance(ours, Interval) or isinstance(theirs, Interval) or (ours is theirs is None and not of_lists):
+        if (
+            isinstance(ours, Interval)
+            or isinstance(theirs, Interval)
+            or (ours is theirs is None and not of_lists)
+        ):
             return None if ours is None or theirs is None else of_interval(ours, theirs)
         if name == "Union":
             return of_list(ours or [], theirs or [])

@@ -6,12 +6,11 @@ from itertools import product
 from typing import Any
 
 from pathways.cql import lists
-from pathways.cql.comparison import order
+from pathways.cql.comparison import ranked
 from pathways.cql.compiler import Compiler, Unsupported, node
 from pathways.cql.nodes.references import of_row
 from pathways.cql.nodes.values import constant
 from pathways.cql.scope import Closure, Node, Scope, Slots
-from pathways.cql.temporal import Temporal
 from pathways.cql.values import Tuple
 
 Rows = Iterator[None]
@@ -24,7 +23,8 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     sources = [_source(compiler, source, scope, inner) for source in node["source"]]
     places = [slot for _, slot, _ in sources]
     lets = [
-        (compiler.expression(let["expression"], inner), inner.add(let["identifier"])) for let in node.get("let", [])
+        (compiler.expression(let["expression"], inner), inner.add(let["identifier"]))
+        for let in node.get("let", [])
     ]
     conditions = [_relationship(compiler, each, inner) for each in node.get("relationship", [])]
     if node.get("where"):
@@ -89,6 +89,8 @@ Finish = Callable[[Any, Slots, Rows, bool, list[Any]], Any]
 def _finish(compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]) -> Finish:
     if node.get("aggregate"):
         return _aggregated(compiler, node["aggregate"], scope, sources)
+    if node.get("return") and "distinct" not in node["return"] and not compiler.plain_return:
+        raise Unsupported("a return that says neither `all` nor `distinct`, and so drops repetitions")
     returned = _returned(compiler, node, scope, sources)
     # Without a return clause nothing is dropped; with one, repetitions are, unless it says `all`.
     once = node["return"].get("distinct", True) if node.get("return") else False
@@ -184,12 +186,7 @@ _by_key: Any = cmp_to_key(lambda left, right: _nulls_first(left[0], right[0]))
 def _nulls_first(left: Any, right: Any) -> int:
     if left is None or right is None:
         return (left is not None) - (right is not None)
-    answer = order(left, right)
-    if answer is None and isinstance(left, Temporal):
-        # Of dates as alike as they are known, the vaguer one comes first.
-        return len(left.fields) - len(right.fields)
-    # Other values whose order is not known stay as they were.
-    return answer or 0
+    return ranked(left, right)
 
 
 @node("ForEach", "Filter", "Repeat")

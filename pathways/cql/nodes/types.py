@@ -5,11 +5,11 @@ from typing import Any
 
 from pathways.cql import conversion
 from pathways.cql.compiler import FHIR, SYSTEM, Compiler, Unsupported, node, type_name
+from pathways.cql.intervals import point_type
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.temporal import OutOfRange
 from pathways.cql.values import Interval, Labelled, Tuple
-from pathways.cql.intervals import point_type
 
 Test = Callable[[Any], bool]
 
@@ -116,7 +116,9 @@ def type_test(specifier: Any) -> Test:
             return _named_test(specifier["name"])
         case "ListTypeSpecifier":
             inner = type_test(specifier["elementType"])
-            return lambda value: isinstance(value, list) and all(item is None or inner(item) for item in value)
+            return lambda value: (
+                isinstance(value, list) and all(item is None or inner(item) for item in value)
+            )
         case "IntervalTypeSpecifier":
             return _interval_test(type_name(specifier["pointType"]))
         case "ChoiceTypeSpecifier":

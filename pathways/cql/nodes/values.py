@@ -7,7 +7,7 @@ from pathways.cql import arithmetic, intervals, units
 from pathways.cql.compiler import Compiler, Unsupported, node, type_name
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
-from pathways.cql.temporal import Date, DateTime, OutOfRange, Time
+from pathways.cql.temporal import PRECISIONS, Date, DateTime, OutOfRange, Time
 from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple, Vocabulary
 
 
@@ -89,12 +89,11 @@ def _exact(text: str) -> Decimal | None:
 
 @node("Date", "DateTime", "Time")
 def _temporal(compiler: Compiler, node: Node, scope: Scope) -> Closure:
-    names = ("year", "month", "day", "hour", "minute", "second", "millisecond")
-    names = {"Date": names[:3], "DateTime": names, "Time": names[3:]}[node["type"]]
+    names = {"Date": PRECISIONS[:3], "DateTime": PRECISIONS, "Time": PRECISIONS[3:]}[node["type"]]
     parts = [compiler.expression(node[name], scope) for name in names if name in node]
     offset = compiler.expression(node["timezoneOffset"], scope) if node.get("timezoneOffset") else None
     kind: Any = {"Date": Date, "DateTime": DateTime, "Time": Time}[node["type"]]
-    _check_literal(compiler, node, names, kind)
+    _check_literal(node, names, kind)
 
     def made(run: Any, slots: Any) -> Any:
         fields: list[int] = []
@@ -111,7 +110,7 @@ def _temporal(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return made
 
 
-def _check_literal(_compiler: Compiler, node: Node, names: tuple[str, ...], kind: Any) -> None:
+def _check_literal(node: Node, names: tuple[str, ...], kind: Any) -> None:
     given = [node[name] for name in names if name in node]
     if all(part.get("type") == "Literal" for part in given):
         try:
@@ -144,7 +143,9 @@ def _instance(compiler: Compiler, node: Node, scope: Scope) -> Closure:
             names = ("code", "system", "version", "display")
             return lambda run, slots: Code(*(get(name, run, slots) for name in names))
         case "Concept":
-            return lambda run, slots: Concept(tuple(get("codes", run, slots) or ()), get("display", run, slots))
+            return lambda run, slots: Concept(
+                tuple(get("codes", run, slots) or ()), get("display", run, slots)
+            )
         case "ValueSet" | "CodeSystem" as kind:
             return lambda run, slots: Vocabulary(kind, get("id", run, slots), get("version", run, slots))
         case name:
@@ -166,7 +167,11 @@ def _interval(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 
     def made(run: Any, slots: Any) -> Any:
         return intervals.made(
-            low(run, slots), high(run, slots), bool(low_closed(run, slots)), bool(high_closed(run, slots)), point
+            low(run, slots),
+            high(run, slots),
+            bool(low_closed(run, slots)),
+            bool(high_closed(run, slots)),
+            point,
         )
 
     return made
@@ -214,11 +219,7 @@ def attribute(value: Any, name: str) -> Any:
     if isinstance(value, Tuple):
         return value.get(name)
     if isinstance(value, Interval):
-        return {
-            "low": value.low, "high": value.high, "lowClosed": value.low_closed, "highClosed": value.high_closed,
-        }[name]  # fmt: skip
+        return getattr(value, {"lowClosed": "low_closed", "highClosed": "high_closed"}.get(name, name))
     if isinstance(value, Concept) and name == "codes":
         return list(value.codes)
     return getattr(value, name)
-
-

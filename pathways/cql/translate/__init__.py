@@ -65,7 +65,9 @@ def phrases(text: str) -> dict[str, str]:
         if comment := re.fullmatch(r"\s*//\s?(.*)", line):
             above.append(comment[1].strip())
             continue
-        if define := re.match(r'\s*define\s+(?:fluent\s+)?(?:function\s+)?(?:"((?:[^"\\]|\\.)+)"|(\w+))', line):
+        if define := re.match(
+            r'\s*define\s+(?:fluent\s+)?(?:function\s+)?(?:"((?:[^"\\]|\\.)+)"|(\w+))', line
+        ):
             phrase = " ".join(part for part in above if part)
             if phrase:
                 found[define[1] or define[2]] = phrase
