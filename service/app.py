@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from sqlalchemy.exc import OperationalError
 
 from pathways import catalogue
 from pathways.definition import Pathway
-from service import errors, health
+from service import errors, health, log
 from service.fhir import routes as _interactions  # noqa: F401 - importing them registers them
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import FromElsewhere, Issue
@@ -39,14 +40,21 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         database: the one in the settings by default.
 
     Raises:
+        NotDurable: the database may forget what it acknowledged.
         Exception: a pathway cannot be run; the reasons are in its message.
     """
+    database = database or Database(settings.database_url)
+    try:
+        database.assert_durable()
+    except OperationalError:
+        # It may still be starting; readiness says so, and requests are answered 503.
+        log.get().warning("database not reached at start")
     app = Flask("service", static_folder=None)
     app.secret_key = settings.secret_key
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["hipway"] = App(
         settings=settings,
-        database=database or Database(settings.database_url),
+        database=database,
         pathways=catalogue.pathways(),
         health=health.Watch(),
     )

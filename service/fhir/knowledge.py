@@ -24,18 +24,18 @@ def urgent(resource: Json) -> bool:
     return catalogue.urgent(resource)
 
 
-def translations(tx: Connection, *, tenant: int) -> dict[tuple[str, str], tuple[Json, ...]]:
-    """Return what the site's ConceptMaps translate."""
-    key = {"tenant": tenant}
-    where = "FROM resource WHERE tenant = :tenant AND type = 'ConceptMap' AND NOT deleted"
-    row = tx.execute(
-        text(f"SELECT count(*) AS maps, max(seq) AS seq, max(received) AS received {where}"),
-        key,
-    ).one()
-    state = (row.maps, row.seq, row.received)
+def translations(
+    tx: Connection, state: tuple[object, ...], *, tenant: int
+) -> dict[tuple[str, str], tuple[Json, ...]]:
+    """Return what the site's ConceptMaps translate.
+
+    Args:
+        state: `Site.concept_maps`; while it is the same, so are the translations.
+    """
     place = (tx.engine.url.render_as_string(), tenant)
     cached = _translations.get(place)
     if cached is None or cached[0] != state:
-        bodies = tx.execute(text(f"SELECT body {where} ORDER BY seq"), key).scalars() if row.maps else ()
+        statement = "SELECT body FROM resource WHERE tenant = :tenant AND type = 'ConceptMap' ORDER BY seq"
+        bodies = tx.execute(text(statement), {"tenant": tenant}).scalars()
         cached = _translations[place] = (state, translation.of(content.read(body) for body in bodies))
     return cached[1]

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from service.fhir.entries import Entry
 from service.fhir.refusals import Ambiguous, Issue, NotExchanged
 from service.store import content, resources, search_index
-from service.store.resources import Head, Identity, Name
+from service.store.resources import Head, Identity, IndexName, Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,11 @@ class Known:
     """What was found in the store."""
 
     heads: Mapping[Identity, Head]
-    by_identifier: Mapping[Name, Sequence[Head]]
+    by_value: Mapping[IndexName, Sequence[Head]]
+
+    def by_identifier(self, type_: str, system: str, value: str) -> Sequence[Head]:
+        """Return what carries the identifier."""
+        return self.by_value.get(_by_identifier(type_, system, value), ())
 
 
 def place(
@@ -62,19 +66,18 @@ def place(
     ids = {(e.type, e.id) for e in entries if e.id} | {
         (e.type, e.resource["id"]) for e in entries if e.method == "PUT" and e.resource.get("id")
     }
-    names = {(e.type, *e.identifier) for e in entries if e.identifier}
-    heads = resources.heads(tx, ids | set(also), tenant=tenant)
-    by_identifier = resources.by_identifier(tx, names | set(also_by_identifier), tenant=tenant)
-    by_entry = resources.by_value(tx, made.values(), tenant=tenant, parameter=search_index.ENTRY)
-    missing_ids, missing_names = ids - heads.keys(), names - by_identifier.keys()
-    missing_made = set(made.values()) - by_entry.keys()
-    if missing_ids or missing_names or missing_made:
-        resources.lock_identities(tx, tenant, (*missing_ids, *missing_names, *missing_made))
-        heads |= resources.heads(tx, missing_ids, tenant=tenant)
-        by_identifier |= resources.by_identifier(tx, missing_names, tenant=tenant)
-        by_entry |= resources.by_value(tx, missing_made, tenant=tenant, parameter=search_index.ENTRY)
-    known = Known(heads=heads, by_identifier=by_identifier)
-    new = {
+    names = {_by_identifier(e.type, *e.identifier) for e in entries if e.identifier} | set(made.values())
+    also_named = {_by_identifier(*name) for name in also_by_identifier}
+    heads, found = resources.find(tx, ids | set(also), names | also_named, tenant=tenant)
+    missing_ids, missing_names = ids - heads.keys(), names - found.keys()
+    if missing_ids or missing_names:
+        resources.lock_identities(tx, tenant, (*missing_ids, *missing_names))
+        # Whoever held a lock has committed by now, so this look finds what they made.
+        made_meanwhile = resources.find(tx, missing_ids, missing_names, tenant=tenant)
+        heads |= made_meanwhile[0]
+        found |= made_meanwhile[1]
+    known = Known(heads=heads, by_value=found)
+    new: dict[tuple[str, str, str], str] = {
         (e.type, *e.identifier): str(e.resource["id"])
         for e in entries
         if e.method == "PUT" and e.identifier and e.resource.get("id")
@@ -85,13 +88,13 @@ def place(
             head = heads.get((entry.type, entry.id))
             places[entry.index] = Place(id=entry.id, head=head)
         elif entry.identifier:
-            places[entry.index] = _conditional(entry, (entry.type, *entry.identifier), known, new)
+            places[entry.index] = _conditional(entry, entry.identifier, known, new)
         else:
-            places[entry.index] = _anonymous(made.get(entry.index), by_entry)
+            places[entry.index] = _anonymous(made.get(entry.index), found)
     return places, known
 
 
-def names_of_anonymous(entries: Sequence[Entry]) -> dict[int, Name]:
+def names_of_anonymous(entries: Sequence[Entry]) -> dict[int, IndexName]:
     """Return a name for each POST without a condition: the Bundle's content and its own.
 
     The order of the entries makes no difference.
@@ -107,7 +110,7 @@ def names_of_anonymous(entries: Sequence[Entry]) -> dict[int, Name]:
     for entry in anonymous:
         digest = digests[entry.index]
         count[digest] += 1
-        names[entry.index] = (entry.type, whole, f"{digest}.{count[digest]}")
+        names[entry.index] = (entry.type, search_index.ENTRY, whole, f"{digest}.{count[digest]}")
     return names
 
 
@@ -120,8 +123,14 @@ def new_id() -> str:
     return str(UUID(int=number))
 
 
-def _conditional(entry: Entry, name: Name, known: Known, new: dict[Name, str]) -> Place:
-    found = known.by_identifier.get(name, ())
+def _by_identifier(type_: str, system: str, value: str) -> IndexName:
+    return type_, "identifier", system, value
+
+
+def _conditional(
+    entry: Entry, identifier: tuple[str, str], known: Known, new: dict[tuple[str, str, str], str]
+) -> Place:
+    found = known.by_identifier(entry.type, *identifier)
     given = entry.resource.get("id") if entry.method == "PUT" else None
     if len(found) > 1:
         text = f"{len(found)} resources match the condition; name one by its id"
@@ -136,13 +145,14 @@ def _conditional(entry: Entry, name: Name, known: Known, new: dict[Name, str]) -
     if given:
         return Place(id=given, head=known.heads.get((entry.type, given)))
     # Two entries with one condition are one resource.
-    return Place(id=new.setdefault(name, new_id()), head=None)
+    return Place(id=new.setdefault((entry.type, *identifier), new_id()), head=None)
 
 
-def _anonymous(name: Name | None, by_entry: Mapping[Name, Sequence[Head]]) -> Place:
+def _anonymous(name: IndexName | None, by_entry: Mapping[IndexName, Sequence[Head]]) -> Place:
     if name is None:
         return Place(id=new_id(), head=None)
     if found := by_entry.get(name):
         return Place(id=found[0].id, head=found[0])
-    also = (search_index.Value(name=search_index.ENTRY, system=name[1], value=name[2]),)
+    _, parameter, system, value = name
+    also = (search_index.Value(name=parameter, system=system, value=value),)
     return Place(id=new_id(), head=None, also=also)

@@ -82,7 +82,7 @@ class Links:
                     targets[found.target] = target
             resource = references.replaced(entry.resource, lambda target, to=targets: to.get(target, target))  # type: ignore[misc]
             for element, system, value in self._logical_patients(entry):
-                heads = known.by_identifier.get(("Patient", system, value), ())
+                heads = known.by_identifier("Patient", system, value)
                 if len(heads) == 1:
                     settled = {**resource[element], "reference": f"Patient/{heads[0].id}"}
                     resource = {**resource, element: settled}
@@ -124,7 +124,7 @@ class Links:
                 else target
             )
         if search := references.conditional(target):
-            heads = known.by_identifier.get((search.type, search.system, search.value), ())
+            heads = known.by_identifier(search.type, search.system, search.value)
             if len(heads) == 1:
                 return f"{search.type}/{heads[0].id}"
             if heads:

@@ -14,15 +14,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fhir_profiles import gate
-from service import clock
 from service.fhir import entries as bundle_entries
 from service.fhir import knowledge, ownership, placing, resolving, settling, translation
 from service.fhir.entries import Entry
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid
-from service.store import content, parameters, promises, resources
+from service.store import content, parameters, promises, resources, site
 from service.store.database import Database
 from service.store.resources import Head, Identity, Write
+from service.store.site import Site
 
 Json = Mapping[str, Any]
 
@@ -87,7 +87,8 @@ def _check(entries: Sequence[Entry]) -> None:
 def _store(
     tx: Connection, entries: Sequence[Entry], *, tenant: int, sender: str, base: str, repeatable: bool
 ) -> Accepted:
-    now = clock.state(tx)
+    at = site.read(tx, tenant=tenant)
+    now = at.clock.now
     links = resolving.Links(entries, base=base)
     needed = links.needed()
     places, known = placing.place(
@@ -101,28 +102,29 @@ def _store(
     visit: dict[int, Json] = dict(links.resolved(places, known))
     patients = resolving.patients(entries, places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
-    visit = _translated(tx, visit, tenant=tenant)
+    visit = _translated(tx, visit, at, tenant=tenant)
     writes = _writes(tx, entries, places, visit, patients, tenant=tenant)
     # A FHIR instant has milliseconds; the stored moment is the one that is shown.
-    received = now.now.replace(microsecond=now.now.microsecond // 1000 * 1000)
+    received = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    seen = {head.identity: head for place in places.values() if (head := place.head)}
     saved = {
-        (stored.type, stored.id): stored.head
-        for stored in resources.save(tx, writes, tenant=tenant, now=received, sender=sender)
+        head.identity: head
+        for head in resources.save(tx, writes, tenant=tenant, now=received, sender=sender, seen=seen)
     }
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
         saved.get((entry.type, places[entry.index].id)) or _head(places[entry.index]) for entry in entries
     )
     changed = any(old is None or old.version != new.version for old, new in zip(before, after, strict=True))
-    due = _promise(tx, patient, list(visit.values()), now, tenant=tenant) if patient and changed else None
+    due = _promise(tx, patient, list(visit.values()), at, tenant=tenant) if patient and changed else None
     return Accepted(
         response=_response(before, after), patient=patient, changed=changed, due=due, stored=after
     )
 
 
-def _translated(tx: Connection, visit: Mapping[int, Json], *, tenant: int) -> dict[int, Json]:
+def _translated(tx: Connection, visit: Mapping[int, Json], at: Site, *, tenant: int) -> dict[int, Json]:
     """Return the visit with local codes translated, by its own ConceptMaps too."""
-    loaded = knowledge.translations(tx, tenant=tenant)
+    loaded = knowledge.translations(tx, at.concept_maps, tenant=tenant)
     maps = [resource for resource in visit.values() if resource["resourceType"] == "ConceptMap"]
     translations = {**loaded, **translation.of(maps)} if maps else loaded
     return {index: translation.applied(resource, translations) for index, resource in visit.items()}
@@ -196,18 +198,16 @@ def _head(place: Place) -> Head:
     return place.head
 
 
-def _promise(
-    tx: Connection, patient: str, visit: Sequence[Json], now: clock.Clock, *, tenant: int
-) -> settling.Due:
-    minutes = parameters.current(tx).get("settle.minutes", parameters.SETTLE_MINUTES)
+def _promise(tx: Connection, patient: str, visit: Sequence[Json], at: Site, *, tenant: int) -> settling.Due:
+    minutes = at.parameters.get("settle.minutes", parameters.SETTLE_MINUTES)
     due = settling.due(
         visit,
-        clock=now,
+        clock=at.clock,
         window=timedelta(minutes=float(str(minutes))),
         decision_system=knowledge.DECISION_SYSTEM,
         urgent=knowledge.urgent,
     )
-    promises.want(tx, patient, tenant=tenant, due_at=due.at, received=now.now, settles=due.settles)
+    promises.want(tx, patient, tenant=tenant, due_at=due.at, received=at.clock.now, settles=due.settles)
     return due
 
 

@@ -22,6 +22,11 @@ def current(tx: Connection) -> dict[str, object]:
     text = tx.execute(
         select(tables.site_parameter.c["values"]).order_by(tables.site_parameter.c.version.desc()).limit(1)
     ).scalar_one_or_none()
+    return parsed(text)
+
+
+def parsed(text: str | None) -> dict[str, object]:
+    """Return the changed values as they are stored; none before the first change."""
     return cast("dict[str, object]", msgspec.json.decode(text)) if text else {}
 
 

@@ -8,12 +8,16 @@ from sqlalchemy import Connection
 
 from service.store.writing import (
     COLUMNS,
+    HEAD,
+    LOOK_UP,
     Head,
     Identity,
     Stored,
     VersionConflict,
     Write,
     lock_identities,
+    look_up,
+    look_up_parameters,
     raw,
     save,
     stored,
@@ -22,13 +26,14 @@ from service.store.writing import (
 __all__ = [
     "Head",
     "Identity",
+    "IndexName",
     "Name",
     "Stored",
     "VersionConflict",
     "Write",
     "by_identifier",
-    "by_value",
     "current",
+    "find",
     "heads",
     "history",
     "lock",
@@ -41,7 +46,8 @@ __all__ = [
 #: type, and system and value of an identifier
 Name = tuple[str, str, str]
 
-HEAD = "type, id, version, patient, owned, received"
+#: type, parameter, system and value
+IndexName = tuple[str, str, str, str]
 
 
 #: only these are narrowed by `codes`; all others are few
@@ -60,16 +66,7 @@ def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None
 
 def heads(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Head]:
     """Return what is known of the current versions of those that exist, without their bodies."""
-    if not identities:
-        return {}
-    ordered = sorted(identities)
-    with raw(tx).cursor(row_factory=class_row(Head)) as cursor:
-        cursor.execute(
-            f"SELECT {HEAD} FROM resource WHERE tenant = %s AND (type, id) IN "  # noqa: S608
-            "(SELECT * FROM unnest(%s::text[], %s::text[])) AND NOT deleted",
-            [tenant, [type_ for type_, _ in ordered], [id_ for _, id_ in ordered]],
-        )
-        return {head.identity: head for head in cursor}
+    return {head.identity: head for head in look_up(tx, identities, tenant=tenant)}
 
 
 def lock(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Stored]:
@@ -150,30 +147,44 @@ def of_patient(
 
 def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> dict[Name, list[Head]]:
     """Return, for each (type, system, value) of an identifier, the resources that carry it."""
-    return by_value(tx, names, tenant=tenant, parameter="identifier")
+    _, found = find(
+        tx, (), [(type_, "identifier", system, value) for type_, system, value in names], tenant=tenant
+    )
+    return {(type_, system, value): heads for (type_, _, system, value), heads in found.items()}
 
 
-def by_value(
-    tx: Connection, names: Collection[Name], *, tenant: int, parameter: str
-) -> dict[Name, list[Head]]:
-    """Return, for each (type, system, value), what is found by it, in the order of receipt."""
-    if not names:
-        return {}
-    ordered = sorted(names)
-    with raw(tx).cursor(row_factory=dict_row) as cursor:
-        cursor.execute(
-            f"SELECT s.system, s.value, {', '.join(f'r.{c}' for c in HEAD.split(', '))} "  # noqa: S608
-            "FROM unnest(%s::text[], %s::text[], %s::text[]) AS n (type, system, value) "
-            "JOIN search_value s ON s.tenant = %s AND s.type = n.type AND s.name = %s "
-            "AND s.value = n.value AND s.system = n.system JOIN resource r USING (key) "
-            "WHERE NOT r.deleted ORDER BY r.seq",
-            [*(list(column) for column in zip(*ordered, strict=True)), tenant, parameter],
-        )
-        found: dict[Name, list[Head]] = {}
-        for row in cursor:
-            name = (row["type"], row.pop("system"), row.pop("value"))
+def find(
+    tx: Connection, identities: Collection[Identity], values: Collection[IndexName], *, tenant: int
+) -> tuple[dict[Identity, Head], dict[IndexName, list[Head]]]:
+    """Return what exists by identity and by indexed value, in one round trip.
+
+    Several may carry one value; they come in the order of receipt.
+    """
+    connection = raw(tx)
+    by_identity, by_value = sorted(set(identities)), sorted(set(values))
+    with (
+        connection.pipeline(),
+        connection.cursor(row_factory=class_row(Head)) as first,
+        connection.cursor(row_factory=dict_row) as second,
+    ):
+        if by_identity:
+            first.execute(LOOK_UP, look_up_parameters(by_identity, tenant))
+        if by_value:
+            second.execute(FIND, [*(list(column) for column in zip(*by_value, strict=True)), tenant])
+        heads = {head.identity: head for head in first} if by_identity else {}
+        found: dict[IndexName, list[Head]] = {}
+        for row in second if by_value else ():
+            name = (row["type"], row.pop("name"), row.pop("system"), row.pop("value"))
             found.setdefault(name, []).append(Head(**row))
-        return found
+    return heads, found
+
+
+FIND = (
+    f"SELECT s.name, s.system, s.value, {', '.join(f'r.{c}' for c in HEAD.split(', '))} "  # noqa: S608
+    "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS n (type, name, system, value) "
+    "JOIN search_value s ON s.tenant = %s AND s.type = n.type AND s.name = n.name "
+    "AND s.value = n.value AND s.system = n.system JOIN resource r USING (key) ORDER BY r.seq"
+)
 
 
 def _all(tx: Connection, statement: str, parameters: list[Any]) -> list[Stored]:

@@ -9,13 +9,13 @@ Practitioner, and visits must not queue behind one another for it.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row, tuple_row
+from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import content, search_index
@@ -34,6 +34,8 @@ class Head:
     patient: str | None
     owned: bool
     received: datetime
+    #: by which unchanged content is known
+    digest: bytes = field(repr=False)
 
     @property
     def identity(self) -> Identity:
@@ -56,6 +58,7 @@ class Stored:
     #: made by the engine
     owned: bool
     deleted: bool
+    digest: bytes = field(repr=False)
     #: JSON, id and meta included
     body: str
 
@@ -74,6 +77,7 @@ class Stored:
             patient=self.patient,
             owned=self.owned,
             received=self.received,
+            digest=self.digest,
         )
 
     @property
@@ -98,6 +102,11 @@ class Write:
     #: by which it is found besides what its body says; kept by later versions
     also: tuple[search_index.Value, ...] = ()
 
+    @property
+    def identity(self) -> Identity:
+        """Return type and id."""
+        return self.type, self.id
+
 
 class VersionConflict(Exception):
     """The resource has another version than the writer knows."""
@@ -107,49 +116,71 @@ class VersionConflict(Exception):
         self.identity = identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Head:
-    """The current version, and by what unchanged content is known."""
-
-    digest: bytes
-    stored: Stored
-
-
-COLUMNS = "type, id, version, seq, patient, received, owned, deleted, body"
+COLUMNS = "type, id, version, seq, patient, received, owned, deleted, digest, body"
+HEAD = "type, id, version, patient, owned, received, digest"
 
 
 def save(
-    tx: Connection, writes: Sequence[Write], *, tenant: int, now: datetime, sender: str = "engine"
-) -> list[Stored]:
-    """Store each write as the new current version; of unchanged content return the current one.
+    tx: Connection,
+    writes: Sequence[Write],
+    *,
+    tenant: int,
+    now: datetime,
+    sender: str = "engine",
+    seen: Mapping[Identity, Head] | None = None,
+) -> list[Head]:
+    """Make each write the new current version; of unchanged content keep the current one.
 
     Args:
         writes: at most one for a resource.
         now: the service clock; becomes `meta.lastUpdated`.
         sender: who sent it; kept with each version.
+        seen: what this transaction has looked up, with nothing missing but what is fresh.
+
+    Returns:
+        The current version of each, in the order of the writes.
 
     Raises:
         VersionConflict: `if_version` is not the current version.
     """
-    connection = raw(tx)
-    digests = {(write.type, write.id): content.digest(write.body) for write in writes}
-    heads = _heads(connection, tenant, [(w.type, w.id) for w in writes if not w.fresh])
-    new = [(w.type, w.id) for w in writes if not w.fresh and (w.type, w.id) not in heads]
-    if new:
-        lock_identities(tx, tenant, new)
-        heads |= _heads(connection, tenant, new)
-    changed = [w for w in writes if _changes(w, heads.get((w.type, w.id)), digests)]
-    known = [(w.type, w.id) for w in changed if (w.type, w.id) in heads]
+    digests = {write.identity: content.digest(write.body) for write in writes}
+    heads = dict(seen) if seen is not None else _seen(tx, writes, tenant)
+    changed = [write for write in writes if _changes(write, heads.get(write.identity), digests)]
+    known = [write.identity for write in changed if write.identity in heads]
     if known:
         # What is read under the lock is what the new version follows.
-        heads |= _heads(connection, tenant, known, lock=True)
-        changed = [w for w in changed if _changes(w, heads.get((w.type, w.id)), digests)]
+        heads |= {head.identity: head for head in look_up(tx, known, tenant=tenant, lock=True)}
+        changed = [write for write in changed if _changes(write, heads.get(write.identity), digests)]
     for write in writes:
-        head = heads.get((write.type, write.id))
-        if write.if_version is not None and (head is None or head.stored.version != write.if_version):
-            raise VersionConflict((write.type, write.id))
-    written = _write(connection, changed, heads, digests, tenant=tenant, now=now, sender=sender)
-    return [written.get((w.type, w.id)) or heads[w.type, w.id].stored for w in writes]
+        head = heads.get(write.identity)
+        if write.if_version is not None and (head is None or head.version != write.if_version):
+            raise VersionConflict(write.identity)
+    written = _write(raw(tx), changed, heads, digests, tenant=tenant, now=now, sender=sender)
+    return [written.get(write.identity) or heads[write.identity] for write in writes]
+
+
+def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False) -> list[Head]:
+    """Return the current versions of those that exist; locked until the transaction ends, if asked."""
+    ordered = sorted(set(identities))
+    if not ordered:
+        return []
+    with raw(tx).cursor(row_factory=class_row(Head)) as cursor:
+        cursor.execute(LOOK_UP + (LOCKED if lock else ""), look_up_parameters(ordered, tenant))
+        return cursor.fetchall()
+
+
+LOOK_UP = (
+    f"SELECT {', '.join(f'r.{name}' for name in HEAD.split(', '))} "  # noqa: S608 - constants
+    "FROM unnest(%s::text[], %s::text[]) AS n (type, id) "
+    "JOIN resource r ON r.tenant = %s AND r.type = n.type AND r.id = n.id"
+)
+# the same order for every writer, whatever the collation of the database
+LOCKED = ' ORDER BY r.type COLLATE "C", r.id COLLATE "C" FOR UPDATE OF r'
+
+
+def look_up_parameters(ordered: Sequence[Identity], tenant: int) -> list[Any]:
+    """Return the parameters of LOOK_UP."""
+    return [[type_ for type_, _ in ordered], [id_ for _, id_ in ordered], tenant]
 
 
 def lock_identities(tx: Connection, tenant: int, names: Iterable[tuple[str, ...]]) -> None:
@@ -179,99 +210,83 @@ def _lock_key(tenant: int, name: tuple[str, ...]) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
-def _changes(write: Write, head: _Head | None, digests: dict[Identity, bytes]) -> bool:
-    if head is None or head.stored.deleted:
+def _seen(tx: Connection, writes: Sequence[Write], tenant: int) -> dict[Identity, Head]:
+    """Return what is there, with a lock on the identity of what is not."""
+    wanted = [write.identity for write in writes if not write.fresh]
+    heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
+    missing = [identity for identity in wanted if identity not in heads]
+    if missing:
+        lock_identities(tx, tenant, missing)
+        heads |= {head.identity: head for head in look_up(tx, missing, tenant=tenant)}
+    return heads
+
+
+def _changes(write: Write, head: Head | None, digests: dict[Identity, bytes]) -> bool:
+    if head is None:
         return True
-    became_ours = write.owned and not head.stored.owned
-    return became_ours or head.digest != digests[write.type, write.id]
-
-
-def _heads(
-    connection: psycopg.Connection[Any], tenant: int, identities: Sequence[Identity], *, lock: bool = False
-) -> dict[Identity, _Head]:
-    if not identities:
-        return {}
-    ordered = sorted(set(identities))
-    with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(
-            f"SELECT {COLUMNS}, digest FROM resource WHERE tenant = %s AND (type, id) IN "  # noqa: S608
-            "(SELECT * FROM unnest(%s::text[], %s::text[])) "
-            f'ORDER BY type COLLATE "C", id COLLATE "C" {"FOR UPDATE" if lock else ""}',
-            [tenant, [type_ for type_, _ in ordered], [id_ for _, id_ in ordered]],
-        )
-        return {
-            (row["type"], row["id"]): _Head(digest=row.pop("digest"), stored=stored(row)) for row in cursor
-        }
+    became_ours = write.owned and not head.owned
+    return became_ours or head.digest != digests[write.identity]
 
 
 def _write(
     connection: psycopg.Connection[Any],
     writes: Sequence[Write],
-    heads: dict[Identity, _Head],
+    heads: dict[Identity, Head],
     digests: dict[Identity, bytes],
     *,
     tenant: int,
     now: datetime,
     sender: str,
-) -> dict[Identity, Stored]:
+) -> dict[Identity, Head]:
     """Write the versions and their index values in one round trip."""
     if not writes:
         return {}
-    rows: list[dict[str, Any]] = []
-    index: list[tuple[str, str, str, str, str]] = []
-    for write in writes:
-        head = heads.get((write.type, write.id))
-        version = head.stored.version + 1 if head else 1
-        columns = search_index.promoted(write.body)
-        rows.append(
-            {
-                "type": write.type,
-                "id": write.id,
-                "version": version,
-                "patient": write.patient,
-                "code": list(columns.codes) if columns.codes else None,
-                "date": columns.date,
-                "status": columns.status,
-                "owned": write.owned or (head is not None and head.stored.owned),
-                "digest": digests[write.type, write.id],
-                "body": content.stamped(write.body, id_=write.id, version=version, received=now),
-            }
-        )
-        found = (*search_index.values(write.body), *(write.also if head is None else ()))
-        index += [(write.type, write.id, v.name, v.system, v.value) for v in found]
-    known = sorted((w.type, w.id) for w in writes if (w.type, w.id) in heads)
-    with connection.pipeline(), connection.cursor(row_factory=tuple_row) as cursor:
+    rows = [_row(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
+    index = [
+        (write.type, write.id, value.name, value.system, value.value)
+        for write in writes
+        for value in (*search_index.values(write.body), *(write.also if write.identity not in heads else ()))
+    ]
+    known = sorted(write.identity for write in writes if write.identity in heads)
+    with connection.pipeline(), connection.cursor() as cursor:
         if known:
             _supersede(cursor, tenant, known)
         cursor.execute(
             f"INSERT INTO resource ({_ROW}) VALUES {', '.join([_ROW_VALUES] * len(rows))} {_UPDATE}",  # noqa: S608
             [value for row in rows for value in _parameters(row, tenant=tenant, now=now, sender=sender)],
         )
-        receipts = cursor
         if index:
-            with connection.cursor() as values:
-                values.execute(
-                    "INSERT INTO search_value (key, tenant, type, name, system, value) "
-                    "SELECT r.key, r.tenant, r.type, v.name, v.system, v.value FROM "
-                    "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
-                    "AS v (type, id, name, system, value) "
-                    "JOIN resource r ON r.tenant = %s AND r.type = v.type AND r.id = v.id",
-                    [*(list(column) for column in zip(*index, strict=True)), tenant],
-                )
-        seqs = {(type_, id_): seq for type_, id_, seq in receipts.fetchall()}
+            cursor.execute(
+                "INSERT INTO search_value (key, tenant, type, name, system, value) "
+                "SELECT r.key, r.tenant, r.type, v.name, v.system, v.value FROM "
+                "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
+                "AS v (type, id, name, system, value) "
+                "JOIN resource r ON r.tenant = %s AND r.type = v.type AND r.id = v.id",
+                [*(list(column) for column in zip(*index, strict=True)), tenant],
+            )
     return {
-        (row["type"], row["id"]): Stored(
-            type=row["type"],
-            id=row["id"],
-            version=row["version"],
-            seq=seqs[row["type"], row["id"]],
-            patient=row["patient"],
+        (row["type"], row["id"]): Head(
+            **{name: row[name] for name in ("type", "id", "version", "patient", "owned", "digest")},
             received=now,
-            owned=row["owned"],
-            deleted=False,
-            body=row["body"],
         )
         for row in rows
+    }
+
+
+def _row(write: Write, head: Head | None, digest: bytes, now: datetime) -> dict[str, Any]:
+    version = head.version + 1 if head else 1
+    columns = search_index.promoted(write.body)
+    return {
+        "type": write.type,
+        "id": write.id,
+        "version": version,
+        "patient": write.patient,
+        "code": list(columns.codes) if columns.codes else None,
+        "date": columns.date,
+        "status": columns.status,
+        "owned": write.owned or (head is not None and head.owned),
+        "digest": digest,
+        "body": content.stamped(write.body, id_=write.id, version=version, received=now),
     }
 
 
@@ -292,10 +307,8 @@ _NAMES = (
 )
 _ROW = ", ".join((*_NAMES, "seq", "deleted"))
 _ROW_VALUES = f"({', '.join(['%s'] * len(_NAMES))}, nextval('receipt_seq'), false)"
-_UPDATE = (
-    "ON CONFLICT (tenant, type, id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in (*_NAMES[3:], "seq", "deleted"))
-    + " RETURNING type, id, seq"
+_UPDATE = "ON CONFLICT (tenant, type, id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in (*_NAMES[3:], "seq", "deleted")
 )
 _HISTORY = ", ".join((*_NAMES, "seq", "deleted"))
 

@@ -33,7 +33,11 @@ def observation(id_: str = "o", value: int = 6, code: str = "a") -> Write:
 
 
 def save(tx: Connection, *writes: Write, now: datetime = NOW) -> list[resources.Stored]:
-    return resources.save(tx, writes, tenant=0, now=now)
+    """Save, and return the current versions as they are read back."""
+    heads = resources.save(tx, writes, tenant=0, now=now)
+    stored = [resources.current(tx, head.type, head.id, tenant=0) for head in heads]
+    assert [found.head for found in stored] == heads
+    return stored
 
 
 def test_a_new_resource_is_version_1_with_the_service_time(tx):
@@ -163,9 +167,9 @@ def test_how_a_resource_was_made_is_found_after_later_versions(tx):
     first = observation()
     save(tx, Write(type=first.type, id=first.id, body=first.body, fresh=True, also=(made,)))
     save(tx, observation(value=1))
-    name = ("Observation", "bundle", "entry")
+    name = ("Observation", search_index.ENTRY, "bundle", "entry")
 
-    found = resources.by_value(tx, [name], tenant=0, parameter=search_index.ENTRY)
+    _, found = resources.find(tx, (), [name], tenant=0)
 
     assert [head.version for head in found[name]] == [2]
 

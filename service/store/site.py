@@ -1,0 +1,43 @@
+"""What every Bundle needs to know of the site, in one round trip."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection
+
+from service import clock
+from service.clock import Clock
+from service.store import parameters
+from service.store.writing import raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The moment, what the site has changed, and which of its ConceptMaps hold."""
+
+    clock: Clock
+    parameters: dict[str, object]
+    #: differs whenever a ConceptMap does
+    concept_maps: tuple[object, ...]
+
+
+_SITE = """
+    SELECT c.now, c.held,
+        (SELECT values FROM site_parameter ORDER BY version DESC LIMIT 1) AS changed, m.*
+    FROM clock c, (
+        SELECT count(*) AS maps, max(seq) AS seq, max(received) AS received
+        FROM resource WHERE tenant = %s AND type = 'ConceptMap'
+    ) AS m
+"""
+
+
+def read(tx: Connection, *, tenant: int) -> Site:
+    """Return the state of the site."""
+    with raw(tx).cursor(row_factory=namedtuple_row) as cursor:
+        row: Any = cursor.execute(_SITE, [tenant]).fetchone()
+    return Site(
+        clock=clock.of_row(row.now, row.held),
+        parameters=parameters.parsed(row.changed),
+        concept_maps=(row.maps, row.seq, row.received),
+    )
