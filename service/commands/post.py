@@ -38,14 +38,16 @@ def run(args: argparse.Namespace) -> int:
         for file in args.files:
             print(file)
             try:
-                _post(file, remote, evaluate=args.evaluate)
+                body = file.read_bytes()
+            except OSError as error:
+                print(f"hipway: {file} cannot be read: {error.strerror}.", file=sys.stderr)
+                return 2
+            try:
+                _post(body, remote, evaluate=args.evaluate)
             except (Refused, NothingMatches) as refused:
                 first, *lines = str(refused).splitlines()
                 print(f"  not stored: {first}", *(f"    {line}" for line in lines), sep="\n", file=sys.stderr)
                 return 1
-            except OSError as error:
-                print(f"hipway: {file} cannot be read: {error.strerror}.", file=sys.stderr)
-                return 2
             except Unreadable as error:
                 print(f"hipway: {file} is not JSON: {error.detail}.", file=sys.stderr)
                 return 2
@@ -58,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _post(file: Path, remote: "Remote", *, evaluate: bool) -> None:
+def _post(body: bytes, remote: "Remote", *, evaluate: bool) -> None:
     """Post one file and print the response, and what the evaluation led to or when it will be."""
     from fhir_profiles import reading
     from service.stories import collecting, orders, placeholders, posting, words
 
-    bundle = posting.bundle(reading.read(file.read_bytes()))
+    bundle = posting.bundle(reading.read(body))
     patient = posting.patient(bundle, remote.search)
     before = collecting.record(remote.search, patient) if patient else collecting.NOTHING
     found = placeholders.wanted(bundle)
