@@ -6,6 +6,9 @@ highest class; nothing here can find one, so callers pass ids only.
 
 import logging
 import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -23,7 +26,7 @@ def configure(process: str, *, level: str = "info") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _in_process(process),
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(_where),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
@@ -49,6 +52,23 @@ def get(**fields: object) -> FilteringBoundLogger:
     """Return a logger whose lines carry the fields."""
     logger: FilteringBoundLogger = structlog.get_logger(**fields)
     return logger
+
+
+def _where(
+    exception: tuple[type[BaseException], BaseException, TracebackType | None],
+) -> list[dict[str, object]]:
+    """Return the kind of each exception in the chain and the places it passed, innermost last.
+
+    Neither messages nor local variables: both may hold what a patient's record says.
+    """
+    chain: list[dict[str, object]] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+        chain.append({"type": type(error).__name__, "frames": places})
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return chain
 
 
 def _in_process(process: str) -> structlog.typing.Processor:

@@ -1,0 +1,214 @@
+"""Advancing a patient on the real database: once, whole, and never silently.
+
+Promises: design, section 1; decisions on time and leases; safety SP-03, SP-05, SP-12, SP-13.
+"""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import playing
+import pytest
+from sqlalchemy import text
+
+from pathways import catalogue, cql
+from service import clock, log
+from service.fhir import transaction
+from service.store import decisions, promises, resources
+from service.store.database import Database
+from worker import advance as advancing
+from worker.advance import advance
+
+STORY = playing.read(Path(__file__).parents[1] / "stories" / "V09.json")
+FIRST = STORY["steps"][0]
+NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
+PATIENT = "gmt-v09"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _logged_as_in_production():
+    log.configure("test")
+
+
+@pytest.fixture(autouse=True)
+def _empty(database: Database) -> Iterator[None]:
+    with database.transaction() as tx:
+        tx.execute(text("TRUNCATE arrival, promise, decision, history, resource CASCADE"))
+        clock.set_(tx, NOW, held=False)
+    yield
+    with database.transaction() as tx:
+        clock.unset(tx)
+
+
+def post(database, bundle=FIRST["bundle"]):
+    return transaction.accept(database, bundle, sender="hospital")
+
+
+def renamed(patient):
+    """Return the first visit as another patient's."""
+
+    def walk(value):
+        if isinstance(value, dict):
+            return {name: walk(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [walk(part) for part in value]
+        return value.replace("v09", patient).replace("GMT-1009", patient) if isinstance(value, str) else value
+
+    return walk(FIRST["bundle"])
+
+
+def owned(database, patient=PATIENT):
+    types = ("CarePlan", "ServiceRequest", "Task", "CommunicationRequest", "Provenance", "Condition")
+    with database.transaction() as tx:
+        return resources.of_patient(tx, patient, tenant=0, types=types, owned=True)
+
+
+def standing(database, patient=PATIENT):
+    with database.transaction() as tx:
+        return promises.standing(tx, patient, tenant=0)
+
+
+def rows(database, patient=PATIENT):
+    with database.transaction() as tx:
+        return decisions.of_instance(tx, patient, "gluteus-medius-tear", "right", tenant=0)
+
+
+class Erring:
+    """A library in which one guard errs, as a wrong rule would."""
+
+    def __init__(self, library):
+        self._library = library
+
+    def __getattr__(self, name):
+        return getattr(self._library, name)
+
+    def at(self, *args):
+        raise cql.EvaluationFailed("Marked weakness", "a rule erred")
+
+
+@pytest.fixture
+def a_guard_errs(monkeypatch):
+    (pathway,) = catalogue.pathways()
+    broken = replace(pathway, library=Erring(pathway.library))
+    monkeypatch.setattr(advancing.catalogue, "pathways", lambda: (broken,))
+
+
+def test_a_visit_becomes_a_plan_proposals_and_reasons(database):
+    post(database)
+
+    assert advance(database, 0, PATIENT)
+
+    kinds = {stored.type for stored in owned(database)}
+    assert {"CarePlan", "ServiceRequest", "Task", "Provenance", "Condition"} <= kinds
+    assert [row.rule for row in rows(database)] == ["T05", "open-hip"]
+
+
+def test_a_second_task_for_the_same_patient_does_nothing(database):
+    post(database)
+    advance(database, 0, PATIENT)
+    before = [(stored.reference, stored.version) for stored in owned(database)]
+
+    assert not advance(database, 0, PATIENT)
+
+    assert [(stored.reference, stored.version) for stored in owned(database)] == before
+
+
+def test_four_workers_with_one_message_write_once(database):
+    post(database)
+    threads = [threading.Thread(target=advance, args=(database, 0, PATIENT)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [row.number for row in rows(database)] == [2, 1]
+    assert sum(stored.type == "ServiceRequest" for stored in owned(database)) == 1
+
+
+def test_a_guard_that_errs_never_reads_as_no_and_parks_after_three_attempts(database, a_guard_errs):
+    post(database)
+    for attempt in range(1, 4):
+        with database.transaction() as tx:
+            tx.execute(text("UPDATE promise SET retry_at = NULL"))
+        assert not advance(database, 0, PATIENT), attempt
+
+    assert standing(database).parked_at is not None
+    assert "EvaluationFailed" in standing(database).failed_reason
+    assert owned(database) == []
+
+
+def test_a_failure_is_logged_with_ids_and_places_only(database, a_guard_errs, capsys):
+    log.configure("test")
+    post(database)
+    advance(database, 0, PATIENT)
+
+    line = capsys.readouterr().err
+    assert "evaluation_failed" in line
+    assert "advance.py" in line
+    assert "Ivanova" not in line
+    assert "1955" not in line
+
+
+def test_others_go_on_while_one_is_parked(database, a_guard_errs, monkeypatch):
+    post(database)
+    for _ in range(3):
+        with database.transaction() as tx:
+            tx.execute(text("UPDATE promise SET retry_at = NULL"))
+        advance(database, 0, PATIENT)
+    monkeypatch.undo()
+    post(database, renamed("w1"))
+
+    assert advance(database, 0, "gmt-w1")
+    assert not advance(database, 0, PATIENT)
+    assert standing(database).parked_at is not None
+
+
+def test_new_data_wake_a_parked_patient(database, a_guard_errs, monkeypatch):
+    post(database)
+    for _ in range(3):
+        with database.transaction() as tx:
+            tx.execute(text("UPDATE promise SET retry_at = NULL"))
+        advance(database, 0, PATIENT)
+    monkeypatch.undo()
+    with database.transaction() as tx:
+        promises.want(tx, PATIENT, tenant=0, due_at=NOW)
+        tx.execute(text("UPDATE promise SET retry_at = NULL"))  # the pause is over
+
+    assert advance(database, 0, PATIENT)
+    assert owned(database)
+
+
+def test_work_whose_lease_was_lost_is_not_kept(database, monkeypatch):
+    post(database)
+    save = resources.save
+
+    def lose(tx, writes, **more):
+        with database.transaction() as other:
+            other.execute(text("UPDATE promise SET leased_by = NULL"))
+        return save(tx, writes, **more)
+
+    monkeypatch.setattr(advancing.resources, "save", lose)
+
+    assert not advance(database, 0, PATIENT)
+    assert owned(database) == []
+
+
+def test_an_open_plan_is_looked_at_again_within_a_day(database):
+    post(database)
+    advance(database, 0, PATIENT)
+
+    due = standing(database).due_at
+    assert due is not None
+    assert NOW < due <= datetime(2026, 1, 6, 9, 15, tzinfo=UTC)
+
+
+def test_every_input_of_a_step_is_named_with_its_version(database):
+    post(database)
+    advance(database, 0, PATIENT)
+    (step, _) = rows(database)
+
+    assert step.basis["inputs"]
+    assert all("/_history/" in given["reference"] for given in step.basis["inputs"])
+    assert step.basis["elm"] == catalogue.pathways()[0].elm_hash
