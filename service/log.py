@@ -55,7 +55,7 @@ def get(**fields: object) -> FilteringBoundLogger:
 
 
 def _where(
-    exception: tuple[type[BaseException], BaseException, TracebackType | None],
+    exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
 ) -> list[dict[str, object]]:
     """Return the kind of each exception in the chain and the places it passed, innermost last.
 
