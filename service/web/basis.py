@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.store.decisions import Row
+from service.web import moments
 from service.web.moments import Moments
 from service.web.words import Words
 
 #: the texts of some conditions begin with the rule they belong to, as in `T06: weak and in pain`
 _RULE_NAME = re.compile(r"^[A-Z]\d{2}: ")
+#: how the parameters of a site are named
+_LIMIT = re.compile(r"^[a-z]\w*\.\w+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +22,9 @@ class Condition:
 
     text: str
     value: str
-    #: met, not or unknown; empty: a part that has no answer of its own
+    #: the limits of the site it was held against
+    limit: str
+    #: met, not or unknown
     result: str
     depth: int
 
@@ -34,6 +39,7 @@ class Input:
     name: str
     value: str
     date: str
+    day: str
     side: str
     by: str
     status: str
@@ -58,17 +64,14 @@ class Basis:
     source: str
     target: str
     conditions: tuple[Condition, ...]
+    #: the same, further down
+    explained: tuple[Condition, ...]
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     profile: str
     changed: tuple[tuple[str, str], ...]
     engine: str
     pathway: str
-
-    @property
-    def has_values(self) -> bool:
-        """Return whether any condition shows a value."""
-        return any(condition.value for condition in self.conditions)
 
 
 def read(row: Row, when: Moments, words: Words) -> Basis:
@@ -81,9 +84,8 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
         title=str(kept.get("title") or row.rule),
         source=str(kept.get("from") or row.before.get("stage") or ""),
         target=str(kept.get("to") or row.after.get("stage") or ""),
-        conditions=tuple(
-            part for condition in kept.get("conditions") or () for part in conditions(condition)
-        ),
+        conditions=_all(kept, DEEPEST),
+        explained=_all(kept, DEEPEST + 2),
         inputs=tuple(read_input(entry, when, words) for entry in _used(kept)),
         outputs=tuple(
             Output(reference=str(o.get("reference", "")), title=str(o.get("title") or o.get("shorthand", "")))
@@ -96,34 +98,43 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
     )
 
 
-#: an explanation deeper than this is for the FHIR view, not for a table
-DEEPEST = 2
+#: a table shows the conditions of a rule and what each rests on, not more
+DEEPEST = 1
 #: values beside one condition; the others are in the findings
 VALUES = 3
 
 
-def conditions(node: Any, depth: int = 0) -> list[Condition]:
+def _all(kept: Mapping[str, Any], deepest: int) -> tuple[Condition, ...]:
+    return tuple(part for node in kept.get("conditions") or () for part in conditions(node, deepest=deepest))
+
+
+def conditions(node: Any, *, deepest: int = DEEPEST, depth: int = 0) -> list[Condition]:
     """Return a condition, the conditions it rests on, and beside each the values it was answered from."""
-    if not isinstance(node, Mapping):
-        return [Condition(text=str(node), value="", result="", depth=depth)]
-    parts = list(node.get("because") or ())
-    values = list(dict.fromkeys(_values(parts, inner=depth == DEEPEST)))[:VALUES]
+    parts = [part for part in node.get("because") or () if isinstance(part, Mapping)]
+    pairs = list(dict.fromkeys(_values(parts, inner=depth == deepest)))
     own = node.get("value")
-    if own is not None and not isinstance(own, bool) and _said_shortly(own):
-        values.insert(0, str(own))
+    if not isinstance(own, bool) and _said_shortly(own):
+        pairs.insert(0, ("", str(own)))
+    limits = [pair for pair in pairs if _LIMIT.match(pair[0])]
+    values = [pair for pair in pairs if pair not in limits]
     found = [
         Condition(
-            text=_sentence(str(node.get("text") or "")),
-            value="; ".join(values),
+            text=_sentence(str(node.get("text") or node.get("name") or "")),
+            value=_listed(values),
+            limit=_listed(limits),
             result=result(_answer(node)),
             depth=depth,
         )
     ]
-    if depth < DEEPEST:
+    if depth < deepest:
         for part in parts:
-            if isinstance(part, Mapping) and _asks(part):
-                found += conditions(part, depth + 1)
+            if _asks(part):
+                found += conditions(part, deepest=deepest, depth=depth + 1)
     return found
+
+
+def _listed(pairs: Sequence[tuple[str, str]]) -> str:
+    return "; ".join(f"{text}: {value}" if text else value for text, value in pairs[:VALUES])
 
 
 def _asks(node: Mapping[str, Any]) -> bool:
@@ -135,26 +146,24 @@ def _answer(node: Mapping[str, Any]) -> object:
     return node["result"] if "result" in node else node.get("value")
 
 
-def _values(nodes: Sequence[Any], *, inner: bool) -> Iterator[str]:
+def _values(nodes: Sequence[Mapping[str, Any]], *, inner: bool) -> Iterator[tuple[str, str]]:
     """Yield the values right below a condition; `inner`: of the conditions below it too."""
     for node in nodes:
-        if not isinstance(node, Mapping):
-            continue
-        below = node.get("because") or ()
+        below = [part for part in node.get("because") or () if isinstance(part, Mapping)]
         if _asks(node):
             if inner:
                 yield from _values(below, inner=inner)
-            continue
-        value, text = node.get("value"), str(node.get("text") or "")
-        if _said_shortly(value):
-            yield f"{text}: {value}" if text else str(value)
+        elif _said_shortly(node.get("value")):
+            yield str(node.get("text") or ""), str(node["value"])
         else:
             yield from _values(below, inner=inner)
 
 
 def _said_shortly(value: object) -> bool:
     """Return whether a value is one that can stand in a table, and not a row of the record."""
-    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    if isinstance(value, str):
+        return "/_history/" not in value
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _sentence(text: str) -> str:
@@ -185,6 +194,7 @@ def read_input(entry: Mapping[str, Any], when: Moments, words: Words) -> Input:
         name=str(entry.get("input") or plain),
         value=_said(entry.get("value"), words),
         date=when.said(str(entry["date"])) if entry.get("date") else words("not_recorded"),
+        day=when.short(at) if (at := moments.read(str(entry.get("date")))) else "",
         side=str(entry.get("side") or ""),
         by=str(entry.get("by") or ""),
         status=str(entry.get("status") or ""),

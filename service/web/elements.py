@@ -113,11 +113,16 @@ def named(text: str, which: Word | None) -> str:
     """Return the name of an order with its side in full words, at the end."""
     if which is None:
         return text
-    full = which.text[:1].lower() + which.text[1:]
+    full = inline(which.text)
     short = ", " + full.split(" ")[0]
     if text.endswith(short):
         return text[: -len(short)] + ", " + full
     return text if full in text.lower() else f"{text}, {full}"
+
+
+def inline(text: str) -> str:
+    """Return a title as it stands inside a sentence; abbreviations keep their capitals."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _word(coding: Json) -> Word:

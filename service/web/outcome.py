@@ -29,16 +29,29 @@ def read(record: Record, decision: str, when: Moments) -> Outcome | None:
         return None
     audit = _audit(record, f"Task/{decision}")
     state = "checking" if audit is None else "applied" if audit.get("outcome", "0") == "0" else "refused"
+    owner = elements.reference(task.get("owner"))
     return Outcome(
         state=state,
         id=decision,
         title=elements.say(task.get("code")),
         focus=_named(record, elements.reference(task.get("focus"))),
         at=when.said(task.get("lastModified")),
-        who=str(task.get("owner", {}).get("display") or elements.reference(task.get("owner"))),
+        who=str(task.get("owner", {}).get("display") or record.names.get(owner) or owner),
         reason=elements.say(task.get("reasonCode")),
-        why=str((audit or {}).get("outcomeDesc") or ""),
+        why=_lacking(record, task) or str((audit or {}).get("outcomeDesc") or ""),
     )
+
+
+def _lacking(record: Record, decision: Json) -> str:
+    """Return what was missing: the qualifiers of the Task that a blocked signature raised."""
+    focus = elements.reference(decision.get("focus"))
+    found = [
+        word.text
+        for task in record.resources.get("Task", ())
+        if elements.reference(task.get("focus")) == focus and not elements.orders_to_sign(task)
+        for word in elements.words(task.get("reasonCode"))
+    ]
+    return ", ".join(dict.fromkeys(found))
 
 
 def _audit(record: Record, task: str) -> Json | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request
 
-from service.web import visit
+from service.web import elements, visit
 from service.web.forms import Foreign, refuse_other_origins
 
 pages = Blueprint(
@@ -18,6 +18,8 @@ pages = Blueprint(
     static_folder=str(Path(__file__).with_name("static")),
     static_url_path="/assets",
 )
+
+pages.add_app_template_filter(elements.inline, "inline")
 
 POLICY = "; ".join(
     (

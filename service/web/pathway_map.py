@@ -313,7 +313,7 @@ def _from_apart(arrow: _Arrow, at: dict[str, Node]) -> Edge:
 
 
 def _label(text: str, x: float, y: float) -> Label:
-    return Label(text=text, x=round(x, 1), y=round(y, 1), width=round(_wide(text, 6.6) + 10, 1))
+    return Label(text=text, x=round(x, 1), y=round(y, 1), width=round(_wide(text, 7.1) + 10, 1))
 
 
 def _wide(text: str, per_letter: float) -> float:

@@ -104,6 +104,7 @@ class PlanPage:
     stage: Word
     title: str
     tabs: tuple[Tab, ...]
+    unopened: tuple[str, ...]
     sentence: str
     map: pathway_map.Drawing
     stops: tuple[Stop, ...]
@@ -146,6 +147,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     receipts = proposals.receipts(requests, when, record.names)
     mine = {name: [r for r in some if _about(r, side, reference)] for name, some in found.items()}
     since = taken.now.since if taken.now else None
+    tabs = _tabs(found.get("CarePlan", ()), plan, all_work)
     situation = Situation(
         plan=plan,
         memory=memory,
@@ -162,10 +164,11 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         version=elements.version(plan),
         person=describe(record.patient, when, words),
         side=side,
-        side_low=side.text[:1].lower() + side.text[1:],
+        side_low=elements.inline(side.text),
         stage=elements.stage(plan),
         title=str(plan.get("title", "")),
-        tabs=_tabs(found.get("CarePlan", ()), plan, all_work),
+        tabs=tabs,
+        unopened=_unopened(pathway, tabs),
         sentence=_sentence(plan, side, cards, work, taken, when, words),
         map=pathway_map.draw(offers.stages(pathway), taken, when, words, _ahead(pathway, memory)),
         stops=_stops(taken, pathway, when, words),
@@ -187,7 +190,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
                 titles={stage.code: stage.title for stage in pathway.stages.values()},
                 audits=mine.get("AuditEvent", ()),
                 decisions={elements.identity(d): d for d in found.get("decision", ())},
-                names=record.names,
+                names={**record.names, **names},
                 issues=mine.get("DetectedIssue", ()),
                 messages=mine.get("CommunicationRequest", ()),
                 side=side.text,
@@ -239,6 +242,13 @@ def _tabs(plans: Sequence[Json], current: Json, work: Sequence[Work]) -> tuple[T
     return tuple(sorted(found, key=lambda tab: tab.side))
 
 
+def _unopened(pathway: Pathway, tabs: Sequence[Tab]) -> tuple[str, ...]:
+    """Return the sides that have no plan: nothing is known of them."""
+    known = {tab.side for tab in tabs}
+    sides = (str(side.coding.get("display", side.name)) for side in pathway.sides.values())
+    return tuple(side for side in sides if side not in known)
+
+
 def _pathway(plan: Json) -> str:
     return str(next(iter(plan.get("instantiatesCanonical", ())), "")).partition("|")[0]
 
@@ -265,7 +275,7 @@ def _sentence(
         names = (
             drafts[0].name
             if len(drafts) == 1
-            else words("where.orders", n=len(drafts), side_low=side.text[:1].lower() + side.text[1:])
+            else words("where.orders", n=len(drafts), side_low=elements.inline(side.text))
         )
         if end is None:
             return words("where.sign", what=names, **said)

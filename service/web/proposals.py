@@ -117,6 +117,11 @@ def _called(who: Json, names: Mapping[str, str]) -> str:
     return str(who.get("display") or names.get(reference) or reference)
 
 
+def _who(person: Json, names: Mapping[str, str]) -> str:
+    reference = elements.reference(person)
+    return str(person.get("display") or names.get(reference) or reference)
+
+
 def _proposal(request: Json, work: Sequence[Work], when: Moments, lacking: tuple[str, ...]) -> Proposal:
     side: Word | None = elements.side(request)
     reference = elements.identity(request)

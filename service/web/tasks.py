@@ -79,7 +79,7 @@ def by_urgency(work: Work) -> tuple[int, str, str]:
 
 def _reason(description: str, title: str, side: Word | None) -> str:
     """Return why, without what stands beside it already: the title and the side."""
-    words = f"{title}, {side.text[:1].lower()}{side.text[1:]}" if side else title
+    words = f"{title}, {elements.inline(side.text)}" if side else title
     for known in (words, title):
         if description.startswith(known):
             return description.removeprefix(known).lstrip(" .,")

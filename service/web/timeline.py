@@ -119,6 +119,8 @@ def _people(sources: Sources, when: Moments, words: Words) -> list[Entry]:
         who = _agent(audit, sources.names)
         refused = audit.get("outcome", "0") != "0"
         reason = elements.say((decision or {}).get("reasonCode"))
+        focus = sources.names.get(elements.reference((decision or {}).get("focus")), "")
+        title = done or str(audit.get("type", {}).get("display", ""))
         parts = [
             words("timeline.by", who=who) if who else "",
             words("timeline.reason", reason=reason) if reason else "",
@@ -129,7 +131,7 @@ def _people(sources: Sources, when: Moments, words: Words) -> list[Entry]:
                 moments.read(audit.get("recorded")),
                 when,
                 kind="person",
-                title=done or str(audit.get("type", {}).get("display", "")),
+                title=f"{title}: {focus}" if focus else title,
                 text=" ".join(part for part in parts if part),
                 basis=basis.read(told[task], when, words) if task in told else None,
                 link=f"/fhir/{task}" if task else "",

@@ -93,12 +93,11 @@ def _pathway(own: Json, pathways: tuple[Pathway, ...]) -> Pathway | None:
 
 
 def _names(tx: Connection, found: dict[str, list[Json]]) -> dict[str, str]:
-    """Return the names of those who decided, by reference: an AuditEvent may hold only the id."""
-    ids = {
-        reference.partition("/")[2]
-        for audit in found.get("AuditEvent", ())
-        for agent in audit.get("agent", ())
-        if (reference := elements.reference(agent.get("who"))).startswith("Practitioner/")
-    }
+    """Return the names of those who decided, by reference: a resource may hold only the id."""
+    actors = [agent.get("who") for audit in found.get("AuditEvent", ()) for agent in audit.get("agent", ())]
+    actors += [order.get("requester") for order in found.get("ServiceRequest", ())]
+    actors += [task.get("owner") for task in found.get("decision", ())]
+    named = [elements.reference(actor).partition("/") for actor in actors]
+    ids = {id for kind, _, id in named if kind == "Practitioner"}
     known = queries.of_type(tx, "Practitioner", ids, tenant=TENANT)
     return {f"Practitioner/{id}": people.name_of(p) for id, p in known.items()}
