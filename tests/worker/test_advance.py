@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
 PATIENT = "gmt-v09"
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def _logged_as_in_production():
     log.configure("test")
 
