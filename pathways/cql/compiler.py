@@ -88,7 +88,7 @@ class Compiler:
             return _not_yet
         if not scope.in_query:
             if node["type"] in ("FunctionRef", "Query"):
-                closure = _remembered(closure, id(node))
+                closure = _remembered(closure, scope.frame.definition, id(node))
             scope.frame.outside_queries[id(node)] = closure
         return closure
 
@@ -196,10 +196,10 @@ def _definitions(library: Node, kind: str) -> list[Node]:
     return found
 
 
-def _remembered(closure: Closure, key: int) -> Closure:
+def _remembered(closure: Closure, definition: str, key: int) -> Closure:
     # Outside a query an expression has one value in a run; an explanation asks for it again.
     def once(run: Any, slots: Any) -> Any:
-        parts = run.parts
+        parts = run.parts(definition)
         if key not in parts:
             parts[key] = closure(run, slots)
         return parts[key]

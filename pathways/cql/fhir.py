@@ -31,6 +31,8 @@ class Records:
         self._by_type: dict[str, list[Json]] = {}
         self._by_code: dict[tuple[str, str], dict[tuple[str | None, str | None], list[Json]]] = {}
         self._references: dict[str, list[str]] = {}
+        # What runs over these records have found and may share; each key says all a value depends on.
+        self.shared: dict[tuple[Any, ...], Any] = {}
         for resource in self.all:
             self._by_type.setdefault(resource["resourceType"], []).append(resource)
             if "id" in resource:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pathways.cql import explain, fhir, nodes
+from pathways.cql import dependencies, explain, fhir, nodes
 from pathways.cql.compiler import Compiler, Function, Retrieve
 from pathways.cql.parameters import Parameter, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
@@ -58,6 +58,8 @@ class Library:
         self.phrases: Mapping[str, str] = elm.get("hipway", {}).get("phrases", {})
         self.parameters: dict[str, Parameter] = {}
         self.nodes: dict[str, Node] = {}
+        # The parameters each definition reads, itself or through others.
+        self.needs: dict[str, tuple[str, ...]] = {}
         self._compiler = compiler
         self._compiled: dict[str, tuple[Closure, Frame]] = {}
 
@@ -127,7 +129,8 @@ class Library:
                 self._compiled[statement["name"]] = compiler.definition(
                     statement["name"], statement["expression"]
                 )
-        _refuse_cycles(compiler, statements)
+        for name, needs in dependencies.parameters_read(compiler, statements).items():
+            self.needs[name] = needs
 
 
 class Run:
@@ -139,8 +142,10 @@ class Run:
         self.library = library
         self.moment = moment
         self.records = records
+        self._at = (moment.fields, moment.offset)
         self._values: dict[str, Any] = {}
-        self.parts: dict[int, Any] = {}
+        self._parts: dict[str, dict[int, Any]] = {}
+        self._keys: dict[str, Any] = {}
         unknown = parameters.keys() - library.parameters.keys()
         if unknown:
             raise EvaluationFailed("parameters", f"unknown: {', '.join(sorted(unknown))}")
@@ -175,12 +180,31 @@ class Run:
         if name in values:
             return values[name]
         closure, frame = self.library.compiled(name)
+        shared, key = self.records.shared, self._key(name)
+        if key in shared:
+            values[name], self._parts[name] = shared[key]
+            return values[name]
         try:
             value = closure(self, [None] * frame.size)
         except _FAULTS as fault:
             raise EvaluationFailed(name, _reason(fault)) from None
         values[name] = value
+        shared[key] = value, self.parts(name)
         return value
+
+    def parts(self, definition: str) -> dict[int, Any]:
+        """Return the values that parts of a definition have in this run, by node."""
+        return self._parts.setdefault(definition, {})
+
+    def _key(self, name: str) -> tuple[Any, ...]:
+        # A definition has one value for one moment, the same records and the parameters it reads; runs
+        # that differ in other parameters share it. Text keeps apart what is equal and yet not the same:
+        # 7 and 7.0, or one instant in two offsets.
+        keys = self._keys
+        for parameter in self.library.needs[name]:
+            if parameter not in keys:
+                keys[parameter] = repr(self._parameters[parameter])
+        return (self.library, name, self._at, *(keys[need] for need in self.library.needs[name]))
 
     def parameter(self, name: str) -> Any:
         """Return a parameter's value from inside the run."""
@@ -235,39 +259,6 @@ def _declare(compiler: Compiler, statement: Node) -> None:
     compiler.functions.setdefault(function.name, []).append(function)
     if function.expression is None:
         compiler.refuse(function.name, "an external function")
-
-
-def _refuse_cycles(compiler: Compiler, statements: list[Node]) -> None:
-    # A definition that asks for itself would recurse without end; functions by name, whatever their overload.
-    calls = {
-        (statement.get("type"), statement["name"]): set(_called(statement.get("expression")))
-        for statement in statements
-    }
-    done: set[Any] = set()
-
-    def visit(key: Any, path: tuple[Any, ...]) -> None:
-        if key in path:
-            compiler.refuse(key[1], "is defined by itself")
-        elif key not in done and key in calls:
-            for called in calls[key]:
-                visit(called, (*path, key))
-            done.add(key)
-
-    for key in calls:
-        visit(key, ())
-
-
-def _called(node: Any) -> Iterable[tuple[str | None, str]]:
-    if isinstance(node, list):
-        for part in node:
-            yield from _called(part)
-    elif isinstance(node, dict):
-        if node.get("type") == "ExpressionRef":
-            yield None, node["name"]
-        elif node.get("type") == "FunctionRef" and "libraryName" not in node:
-            yield "FunctionDef", node["name"]
-        for part in node.values():
-            yield from _called(part)
 
 
 def _reason(fault: Exception) -> str:
