@@ -28,7 +28,12 @@ def value(fact: Fact) -> str:
 
 
 def _node(pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact]) -> Json:
-    parts = [_node(pathway, part, facts) for part in _answers(tree)]
+    spoken = frozenset(pathway.library.phrases.values())
+    # The same condition may be asked at several places of an expression; once is enough.
+    answers = list({part["text"]: part for part in reversed(list(_answers(tree, spoken)))}.values())[::-1]
+    # A condition that rests on expressions only, not on other conditions, is a leaf: its values say it all.
+    named = any(part["text"] in spoken for part in answers)
+    parts = [_node(pathway, part, facts) for part in answers] if named else []
     sources = list(tree.get("sources", ()))
     node: Json = {
         "text": _text(tree),
@@ -41,13 +46,21 @@ def _node(pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact]) 
     return node
 
 
-def _answers(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the nearest parts that are conditions themselves."""
+def _answers(tree: Mapping[str, Any], spoken: frozenset[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the nearest parts that are conditions: those an author has named, else bare expressions.
+
+    An expression between two named conditions is passed over: "not known" around a condition says nothing
+    that the condition does not say itself.
+    """
     for part in tree.get("because", ()):
-        if "result" in part:
+        if part.get("text") in spoken and "result" in part:
             yield part
-        else:
-            yield from _answers(part)
+            continue
+        below = list(_answers(part, spoken))
+        if any(each["text"] in spoken for each in below):
+            yield from below
+        elif "result" in part:
+            yield part
 
 
 def _leaf(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> str:
