@@ -113,13 +113,13 @@ class _Walk:
     def entry(
         self, text: str, value: Any, because: list[Explanation], *, is_truth: bool = False
     ) -> Explanation:
+        if value is None or value == []:
+            self.note_searches(because)
         sources = self.sources(value)
         if sources:
             because = [reason for reason in because if id(reason) not in self.searches]
         else:
             sources = [source for reason in because for source in reason["sources"]]
-        if value is None or value == []:
-            self.note_searches(because)
         told: Explanation = {
             "text": text,
             "value": wording.plain(value),

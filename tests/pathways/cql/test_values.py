@@ -1,0 +1,154 @@
+"""Units, equality, intervals and lists, where the official tests do not reach."""
+
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathways.cql import (
+    Code,
+    Concept,
+    Date,
+    Interval,
+    Quantity,
+    Uncertainty,
+    arithmetic,
+    intervals,
+    lists,
+    units,
+)
+from pathways.cql.comparison import at_least, at_most, equal, equivalent, greater, less
+
+numbers = st.integers(-1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "result"),
+    [
+        ("1", "kg", "g", "1000"),
+        ("1", "mg/dL", "g/L", "0.01"),
+        ("2", "wk", "day", "14"),
+        ("36", "month", "years", "3"),
+        ("120", "mm[Hg]", "kPa", "15.99864"),
+        ("1", "10*3/uL", "10*9/L", "1"),
+        ("5", "%", "1", "0.05"),
+        ("7", "{score}", "1", "7"),
+        ("1", "[in_i]", "cm", "2.54"),
+        ("1", "kg.m/s2", "N", "1"),
+    ],
+)
+def test_units_of_one_dimension_convert(value: str, source: str, target: str, result: str) -> None:
+    assert units.converted(Decimal(value), source, target) == Decimal(result)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("kg", "m"), ("year", "d"), ("Cel", "K"), ("furlong", "m"), ("mmol/L", "mg/dL"), ("month", "mo")],
+)
+def test_units_of_different_dimensions_do_not(source: str, target: str) -> None:
+    assert units.converted(Decimal(1), source, target) is None
+
+
+@pytest.mark.parametrize("unit", ["furlong", "mm[Hg", "kkg", "g//L", "d d", "(g", "min2.", "mmin"])
+def test_what_the_table_lacks_is_not_known(unit: str) -> None:
+    assert not units.known(unit)
+
+
+def test_quantities_that_do_not_convert_are_not_comparable() -> None:
+    assert less(Quantity(Decimal(1), "kg"), Quantity(Decimal(1), "m")) is None
+    assert equal(Quantity(Decimal(1), "kg"), Quantity(Decimal(1000), "g")) is True
+
+
+def test_an_uncertain_count_decides_only_when_all_of_it_does() -> None:
+    count = Uncertainty(10, 20)
+
+    assert greater(count, 9) is True
+    assert greater(count, 10) is None
+    assert at_least(count, 10) is True
+    assert at_most(count, 15) is None
+    assert less(count, 10) is False
+    assert arithmetic.truncated_divide(count, 7) == Uncertainty(1, 2)
+
+
+def test_equivalence_of_concepts_ignores_display_and_version() -> None:
+    one = Concept((Code("a", "s", "1", "A"), Code("b", "t")))
+
+    assert equivalent(one, Code("a", "s", "2"))
+    assert not equivalent(one, Code("b", "s"))
+    assert equivalent(None, None)
+    assert not equivalent(one, None)
+
+
+@pytest.mark.parametrize(
+    ("interval", "point", "answer"),
+    [
+        (Interval(1, 5), 5, True),
+        (Interval(1, 5, True, False), 5, False),
+        (Interval(1, None, True, False, "Integer"), 7, None),
+        (Interval(1, None, True, False, "Integer"), 0, False),
+        (Interval(1, None, True, True, "Integer"), 7, True),
+        (Interval(1, 5), None, None),
+    ],
+)
+def test_a_point_is_in_an_interval_when_both_bounds_allow_it(
+    interval: Interval, point: Any, answer: Any
+) -> None:
+    assert intervals.contains(interval, point) is answer
+
+
+@given(numbers, numbers, numbers, numbers)
+def test_relations_of_intervals_exclude_each_other(a: int, b: int, c: int, d: int) -> None:
+    left, right = Interval(min(a, b), max(a, b)), Interval(min(c, d), max(c, d))
+
+    told = [intervals.before(left, right), intervals.after(left, right), intervals.overlaps(left, right)]
+
+    assert told.count(True) == 1
+    assert (intervals.intersect(left, right) is not None) is (told[2] is True)
+
+
+@given(st.lists(st.tuples(numbers, st.integers(0, 20)), max_size=8))
+def test_collapsed_intervals_hold_the_same_points(pairs: list[tuple[int, int]]) -> None:
+    given_ = [Interval(low, low + size, True, True, "Integer") for low, size in pairs]
+
+    joined = intervals.collapsed(given_, None)
+
+    points = {point for each in given_ for point in range(each.low, each.high + 1)}
+    assert {point for each in joined for point in range(each.low, each.high + 1)} == points
+    assert all(one.high + 1 < other.low for one, other in pairwise(joined))
+
+
+@given(st.lists(st.one_of(st.none(), numbers)))
+def test_nulls_do_not_count_in_aggregates(items: list[int | None]) -> None:
+    known = [item for item in items if item is not None]
+
+    assert lists.total(items) == (sum(known) if known else None)
+    assert lists.greatest(items) == (max(known) if known else None)
+    assert lists.smallest(items) == (min(known) if known else None)
+
+
+def test_the_greatest_of_dates_as_alike_as_known_is_the_more_precise() -> None:
+    vague, exact = Date(2024, 3), Date(2024, 3, 15)
+
+    assert lists.greatest([vague, exact]) == lists.greatest([exact, vague]) == exact
+    assert lists.smallest([vague, exact]) == lists.smallest([exact, vague]) == vague
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1))
+def test_a_division_and_its_remainder_make_the_dividend(left: int, right: int) -> None:
+    whole, rest = arithmetic.truncated_divide(left, right), arithmetic.modulo(left, right)
+
+    if right == 0:
+        assert whole is rest is None
+    elif whole is not None:
+        assert whole * right + rest == left
+
+
+def test_what_an_integer_cannot_hold_is_null() -> None:
+    assert arithmetic.add(2**31 - 1, 1) is None
+    assert arithmetic.negate(-(2**31)) is None
+    assert arithmetic.power(2, 31) is None
+    assert arithmetic.divide(Decimal(1), Decimal(0)) is None
+    assert arithmetic.divide(Decimal(2), Decimal(3)) == Decimal("0.66666667")
