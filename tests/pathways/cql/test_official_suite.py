@@ -1,13 +1,12 @@
 """The official CQL tests, against a floor that may not fall.
 
 https://github.com/cqframework/cql-tests (Apache-2.0), commit 0666708. The files stay outside the
-project: HIPWAY_REFERENCE names their folder.
+project: HIPWAY_REFERENCE names the folder that has them in `cql-tests`. HIPWAY_REQUIRE=cql makes it a
+failure when they, or Node, are not there.
 """
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from optional_parts import PARTS, need, reference, required
 
 from pathways import cql
 from pathways.cql import intervals
@@ -63,20 +63,13 @@ def test_no_official_test_that_passed_fails() -> None:
 
 
 def _reference() -> Path:
-    default = ROOT.parent / "shared" / "reference"
-    folder = Path(os.environ.get("HIPWAY_REFERENCE") or default) / "cql-tests"
-    if not folder.is_dir():
-        _leave_out("the official CQL tests are not here: get cqframework/cql-tests, set HIPWAY_REFERENCE")
-    if shutil.which("node") is None:
-        _leave_out("translating the official CQL tests needs Node 20")
-    return folder
-
-
-def _leave_out(reason: str) -> None:
-    wanted = os.environ.get("HIPWAY_REQUIRE", "").split(",")
-    if {"cql", "all"}.intersection(part.strip() for part in wanted):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    for part in ("reference", "node"):
+        if "cql" in required() and not PARTS[part][0]():
+            pytest.fail(f"HIPWAY_REQUIRE asks for cql; it needs {PARTS[part][1]}", pytrace=False)
+        need(part, "the official CQL tests")
+    folder = reference()
+    assert folder is not None
+    return folder / "cql-tests"
 
 
 def _cases(folder: Path) -> Iterator[Case]:
