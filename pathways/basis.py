@@ -22,6 +22,7 @@ def basis(pathway: Pathway, step: Step, *, engine: str, profile: str, changed: M
     """Return everything needed to read the step later, and to replay it."""
     return {
         "rule": step.rule,
+        "action": step.action,
         "title": step.title,
         "from": step.before.stage,
         "to": step.after.stage if step.moved or step.before.stage is None else None,

@@ -1,6 +1,6 @@
 """One evaluation: what follows for one patient at one moment.
 
-    opening · checks on receipt · death · decisions of clinicians · each side: steps, standing work
+    opening · checks on receipt · death · corrections · decisions · each side: steps, standing work
 
 Pure: the same pathway, record, memories and moment give the same outcome. The order is clinical-rules 2.4,
 and within a side the first transition whose conditions hold fires, then the list starts again.
@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pathways import decisions, receipt, standing, transitions
+from pathways import corrections, decisions, receipt, standing, transitions
+from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.inputs import Gate
 from pathways.memory import Memory
@@ -29,6 +30,7 @@ class Case:
     record: Record
     memories: Mapping[str, Memory]
     moment: datetime  # aware; turned into the zone of the site
+    history: Mapping[str, tuple[Past, ...]]  # the transitions in force of each side, newest first
     site: Mapping[str, Any]  # every parameter of the site, resolved
 
 
@@ -45,6 +47,7 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
     receipt.check(turn)
     if transitions.end_for_good(turn):
         return turn.outcome()
+    corrections.replay(turn)
     decisions.apply(turn)
     for side in pathway.sides:
         if turn.running(side):

@@ -16,7 +16,9 @@ from pathways import cql
 
 Json = dict[str, Any]
 
-RuleKind = Literal["opening", "transition", "decision", "blocked", "hold", "quiet", "standing"]
+RuleKind = Literal[
+    "taken-back", "left-standing", "opening", "transition", "decision", "blocked", "hold", "quiet", "standing"
+]
 
 EVERY_STAGE = "every-stage"
 
@@ -122,6 +124,8 @@ class Rule:
     takes_stage: bool
     #: the event that the decision is recorded as
     event: str
+    #: what a correction of its inputs does: "test" it again; it "stands" on its own; it is "kept"
+    correction: str
     citations: tuple[str, ...]
 
     def does(self, effect: str) -> bool:

@@ -112,12 +112,13 @@ class _Reader:
     def _rule(self, action: Json, stage: str) -> Rule:
         leaves = tuple(e["valueCode"] for e in _all(action, "action-leaves"))
         expression = _expression(action, "action-target")
+        kind = cast("RuleKind", _one(action, "action-kind")["valueCode"])
         related = action.get("relatedAction", [{}])[0].get("actionId")
         return Rule(
             id=action["id"],
             code=action["code"][0]["coding"][0]["code"],
             title=action["title"],
-            kind=cast("RuleKind", _one(action, "action-kind")["valueCode"]),
+            kind=kind,
             order=_one(action, "action-order")["valueInteger"],
             stages=leaves or (() if stage == EVERY_STAGE else (stage,)),
             conditions=tuple(c["expression"]["expression"] for c in action.get("condition", ())),
@@ -137,6 +138,9 @@ class _Reader:
             order_states=tuple(e["valueCode"] for e in _all(action, "decision-order-state")),
             takes_stage=(_first(action, "decision-takes-stage") or {}).get("valueBoolean", False),
             event=(_first(action, "decision-event") or {}).get("valueCode", "clinician-decision"),
+            correction=(_first(action, "action-correction") or {}).get(
+                "valueCode", "stands" if kind == "decision" else "test"
+            ),
             citations=tuple(d["citation"] for d in action.get("documentation", ())),
         )
 

@@ -73,6 +73,7 @@ class Memory:
     orders: tuple[Order, ...] = ()
     tasks: tuple[Task, ...] = ()
     raised: tuple[str, ...] = ()  # keys of standing work that has spoken
+    path: tuple[int, ...] = ()  # the transitions in force, by the number of their step
 
     def to_json(self) -> dict[str, Any]:
         """Return the memory as the log keeps it."""
@@ -91,6 +92,7 @@ class Memory:
             "orders": [_fields(order) for order in self.orders],
             "tasks": [_fields(task) for task in self.tasks],
             "raised": list(self.raised),
+            "path": list(self.path),
         }
 
     @classmethod
@@ -111,6 +113,7 @@ class Memory:
             orders=tuple(Order(**order) for order in kept["orders"]),
             tasks=tuple(Task(**{**task, "qualifiers": tuple(task["qualifiers"])}) for task in kept["tasks"]),
             raised=tuple(kept["raised"]),
+            path=tuple(kept["path"]),
         )
 
     def with_value(self, name: str, value: Any) -> "Memory":

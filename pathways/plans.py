@@ -47,7 +47,8 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             "resourceType": "CarePlan",
             "id": sheet.derive(instance, "CarePlan"),
             "text": narrative.text(
-                f"{pathway.title}, {narrative.lowered(words)}", f"{words}: {stage.title} since {memory.stage_since}."
+                f"{pathway.title}, {narrative.lowered(words)}",
+                f"{words}: {stage.title} since {memory.stage_since}.",
             ),
             "extension": [
                 {

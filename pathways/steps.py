@@ -63,6 +63,7 @@ class Step:
     instance: str
     number: int
     rule: str  # code of the CodeSystem of rules
+    action: str | None  # the id of the rule in the plan
     title: str
     before: Memory
     after: Memory

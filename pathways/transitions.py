@@ -108,6 +108,7 @@ def _hold(turn: Turn, side: str, rule: Rule, run: cql.Run) -> None:
         rule.code,
         rule.title,
         after,
+        action=rule.id,
         conditions=explained(turn.judge(side), run, rule.conditions),
         raised=raised,
         silent=not raised,

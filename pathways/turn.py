@@ -115,6 +115,8 @@ class Turn:
         target = rule.target or (str(run[rule.target_expression]) if rule.target_expression else None)
         if target is not None and not (rule.kind == "transition" and target == before.stage):
             after = effects.enter(after, target, pathway=self.pathway, now=self.now)
+        if target is not None and rule.kind != "opening":
+            after = replace(after, path=(*after.path, after.steps))
         origin = self.origin(instance, item)
         later = self.judge(instance).ask(after)
         after, raised = raise_outputs(rule.outputs, after, origin, before=run, after=later)
@@ -126,6 +128,7 @@ class Turn:
             rule.code,
             rule.title,
             after,
+            action=rule.id,
             conditions=explained(self.judge(instance), run, rule.conditions),
             raised=raised,
             goals=rule.goals,
@@ -141,6 +144,7 @@ class Turn:
         title: str,
         after: Memory,
         *,
+        action: str | None = None,
         conditions: Sequence[Json] = (),
         raised: tuple[Raised, ...] = (),
         goals: tuple[str, ...] = (),
@@ -156,6 +160,7 @@ class Turn:
             instance=instance,
             number=after.steps,
             rule=rule,
+            action=action,
             title=title,
             before=before,
             after=after,

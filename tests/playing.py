@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pathways import catalogue, parameters
+from pathways.corrections import Past
 from pathways.decide import Case, decide
 from pathways.memory import Memory
 from pathways.record import Entry, Record
 from pathways.render import render
 from pathways.sheet import Sheet
-from pathways.steps import PERSON, Outcome
+from pathways.steps import PERSON, Outcome, Step
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Play:
     own: dict[str, Entry] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
     seq: int = 0
+    steps: list[Step] = field(default_factory=list)
+    at: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
     def receive(self, bundle: dict[str, Any], at: datetime) -> None:
         """Store every entry; unchanged content makes no version."""
@@ -53,8 +56,17 @@ class Play:
         site = parameters.resolve(pathway, self.chosen)
         patient = next(e for e in self.entries.values() if e.type == "Patient")
         record = Record(patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people={})
-        case = Case(tenant=0, record=record, memories=self.memories, moment=at, site=site)
+        case = Case(
+            tenant=0,
+            record=record,
+            memories=self.memories,
+            moment=at,
+            history={side: self._history(side, site) for side in pathway.sides},
+            site=site,
+        )
         outcome = decide(pathway, case)
+        self.steps += outcome.steps
+        self.at.update({(s.instance, s.number): at for s in outcome.steps})
         sheet = Sheet(
             pathway=pathway,
             tenant=0,
@@ -72,6 +84,30 @@ class Play:
                 type=body["resourceType"], id=body["id"], version=1, seq=0, received=at, body=body
             )
         return outcome, written
+
+    def _history(self, side: str, site: dict[str, Any]) -> tuple[Past, ...]:
+        path = self.memories.get(side, Memory()).path
+        steps = {s.number: s for s in self.steps if s.instance == side}
+        return tuple(
+            Past(
+                number=number,
+                action=steps[number].action or "",
+                at=self.at[side, number],
+                before=steps[number].before,
+                after=steps[number].after,
+                inputs=tuple(f.entry.versioned for f in steps[number].facts),
+                site=site,
+                quiet_before=next(
+                    (
+                        s.before
+                        for n, s in sorted(steps.items())
+                        if self.at[side, n] == self.at[side, number] and s.silent and n < number
+                    ),
+                    None,
+                ),
+            )
+            for number in reversed(path)
+        )
 
     def _placed(self, text: str) -> str:
         """Replace `ServiceRequest/vignette.R.SR.MRI` by the newest such resource of the patient."""

@@ -32,6 +32,7 @@ from service.store import parameters as site_parameters
 from service.store.database import Database
 from service.store.promises import Claim, LeaseLost
 from service.store.resources import Stored, Write
+from worker import history
 from worker.heartbeat import renewing
 
 ENGINE = "1.0.0"
@@ -104,7 +105,14 @@ def _apply(tx: Connection, claim: Claim, pathway: Pathway, record: Record, now: 
         for (name, instance), row in decisions.latest(tx, claim.patient, tenant=claim.tenant).items()
         if name == pathway.name
     }
-    case = Case(tenant=claim.tenant, record=record, memories=memories, moment=now, site=site)
+    case = Case(
+        tenant=claim.tenant,
+        record=record,
+        memories=memories,
+        moment=now,
+        history={side: history.past(tx, claim, pathway, side, memories.get(side)) for side in pathway.sides},
+        site=site,
+    )
     outcome = decide(pathway, case)
     sheet = Sheet(
         pathway=pathway,

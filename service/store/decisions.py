@@ -77,6 +77,23 @@ def of_instance(tx: Connection, patient: str, pathway: str, instance: str, *, te
     return [_row(row) for row in rows.mappings()]
 
 
+def of_numbers(
+    tx: Connection, patient: str, pathway: str, instance: str, numbers: Sequence[int], *, tenant: int
+) -> list[Row]:
+    """Return the decisions of the instance with these numbers, newest first."""
+    table = tables.decision.c
+    rows = tx.execute(
+        _select(
+            table.tenant == tenant,
+            table.patient == patient,
+            table.pathway == pathway,
+            table.instance == instance,
+            table.number.in_(numbers),
+        ).order_by(table.number.desc())
+    )
+    return [_row(row) for row in rows.mappings()]
+
+
 def of_run(tx: Connection, run: UUID, *, tenant: int = 0) -> list[Row]:
     """Return every decision of one evaluation, in order."""
     table = tables.decision.c
