@@ -4,7 +4,8 @@
 
 The supervisor keeps the write end and never writes. A supervisor that closes it, dies
 or is killed makes the guard read end-of-file, and the guard stops its program: first the
-stop signal, after the grace the whole process group. A guard that is killed itself takes
+stop signal, after the grace a kill. What the program leaves of its process group is killed
+in every case, also when it ends by itself. A guard that is killed itself takes
 its program along by the parent-death signal, where the system has one.
 
     python -I -S guard.py LIFELINE STOP_SIGNAL GRACE_S UID:GID|- PROGRAM [ARGUMENT ...]
@@ -45,7 +46,8 @@ def main(arguments: list[str]) -> int:
         if wakeup in readable:
             os.read(wakeup, 512)
         if lifeline in readable or stops:
-            _stop(program, stop_signal, grace_s)
+            _ask(program, stop_signal, grace_s)
+    _end_group(program.pid)
     return program.returncode if program.returncode >= 0 else 128 - program.returncode
 
 
@@ -71,18 +73,22 @@ def _become(user: str, stop_signal: int, guard: int) -> None:
             os._exit(1)
 
 
-def _stop(program: "subprocess.Popen[bytes]", stop_signal: int, grace_s: float) -> None:
-    """Ask, wait for the grace, then end the group; what ended by itself is not disturbed."""
+def _ask(program: "subprocess.Popen[bytes]", stop_signal: int, grace_s: float) -> None:
+    """Ask the program to stop, and kill it at the end of the grace."""
     program.send_signal(stop_signal)
     try:
         program.wait(timeout=grace_s)
     except subprocess.TimeoutExpired:
-        pass
+        program.kill()
+        program.wait()
+
+
+def _end_group(group: int) -> None:
+    """Kill what a program that is gone, in whatever way, has left of its own processes."""
     try:
-        os.killpg(program.pid, signal.SIGKILL)
+        os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass  # nothing of the group is left
-    program.wait()
 
 
 if __name__ == "__main__":
