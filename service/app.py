@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from sqlalchemy.exc import OperationalError
 
+from fhir_profiles import reading
 from pathways import catalogue
 from pathways.definition import Pathway
 from service import errors, health, log
@@ -51,6 +52,8 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         log.get().warning("database not reached at start")
     app = Flask("service", static_folder=None)
     app.secret_key = settings.secret_key
+    # forms too are read whole; one byte more than a body may have, which is refused by name
+    app.config["MAX_CONTENT_LENGTH"] = reading.MAX_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["hipway"] = App(
         settings=settings,

@@ -12,6 +12,7 @@ import psycopg
 from flask import Response, request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
+from werkzeug.exceptions import HTTPException
 
 from fhir_profiles import reading
 from service import log
@@ -53,6 +54,9 @@ def answer(error: Exception) -> Response:
     if isinstance(error, VersionConflict):
         text = f"{error} has another version than the one named"
         return respond([Issue(code="conflict", text=text)], 412)
+    if isinstance(error, HTTPException):
+        # Flask refuses by itself what it cannot parse.
+        return respond([Issue(code="processing", text=error.name)], error.code or 400)
     if unavailable(error):
         log.get().warning("database unavailable", route=_route(), error=type(error).__name__)
         issue = Issue(code="transient", text="the database cannot be reached now; try again")

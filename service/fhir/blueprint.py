@@ -45,6 +45,15 @@ def failed(error: Exception) -> Response:
 
 
 @fhir.before_request
+def check_text() -> None:
+    """Refuse a zero character in a URL or a form: no text of the store can hold one."""
+    form = request.form.values() if request.path.endswith("/_search") else ()
+    given = (request.path, *request.args.values(), *form)
+    if any("\0" in text for text in given):
+        raise NotExchanged(Issue(code="value", text="a character is not allowed in a URL"))
+
+
+@fhir.before_request
 def check_accept() -> None:
     """Refuse a request for a form that is not written."""
     wanted = request.args.get("_format")

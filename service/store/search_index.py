@@ -171,6 +171,10 @@ def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
         low = datetime.fromisoformat(f"{low.date()}T{match['clock']}{zone}").astimezone(UTC)
         whole = "." not in match["clock"]
         return low, low + (timedelta(seconds=1) if whole else timedelta(milliseconds=1))
+    last = (year, month or 12) == (9999, 12) and (day or 31) == 31
+    if last:
+        # Written for "never ends": there is no day after it.
+        return low, datetime.max.replace(tzinfo=UTC)
     if day:
         return low, low + timedelta(days=1)
     if month:

@@ -46,6 +46,8 @@ def issues(response):
         pytest.param(VISIT.replace(b":6", b":" + b"9" * 5_000), id="a huge number"),
         pytest.param(b'{"resourceType":"Bundle","resourceType":"Bundle"}', id="a key twice"),
         pytest.param(b"\xff\xfe" + VISIT, id="not UTF-8"),
+        pytest.param(VISIT.replace(b"Patient/bad", b"Patient/\\u0000"), id="a zero character in a url"),
+        pytest.param(VISIT.replace(b"final", b"\\ud800"), id="half a character"),
         pytest.param(VISIT.replace(b'"PUT"', b'"DELETE"'), id="a delete"),
         pytest.param(VISIT.replace(b'"url":"Patient/bad"', b'"url":"Patient/else"'), id="another id"),
         pytest.param(VISIT.replace(b'"url":"Patient/bad"', b'"url":"Group/bad"'), id="another type"),
@@ -59,6 +61,13 @@ def test_what_cannot_be_exchanged_is_400(body, client, nothing_stored):
     assert response.status_code == 400, response.get_json()
     assert issues(response)
     assert time.monotonic() - begun < 5
+
+
+def test_a_form_of_megabytes_is_refused_where_a_form_is_read(client):
+    response = client.post("/fhir/Patient/_search", data={"identifier": "x" * 11_000_000})
+
+    assert response.status_code == 413
+    assert issues(response)
 
 
 def test_a_batch_is_not_supported_yet(client):
@@ -99,6 +108,7 @@ def test_a_gzip_body_is_read(client):
     [
         pytest.param({"Content-Encoding": "br"}, 415, id="another encoding"),
         pytest.param({"Content-Type": "application/fhir+xml"}, 415, id="XML"),
+        pytest.param({"Content-Type": "application/x-www-form-urlencoded"}, 415, id="a form"),
         pytest.param({"Accept": "application/fhir+xml"}, 406, id="an answer in XML"),
     ],
 )

@@ -143,6 +143,8 @@ def test_a_search_by_form_finds_the_same(client):
         "Task?_include=Task:focus",
         "Practitioner?patient=a",
         "Task?_count=many",
+        "Task?code=%00",
+        "Task/%00",
         "Task?_lastUpdated=soon",
         "Task?patient=Group/a",
     ],

@@ -74,6 +74,7 @@ def test_what_is_wanted_is_due_and_claimed_once(database):
     assert due(database) == ["p"]
     assert claim(database).attempt == 1
     assert claim(database) is None
+    assert claim(database, forced=True) is None
     assert due(database) == []
 
 

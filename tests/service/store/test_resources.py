@@ -184,6 +184,7 @@ def test_how_a_resource_was_made_is_found_after_later_versions(tx):
         pytest.param(
             "2026-02-28", datetime(2026, 2, 28, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC), id="day"
         ),
+        pytest.param("9999-12-31", day(9999, 12, 31), datetime.max.replace(tzinfo=UTC), id="for ever"),
         pytest.param("2026-01-05T10:00:00+01:00", NOW, NOW + timedelta(seconds=1), id="instant"),
     ],
 )
