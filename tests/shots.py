@@ -1,0 +1,73 @@
+"""Take a picture of every page, with every demo patient, into a folder.
+
+    python tests/shots.py .hipway/shots
+
+1440 px wide in light and dark, 390 px in light; once as nobody, once as the first of the demo people.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from optional_parts import PARTS, chromium
+from playwright.sync_api import Page, sync_playwright
+
+from service.demo import load
+from service.stories import scratch
+from service.stories.remote import Remote
+
+FORMS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1440, "height": 1000}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1440, "height": 1000}, "color_scheme": "dark"},
+    "narrow": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
+}
+
+
+def main(folder: Path) -> int:
+    """Take the pictures and say where they are."""
+    browser_path = chromium()
+    if browser_path is None:
+        sys.stderr.write(f"shots: a browser is needed: {PARTS['browser'][1]}\n")
+        return 2
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = 0
+    with scratch.running() as url, Remote(url) as service, sync_playwright() as playwright:
+        load.load(service)
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        for form, options in FORMS.items():
+            page = browser.new_context(**options).new_page()
+            for name, path in (*_pages(service), ("acting-as", "/acting")):
+                taken += _take(page, f"{url}{path}", folder / f"{name}.{form}.png")
+            _act(page, url)
+            for name, path in _pages(service):
+                taken += _take(page, f"{url}{path}", folder / f"{name}.acting.{form}.png")
+        browser.close()
+    sys.stdout.write(f"{taken} pictures in {folder}\n")
+    return 0
+
+
+def _pages(service: Remote) -> Iterator[tuple[str, str]]:
+    yield "worklist", "/"
+    yield "worklist-all", "/?view=all"
+    yield "sandbox", "/sandbox"
+    yield "not-found", "/careplans/none"
+    for plan in service.search("CarePlan", {}):
+        patient = plan["subject"]["reference"].partition("/")[2]
+        yield f"plan-{patient}-{plan['id'][:4]}", f"/careplans/{plan['id']}"
+
+
+def _take(page: Page, url: str, file: Path) -> int:
+    page.goto(url)
+    page.screenshot(path=file, full_page=True)
+    return 1
+
+
+def _act(page: Page, url: str) -> None:
+    """Act as the first of the demo people."""
+    page.goto(f"{url}/acting")
+    page.get_by_role("button", name="Act as").first.click()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".hipway/shots")))
