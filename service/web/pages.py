@@ -62,6 +62,8 @@ def only_behind_a_sign_in() -> tuple[str, int] | None:
     """Show patients only in the sandbox: signing in is not part of this version."""
     if visit.settings().sandbox or request.endpoint == "web.static":
         return None
+    if request.path.startswith("/sandbox"):
+        return problem("no_page", 404)
     return problem("no_sign_in", 403)
 
 

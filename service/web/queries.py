@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from service.store import tables
 from service.web.elements import OPEN_TASK, Json
@@ -77,7 +78,7 @@ def latest_memories(tx: Connection, *, tenant: int) -> dict[Instance, Json]:
     rows = tx.execute(
         select(row.patient, row.pathway, row.instance, row.after)
         .where(row.tenant == tenant)
-        .distinct(row.patient, row.pathway, row.instance)
+        .ext(distinct_on(row.patient, row.pathway, row.instance))
         .order_by(row.patient, row.pathway, row.instance, row.number.desc())
     )
     return {(r.patient, r.pathway, r.instance): msgspec.json.decode(r.after) for r in rows}

@@ -7,6 +7,7 @@ from service import broker
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
 from service.store import content, resources
+from service.store.resources import VersionConflict
 from service.web import people, visit
 from service.web.forms import Foreign
 from service.web.pages import pages, problem
@@ -34,7 +35,7 @@ def take(id: str) -> Response | tuple[str, int]:
             tenant=TENANT,
             sender=seen.acting.reference,
         )
-    except Refusal:
+    except (Refusal, VersionConflict):
         return problem("not_taken", 409)
     broker.wake(seen.settings, TENANT, stored.patient)
     return redirect(inside(request.form.get("back", "")) or url_for("web.show_worklist"), code=303)

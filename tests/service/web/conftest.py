@@ -3,7 +3,8 @@
 The rules are not asked here: the pages show what is stored, whoever stored it.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +17,9 @@ from flask.testing import FlaskClient
 from pathways.memory import Hold, Memory, Order, Task
 from service import clock
 from service.app import create_app
+from service.sandbox import erasing
 from service.settings import Settings
-from service.store import decisions, resources, tables
+from service.store import decisions, resources
 from service.store.database import Database
 from service.store.decisions import Row
 from service.store.resources import Write
@@ -376,8 +378,7 @@ def people(database: Database) -> None:
 
 def erase(database: Database) -> None:
     with database.transaction() as tx:
-        for table in (tables.decision, tables.arrival, tables.promise, tables.resource, tables.history):
-            tx.execute(table.delete())
+        erasing.erase(tx)
         clock.set_(tx, NOW, held=False)
 
 
@@ -402,3 +403,47 @@ def client(app: Flask) -> FlaskClient:
 
 def later(days: int) -> datetime:
     return NOW + timedelta(days=days)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One form of a page, ready to be posted."""
+
+    action: str
+    values: dict[str, str]
+
+
+def _form(html: str, name: str) -> Form:
+    """Return the first form whose action, button or hidden field names this."""
+    for found in re.finditer(r'<form[^>]*action="([^"]*)".*?</form>', html, re.DOTALL):
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', found[0]))
+        if found[1].endswith(f"/{name}") or hidden.get("decision") == name:
+            return Form(action=found[1], values=hidden)
+    raise AssertionError(f"there is no form for {name}")
+
+
+def _act(client: FlaskClient, person: str | None) -> None:
+    fields = _form(client.get("/acting").text, "acting")
+    assert client.post("/acting", data={**fields.values, "person": person or ""}).status_code == 303
+
+
+@pytest.fixture
+def form() -> Callable[[str, str], Form]:
+    """Find a form in a page."""
+    return _form
+
+
+@pytest.fixture
+def act() -> Callable[[FlaskClient, str | None], None]:
+    """Choose who acts."""
+    return _act
+
+
+@pytest.fixture
+def story() -> Callable[..., Story]:
+    """Begin a story: `story("referral")`, or an empty one with these fields."""
+
+    def begin(kind: str = "", **fields: Any) -> Story:
+        return referral_story(**fields) if kind == "referral" else Story(**fields)
+
+    return begin

@@ -1,0 +1,104 @@
+"""What holds for every page: files of our own only, words in two languages, nothing without a person."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.app import create_app
+from service.settings import Settings
+from service.store.database import Database
+
+WEB = Path(__file__).parents[3] / "service" / "web"
+TEMPLATES = sorted((WEB / "templates").glob("*.html"))
+
+
+def messages(language: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((WEB / f"messages.{language}.json").read_text())
+    return found
+
+
+def gaps(message: str) -> set[str | None]:
+    return {name for _, name, _, _ in Formatter().parse(message) if name}
+
+
+@pytest.mark.parametrize("path", ["/", "/sandbox", "/acting", "/careplans/unknown", "/live"])
+def test_a_page_loads_nothing_from_elsewhere_and_is_not_kept(
+    client: FlaskClient, record: Database, path: str
+):
+    answer = client.get(path)
+
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r'<script(?![^>]*src="/assets/)|<style|\sstyle=|\son\w+=|https?://', answer.text)
+
+
+def test_both_languages_say_the_same_things():
+    english, german = messages("en"), messages("de")
+
+    assert list(english) == list(german)
+    assert {k: gaps(v) for k, v in english.items()} == {k: gaps(v) for k, v in german.items()}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda t: t.name)
+def test_every_word_of_a_template_is_in_the_messages(template: Path):
+    used = re.findall(r"""\bt\("([\w.-]+)"[,)]""", template.read_text())
+    counted = re.findall(r"""\bt\.count\("([\w.-]+)",""", template.read_text())
+
+    known = messages("en")
+    assert [key for key in used if key not in known] == []
+    assert [key for key in counted if f"{key}.one" not in known or f"{key}.many" not in known] == []
+
+
+def test_the_vendored_script_is_the_one_that_was_read():
+    vendor = WEB / "static" / "vendor"
+    (said,) = re.findall(r"`([0-9a-f]{64})`", (vendor / "README.md").read_text())
+
+    assert hashlib.sha256((vendor / "htmx.min.js").read_bytes()).hexdigest() == said
+
+
+def test_production_shows_no_patient_without_a_sign_in(record: Database, story: Any):
+    plan = story("referral").save(record)
+    settings = Settings(mode="production", base_url="http://localhost", secret_key="x" * 32)
+    client = create_app(settings, record).test_client()
+
+    answers = [client.get(path) for path in ("/", f"/careplans/{plan.plan}", "/acting", "/sandbox")]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 404]
+    assert not any("Jansen" in answer.text or "JANSEN" in answer.text for answer in answers)
+
+
+def test_a_forged_choice_of_person_chooses_nobody(client: FlaskClient, record: Database):
+    client.set_cookie("hipway-acting", "InZvZ3Qi.forged")
+
+    assert "Nobody chosen yet" in client.get("/").text
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example"])
+def test_choosing_a_person_never_leads_elsewhere(client: FlaskClient, record: Database, form: Any, back: str):
+    fields = form(client.get("/acting").text, "acting")
+
+    answer = client.post("/acting", data={**fields.values, "person": "vogt", "back": back})
+
+    assert answer.headers["Location"] == "/"
+
+
+def test_the_stamp_offers_changes_and_moves_nothing(client: FlaskClient, record: Database, story: Any):
+    story("referral").save(record)
+    address = re.search(r'hx-get="([^"]+)"', client.get("/").text)
+    assert address
+    before = client.get(address[1]).text
+    story("referral", patient="gmt-2", family="Tan").save(record)
+
+    after = client.get(address[1]).text
+
+    assert "change" not in before
+    assert "changes, show" in after
+    assert "Tan" not in after
