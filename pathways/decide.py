@@ -1,6 +1,7 @@
 """One evaluation: what follows for one patient at one moment.
 
-    opening · checks on receipt · death · corrections · decisions · each side: steps, standing work
+    opening · checks on receipt · death · corrections · decisions · the person
+    · each side: steps, standing work
 
 Pure: the same pathway, record, memories and moment give the same outcome. The order is clinical-rules 2.4,
 and within a side the first transition whose conditions hold fires, then the list starts again.
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pathways import corrections, decisions, receipt, standing, transitions
+from pathways import corrections, decisions, early, person, receipt, standing, transitions
 from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.inputs import Gate
@@ -49,6 +50,8 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
         return turn.outcome()
     corrections.replay(turn)
     decisions.apply(turn)
+    early.check(turn)
+    person.check(turn)
     for side in pathway.sides:
         if turn.running(side):
             transitions.settle(turn, side)

@@ -17,7 +17,17 @@ from pathways import cql
 Json = dict[str, Any]
 
 RuleKind = Literal[
-    "taken-back", "left-standing", "opening", "transition", "decision", "blocked", "hold", "quiet", "standing"
+    "taken-back",
+    "left-standing",
+    "opening",
+    "transition",
+    "decision",
+    "blocked",
+    "hold",
+    "check",
+    "early",
+    "quiet",
+    "standing",
 ]
 
 EVERY_STAGE = "every-stage"
@@ -124,6 +134,8 @@ class Rule:
     takes_stage: bool
     #: the event that the decision is recorded as
     event: str
+    #: asked about the person, not about a side
+    of_person: bool
     #: what a correction of its inputs does: "test" it again; it "stands" on its own; it is "kept"
     correction: str
     citations: tuple[str, ...]

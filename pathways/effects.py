@@ -11,7 +11,7 @@ from typing import Any
 
 from pathways import cql, identity
 from pathways.definition import Effect, Pathway
-from pathways.memory import Memory, Order, Task
+from pathways.memory import Hold, Memory, Order, Task
 from pathways.steps import Decision
 
 
@@ -132,6 +132,12 @@ def _close(_effect: Effect, memory: Memory, *_: Any) -> Memory:
     return replace(memory, closed=True)
 
 
+def _hold(effect: Effect, memory: Memory, _run: cql.Run, context: Context) -> Memory:
+    held = {hold.code for hold in memory.holds}
+    new = [Hold(code=c, input=None, since=context.now.isoformat()) for c in effect.codes if c not in held]
+    return replace(memory, holds=(*memory.holds, *new))
+
+
 def _resolve_holds(_effect: Effect, memory: Memory, *_: Any) -> Memory:
     accepted = tuple(pair for hold in memory.holds for pair in hold.pair)
     return replace(memory, holds=(), accepted_pairs=(*memory.accepted_pairs, *accepted))
@@ -194,6 +200,7 @@ EFFECTS: dict[str, Callable[[Effect, Memory, cql.Run, Context], Memory]] = {
     "complete-tasks": _complete_tasks,
     "mark-handled": _mark_handled,
     "close": _close,
+    "hold": _hold,
     "resolve-holds": _resolve_holds,
     "sign": _sign,
     "revoke-focus": _revoke_focus,

@@ -57,6 +57,7 @@ class Judge:
         moment: datetime,
         site: Mapping[str, Any],
         other_stage: str | None,
+        any_known: bool = True,
     ) -> None:
         self.pathway = pathway
         self.facts = tuple(facts)
@@ -66,6 +67,7 @@ class Judge:
             **{name: value for name, value in site.items() if name in pathway.library.parameters},
             "Evaluation Instant": moment.isoformat(timespec="milliseconds"),
             "Other Side Stage": other_stage,
+            "Any Side Known": any_known,
         }
 
     @cached_property

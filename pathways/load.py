@@ -138,6 +138,7 @@ class _Reader:
             order_states=tuple(e["valueCode"] for e in _all(action, "decision-order-state")),
             takes_stage=(_first(action, "decision-takes-stage") or {}).get("valueBoolean", False),
             event=(_first(action, "decision-event") or {}).get("valueCode", "clinician-decision"),
+            of_person=(_first(action, "action-of-person") or {}).get("valueBoolean", False),
             correction=(_first(action, "action-correction") or {}).get(
                 "valueCode", "stands" if kind == "decision" else "test"
             ),

@@ -10,20 +10,43 @@ from datetime import datetime
 from pathways.definition import Rule
 from pathways.judge import Item, met
 from pathways.memory import Memory
-from pathways.transitions import applies
+from pathways.steps import PERSON
 from pathways.turn import Turn
+
+#: a rule is asked about each finding that a CQL definition lists
+EACH = "each:"
 
 
 def raise_due(turn: Turn, side: str) -> None:
     """Raise the standing work of the stage the instance is now in."""
     for rule in turn.pathway.of_kind("standing"):
-        if not applies(rule, turn.memory(side)):
-            continue
-        if rule.for_each is None:
-            _raise(turn, side, rule, None, None)
-        else:
-            for item, reference in list(_items(rule.for_each, turn.memory(side), turn.signing)):
-                _raise(turn, side, rule, item, reference)
+        if rule.of_person == (side == PERSON) and applies(rule, turn.memory(side)):
+            consider(turn, side, rule)
+
+
+def applies(rule: Rule, memory: Memory) -> bool:
+    """Return whether the rule is looked at in this stage and under these holds."""
+    in_stage = not rule.stages or memory.stage in rule.stages
+    return in_stage and (rule.despite_holds or rule.kind == "hold" or not memory.holds)
+
+
+def consider(turn: Turn, side: str, rule: Rule) -> None:
+    """Ask the rule once, or once for each thing it is about, and raise what is due."""
+    if rule.for_each is None:
+        _raise(turn, side, rule, None, None)
+    elif rule.for_each.startswith(EACH):
+        for found in turn.ask(side)[rule.for_each.removeprefix(EACH)] or ():
+            _raise(turn, side, rule, *_finding(turn, str(found)))
+    else:
+        for item, reference in list(_items(rule.for_each, turn.memory(side), turn.signing)):
+            _raise(turn, side, rule, item, reference)
+
+
+def _finding(turn: Turn, found: str) -> tuple[Item, str | None]:
+    """Return a finding that the rules have listed as `class|...|id`, with its reference."""
+    category, *_, id = found.split("|")
+    references = (f.entry.reference for f in turn.inputs.facts if f.entry.id == id)
+    return turn.finding(id, category), next(references, None)
 
 
 def _raise(turn: Turn, side: str, rule: Rule, item: Item | None, reference: str | None) -> None:

@@ -5,10 +5,10 @@ A hold stops every rule that is not allowed despite holds (clinical-rules 2.4, 7
 
 from dataclasses import replace
 
-from pathways import cql
+from pathways import cql, standing
 from pathways.definition import Rule
 from pathways.judge import explained, met
-from pathways.memory import Hold, Memory
+from pathways.memory import Hold
 from pathways.raising import raise_outputs
 from pathways.steps import Raised
 from pathways.turn import Turn
@@ -25,6 +25,12 @@ def open_instances(turn: Turn) -> None:
                 run = turn.ask(side)
                 if met(run, rule):
                     turn.fire(rule, side, run)
+
+
+def open_side(turn: Turn, side: str) -> None:
+    """Open a side on the word of a finding that is not accepted yet, but must not wait."""
+    for rule in turn.pathway.of_kind("opening"):
+        turn.fire(rule, side, turn.ask(side))
 
 
 def end_for_good(turn: Turn) -> bool:
@@ -52,24 +58,20 @@ def settle(turn: Turn, side: str) -> None:
 
 def _one_pass(turn: Turn, side: str) -> bool:
     """Go through the rules in their order; returns whether a transition fired."""
-    for rule in turn.pathway.of_kind("transition", "hold", "quiet"):
+    for rule in turn.pathway.of_kind("transition", "hold", "check", "quiet"):
         memory = turn.memory(side)
-        if rule.order == 0 or not applies(rule, memory):
+        if rule.order == 0 or rule.of_person or not standing.applies(rule, memory):
             continue
         run = turn.ask(side)
         if rule.kind == "hold":
             _hold(turn, side, rule, run)
+        elif rule.kind == "check":
+            standing.consider(turn, side, rule)
         elif met(run, rule):
             step = turn.fire(rule, side, run, silent=rule.kind == "quiet")
             if step is not None and rule.kind == "transition":
                 return True
     return False
-
-
-def applies(rule: Rule, memory: Memory) -> bool:
-    """Return whether the rule is looked at in this stage and under these holds."""
-    in_stage = not rule.stages or memory.stage in rule.stages
-    return in_stage and (rule.despite_holds or rule.kind == "hold" or not memory.holds)
 
 
 def _hold(turn: Turn, side: str, rule: Rule, run: cql.Run) -> None:

@@ -30,7 +30,7 @@ class Turn:
         self.memories = dict(case.memories)
         self.steps: list[Step] = []
         self.next_due: datetime | None = None
-        self._judges: dict[tuple[str, str | None], Judge] = {}
+        self._judges: dict[tuple[str, str | None, bool], Judge] = {}
         self.signing = frozenset(
             a.signing_task for a in pathway.activities.values() if a.signing_task is not None
         )
@@ -55,7 +55,8 @@ class Turn:
         """Return the rules over the facts of the instance."""
         other = next((s for s in self.pathway.sides if s != instance), PERSON)
         other_stage = self.memory(other).stage
-        key = (instance, other_stage)
+        any_known = any(self.known(side) for side in self.pathway.sides)
+        key = (instance, other_stage, any_known)
         if key not in self._judges:
             self._judges[key] = Judge(
                 self.pathway,
@@ -64,6 +65,7 @@ class Turn:
                 moment=self.now,
                 site=self.case.site,
                 other_stage=other_stage,
+                any_known=any_known,
             )
         return self._judges[key]
 
@@ -175,6 +177,15 @@ class Turn:
         self.memories[instance] = after
         self.steps.append(step)
         return step
+
+    def category(self, name: str) -> str | None:
+        """Return the class that the input table gives an input."""
+        return next((i.get("class") for i in self.pathway.inputs["inputs"] if i["id"] == name), None)
+
+    def finding(self, id: str, category: str | None) -> Item:
+        """Return a finding as something a rule may be asked about."""
+        now = self.now.isoformat()
+        return Item(id=id, kind="", state="", priority="", made=now, since=now, category=category)
 
     def look_again(self, moment: datetime) -> None:
         """Remember that the patient must be looked at again at this moment, if it is still to come."""

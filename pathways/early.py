@@ -1,0 +1,69 @@
+"""Urgent findings whose status is not accepted yet: a question to a person, and a hold on what they concern.
+
+They are no input of the rules; but a person must look before anything else happens (clinical-rules 13.3).
+"""
+
+from dataclasses import replace
+
+from pathways import transitions
+from pathways.definition import Rule
+from pathways.inputs import Fact
+from pathways.memory import Hold
+from pathways.raising import raise_outputs
+from pathways.steps import PERSON
+from pathways.turn import Turn
+
+
+def check(turn: Turn) -> None:
+    """Ask about each preliminary finding once, and hold every open side that it concerns once."""
+    for rule in turn.pathway.of_kind("early"):
+        for fact in turn.inputs.preliminary:
+            _ask(turn, rule, fact)
+            for side in turn.pathway.sides:
+                if side in fact.sides and not turn.known(side):
+                    transitions.open_side(turn, side)
+                if turn.running(side) and (not fact.sides or side in fact.sides):
+                    _hold(turn, rule, fact, side)
+        _end(turn, rule)
+
+
+def _ask(turn: Turn, rule: Rule, fact: Fact) -> None:
+    key = f"{rule.id}:{fact.entry.id}"
+    memory = turn.memory(PERSON)
+    if key in memory.raised:
+        return
+    origin = turn.origin(PERSON, fact.entry.reference)
+    run = turn.ask(PERSON, turn.finding(fact.entry.id, turn.category(fact.input)))
+    after, raised = raise_outputs(rule.outputs, memory, origin, before=run, after=run)
+    for one in raised:
+        task = after.task(one.id)
+        if task is not None:
+            after = after.with_task(replace(task, about=key))
+    after = replace(after, raised=(*after.raised, key))
+    turn.take(PERSON, rule.code, rule.title, after, action=rule.id, raised=raised, facts=(fact,))
+
+
+def _hold(turn: Turn, rule: Rule, fact: Fact, side: str) -> None:
+    key = f"{rule.id}:{fact.entry.id}"
+    memory = turn.memory(side)
+    if key in memory.raised or not turn.pathway.stages[memory.stage or ""].open:
+        return
+    held = {hold.code for hold in memory.holds}
+    codes = [code for effect in rule.effects for code in effect.codes if code not in held]
+    new = tuple(Hold(code=code, input=None, since=turn.now.isoformat()) for code in codes)
+    after = replace(memory, holds=(*memory.holds, *new), raised=(*memory.raised, key))
+    turn.take(side, rule.code, rule.title, after, action=rule.id, facts=(fact,))
+
+
+def _end(turn: Turn, rule: Rule) -> None:
+    """End the question about a finding when the hold it had set has ended on every side."""
+    codes = {code for effect in rule.effects for code in effect.codes}
+    memory = turn.memory(PERSON)
+    ended = memory
+    for task in memory.tasks:
+        concerned = [m for side in turn.pathway.sides if task.about in (m := turn.memory(side)).raised]
+        still = any(hold.code in codes for each in concerned for hold in each.holds)
+        if task.state == "open" and concerned and not still:
+            ended = ended.with_task(replace(task, state="completed"))
+    if ended != memory:
+        turn.take(PERSON, rule.code, rule.title, ended, action=rule.id, facts=(), silent=True)
