@@ -23,14 +23,17 @@ def sockets(link: Path, account: Account | None, socket_name: str) -> Path:
     """
     forget_sockets(link)
     for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
-        folder = Path(tempfile.mkdtemp(prefix="hipway-", dir=parent))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="hipway-", dir=parent))
+        except OSError:
+            continue
         if len(os.fsencode(folder / socket_name)) <= SOCKET_BYTES and can_enter(account, folder.parent):
             if account:
                 os.chown(folder, account.uid, account.gid)
             link.symlink_to(folder)
             return folder
         folder.rmdir()
-    raise Unusable("There is no folder short enough for a socket; set TMPDIR to a short one.")
+    raise Unusable("There is no short folder for a socket that can be written; set TMPDIR to one.")
 
 
 def forget_sockets(link: Path) -> None:
