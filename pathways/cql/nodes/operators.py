@@ -20,7 +20,7 @@ from pathways.cql import (
 from pathways.cql.compiler import Compiler, Unsupported, node, operand_type
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
-from pathways.cql.values import Interval
+from pathways.cql.values import Interval, Quantity
 
 Operator = Callable[..., Any]
 
@@ -73,14 +73,25 @@ def _or_null(of: Operator) -> Operator:
     return lambda value, *rest: None if value is None else of(value, *rest)
 
 
+def _of_known(of: Operator) -> Operator:
+    # A quantity whose value is null has a unit and no amount: what is computed from it is null too.
+    def computed(*values: Any) -> Any:
+        for value in values:
+            if type(value) is Quantity and value.value is None:
+                return None
+        return of(*values)
+
+    return computed
+
+
 STRICT: dict[str, Operator] = {
-    "Abs": arithmetic.absolute,
-    "Add": arithmetic.add,
-    "Subtract": arithmetic.subtract,
-    "Multiply": arithmetic.multiply,
-    "Divide": arithmetic.divide,
-    "TruncatedDivide": arithmetic.truncated_divide,
-    "Modulo": arithmetic.modulo,
+    "Abs": _of_known(arithmetic.absolute),
+    "Add": _of_known(arithmetic.add),
+    "Subtract": _of_known(arithmetic.subtract),
+    "Multiply": _of_known(arithmetic.multiply),
+    "Divide": _of_known(arithmetic.divide),
+    "TruncatedDivide": _of_known(arithmetic.truncated_divide),
+    "Modulo": _of_known(arithmetic.modulo),
     "Power": arithmetic.power,
     "Ceiling": arithmetic.ceiling,
     "Floor": arithmetic.floor,

@@ -267,3 +267,9 @@ def test_codes_are_found_in_the_order_the_records_were_given(observation: Observ
 def test_a_naive_moment_is_refused(example: cql.Library) -> None:
     with pytest.raises(ValueError, match="offset"):
         example.at(datetime.combine(date(2026, 3, 14), datetime.min.time()), [], PLACE)
+
+
+def test_what_is_computed_from_a_quantity_without_an_amount_is_null(
+    example: cql.Library, moment: datetime
+) -> None:
+    assert example.at(moment, [], PLACE)["A while ago"] is None
