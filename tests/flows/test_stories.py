@@ -1,4 +1,4 @@
-"""The patient stories of the issue's themes, every step, over HTTP against real worker processes."""
+"""The patient stories, every step, over HTTP against real worker processes."""
 
 from pathlib import Path
 
