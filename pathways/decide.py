@@ -56,4 +56,5 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
         if turn.running(side):
             transitions.settle(turn, side)
             standing.raise_due(turn, side)
+    early.end(turn)
     return turn.outcome()

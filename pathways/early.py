@@ -24,7 +24,6 @@ def check(turn: Turn) -> None:
                     transitions.open_side(turn, side)
                 if turn.running(side) and (not fact.sides or side in fact.sides):
                     _hold(turn, rule, fact, side)
-        _end(turn, rule)
 
 
 def _ask(turn: Turn, rule: Rule, fact: Fact) -> None:
@@ -55,8 +54,13 @@ def _hold(turn: Turn, rule: Rule, fact: Fact, side: str) -> None:
     turn.take(side, rule.code, rule.title, after, action=rule.id, facts=(fact,))
 
 
+def end(turn: Turn) -> None:
+    """End the questions about findings whose hold has ended on every side."""
+    for rule in turn.pathway.of_kind("early"):
+        _end(turn, rule)
+
+
 def _end(turn: Turn, rule: Rule) -> None:
-    """End the question about a finding when the hold it had set has ended on every side."""
     codes = {code for effect in rule.effects for code in effect.codes}
     memory = turn.memory(PERSON)
     ended = memory
