@@ -13,7 +13,7 @@ from service.web.words import Words
 #: the texts of some conditions begin with the rule they belong to, as in `T06: weak and in pain`
 _RULE_NAME = re.compile(r"^[A-Z]\d{2}: ")
 #: how the parameters of a site are named
-_LIMIT = re.compile(r"^[a-z]\w*\.\w+$")
+_LIMIT = re.compile(r"^[a-z]\w*\.\w+ ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,59 +111,40 @@ def _all(kept: Mapping[str, Any], deepest: int) -> tuple[Condition, ...]:
 def conditions(node: Any, *, deepest: int = DEEPEST, depth: int = 0) -> list[Condition]:
     """Return a condition, the conditions it rests on, and beside each the values it was answered from."""
     parts = [part for part in node.get("because") or () if isinstance(part, Mapping)]
-    pairs = list(dict.fromkeys(_values(parts, inner=depth == deepest)))
-    own = node.get("value")
-    if not isinstance(own, bool) and _said_shortly(own):
-        pairs.insert(0, ("", str(own)))
-    limits = [pair for pair in pairs if _LIMIT.match(pair[0])]
-    values = [pair for pair in pairs if pair not in limits]
+    said = [_split(node.get("value"))] if node.get("value") not in (None, True, False) else []
+    if depth == deepest and not said:
+        said = list(dict.fromkeys(_below(parts)))[:VALUES]
     found = [
         Condition(
             text=_sentence(str(node.get("text") or node.get("name") or "")),
-            value=_listed(values),
-            limit=_listed(limits),
-            result=result(_answer(node)),
+            value="; ".join(dict.fromkeys(value for value, _ in said if value)),
+            limit="; ".join(dict.fromkeys(limit for _, limit in said if limit)),
+            result=result(node["result"] if "result" in node else node.get("value")),
             depth=depth,
         )
     ]
     if depth < deepest:
         for part in parts:
-            if _asks(part):
-                found += conditions(part, deepest=deepest, depth=depth + 1)
+            found += conditions(part, deepest=deepest, depth=depth + 1)
     return found
 
 
-def _listed(pairs: Sequence[tuple[str, str]]) -> str:
-    return "; ".join(f"{text}: {value}" if text else value for text, value in pairs[:VALUES])
-
-
-def _asks(node: Mapping[str, Any]) -> bool:
-    """Return whether the node is a question of yes, no or unknown, and not a value."""
-    return "result" in node or isinstance(node.get("value"), bool)
-
-
-def _answer(node: Mapping[str, Any]) -> object:
-    return node["result"] if "result" in node else node.get("value")
-
-
-def _values(nodes: Sequence[Mapping[str, Any]], *, inner: bool) -> Iterator[tuple[str, str]]:
-    """Yield the values right below a condition; `inner`: of the conditions below it too."""
+def _below(nodes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what the conditions below were answered from, nearest first."""
     for node in nodes:
-        below = [part for part in node.get("because") or () if isinstance(part, Mapping)]
-        if _asks(node):
-            if inner:
-                yield from _values(below, inner=inner)
-        elif _said_shortly(node.get("value")):
-            yield str(node.get("text") or ""), str(node["value"])
+        if isinstance(node.get("value"), str):
+            yield _split(node["value"])
         else:
-            yield from _values(below, inner=inner)
+            yield from _below([part for part in node.get("because") or () if isinstance(part, Mapping)])
 
 
-def _said_shortly(value: object) -> bool:
-    """Return whether a value is one that can stand in a table, and not a row of the record."""
-    if isinstance(value, str):
-        return "/_history/" not in value
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _split(value: object) -> tuple[str, str]:
+    """Return a value in words and the limits of the site it was held against, which stand behind it."""
+    words = str(value)
+    if _LIMIT.match(words):
+        return "", words
+    known, _, limits = words.partition(" · ")
+    return known, limits
 
 
 def _sentence(text: str) -> str:

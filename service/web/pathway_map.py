@@ -101,8 +101,9 @@ def draw(
     row, apart = _places(stages)
     arrows = _arrows(way, when, ahead)
     order = {stage.code: place for place, stage in enumerate(row)}
-    above = [a for a in arrows if _reach(a, order) > 1]
-    below = [a for a in arrows if _reach(a, order) < -1]
+    # the shortest arc is the nearest, so that arcs of one stage do not cross
+    above = sorted((a for a in arrows if _reach(a, order) > 1), key=lambda a: _reach(a, order))
+    below = sorted((a for a in arrows if _reach(a, order) < -1), key=lambda a: -_reach(a, order))
     top = MARGIN + CLEAR + LANE * len(above)
     nodes = _row_nodes(row, way, when, words, top)
     by_code = {node.code: node for node in nodes}
@@ -113,7 +114,7 @@ def draw(
         nodes.append(node)
         by_code[node.code] = node
     edges: list[Edge] = []
-    edges += _straight(arrows, order, by_code)
+    edges += _straight(arrows, order, by_code, words)
     edges += [_arc(a, by_code, top - CLEAR - lane * LANE, -1) for lane, a in enumerate(above)]
     edges += [_arc(a, by_code, top + HEIGHT + CLEAR + lane * LANE, 1) for lane, a in enumerate(below)]
     edges += [_to_apart(a, by_code) for a in arrows if a.target in by_code and a.target not in order]
@@ -233,7 +234,9 @@ def _lines(stage: StageBox, way: Way, when: Moments, words: Words) -> tuple[str,
     return (words("map.more", n=more + 1), said[-1]) if more > 0 else tuple(said)
 
 
-def _straight(arrows: Sequence[_Arrow], order: dict[str, int], at: dict[str, Node]) -> list[Edge]:
+def _straight(
+    arrows: Sequence[_Arrow], order: dict[str, int], at: dict[str, Node], words: Words
+) -> list[Edge]:
     """Return the arrows between neighbours: forward in the upper half, backward in the lower."""
     edges = []
     both = {frozenset((a.source, a.target)) for a in arrows if _reach(a, order) == 1} & {
@@ -254,7 +257,9 @@ def _straight(arrows: Sequence[_Arrow], order: dict[str, int], at: dict[str, Nod
         if paired:
             labels: tuple[Label, ...] = (_label(joined, centre, y - 8 if reach == 1 else y + 19),)
         else:
-            labels = (_label(arrow.rule, centre, y - 9),)
+            names = arrow.rule.split(", ")
+            fits = _wide(arrow.rule, 7.1) < x2 - x1 - 8
+            labels = (_label(arrow.rule if fits else words("map.steps", n=len(names)), centre, y - 9),)
             if arrow.when:
                 labels += (_label(arrow.when, centre, y + 19),)
         edges.append(Edge(path=path, labels=labels, taken=arrow.taken))
