@@ -24,7 +24,7 @@ from service.fhir.refusals import (
 from service.fhir.transaction import Accepted, accept
 from service.store import content
 from service.store.database import Database
-from service.store.resources import Head
+from service.store.resources import Head, Stored
 
 fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
 
@@ -121,12 +121,12 @@ def store(bundle: dict[str, Any], *, repeatable: bool) -> Accepted:
     return accepted
 
 
-def resource(text: str, head: Head | None = None, *, status: int = 200) -> Response:
+def resource(text: str, version: Head | Stored | None = None, *, status: int = 200) -> Response:
     """Return a resource, with its version where it has one."""
     response = Response(text, status, content_type=errors.MEDIA_TYPE)
-    if head:
-        response.headers["ETag"] = f'W/"{head.version}"'
-        response.last_modified = _whole_second(head.received)
+    if version:
+        response.headers["ETag"] = f'W/"{version.version}"'
+        response.last_modified = _whole_second(version.received)
     return response
 
 

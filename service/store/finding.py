@@ -48,15 +48,14 @@ def page(
         total = row["total"] if row else 0
         if count:
             cursor.execute(
-                f"SELECT r.key, {columns} FROM resource r WHERE {where} AND r.key > %s "  # noqa: S608
+                f"SELECT {columns} FROM resource r WHERE {where} AND r.key > %s "  # noqa: S608
                 "ORDER BY r.key LIMIT %s",
                 [*values, after, count + 1],
             )
             found = cursor.fetchall()
     more = len(found) > count
-    keys = [row.pop("key") for row in found]
     return Page(
         total=total,
         resources=tuple(stored(row) for row in found[:count]),
-        next_after=keys[count - 1] if more else None,
+        next_after=found[count - 1]["key"] if more else None,
     )

@@ -15,6 +15,7 @@ from service.store.writing import (
     Stored,
     VersionConflict,
     Write,
+    each,
     lock_identities,
     look_up,
     look_up_parameters,
@@ -50,6 +51,8 @@ Name = tuple[str, str, str]
 IndexName = tuple[str, str, str, str]
 
 
+SUPERSEDED = COLUMNS.replace("key, ", "NULL AS key, ", 1)
+
 #: only these are narrowed by `codes`; all others are few
 CODED = ("Observation", "Procedure", "DiagnosticReport")
 
@@ -73,13 +76,7 @@ def lock(tx: Connection, identities: Collection[Identity], *, tenant: int) -> di
     """Return the current versions, which nobody changes until this transaction ends."""
     if not identities:
         return {}
-    ordered = sorted(identities)
-    rows = _all(
-        tx,
-        f"SELECT {COLUMNS} FROM resource WHERE tenant = %s AND (type, id) IN "  # noqa: S608
-        '(SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY type COLLATE "C", id COLLATE "C" FOR UPDATE',
-        [tenant, [type_ for type_, _ in ordered], [id_ for _, id_ in ordered]],
-    )
+    rows = _all(tx, each(COLUMNS, lock=True), look_up_parameters(sorted(identities), tenant))
     return {(row.type, row.id): row for row in rows}
 
 
@@ -96,7 +93,7 @@ def version(
     where = "WHERE tenant = %s AND type = %s AND id = %s AND version = %s"
     rows = _all(
         tx,
-        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {COLUMNS} FROM history {where}",  # noqa: S608
+        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where}",  # noqa: S608
         [*key, *key],
     )
     return rows[0] if rows else None
@@ -108,7 +105,7 @@ def history(tx: Connection, type: str, id: str, *, tenant: int) -> list[Stored]:
     where = "WHERE tenant = %s AND type = %s AND id = %s"
     return _all(
         tx,
-        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {COLUMNS} FROM history {where} "  # noqa: S608
+        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where} "  # noqa: S608
         "ORDER BY version DESC",
         [*key, *key],
     )
@@ -182,8 +179,9 @@ def find(
 FIND = (
     f"SELECT s.name, s.system, s.value, {', '.join(f'r.{c}' for c in HEAD.split(', '))} "  # noqa: S608
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS n (type, name, system, value) "
-    "JOIN search_value s ON s.tenant = %s AND s.type = n.type AND s.name = n.name "
-    "AND s.value = n.value AND s.system = n.system JOIN resource r USING (key) ORDER BY r.seq"
+    "CROSS JOIN LATERAL (SELECT * FROM search_value WHERE tenant = %s AND type = n.type "
+    "AND name = n.name AND value = n.value AND system = n.system OFFSET 0) AS s "
+    "CROSS JOIN LATERAL (SELECT * FROM resource WHERE key = s.key OFFSET 0) AS r ORDER BY r.seq"
 )
 
 

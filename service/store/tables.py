@@ -67,8 +67,9 @@ resource = Table(
     UniqueConstraint("tenant", "type", "id", name="resource_identity"),
     # searches and the worker's snapshot: one patient, some types, in order of receipt
     Index("resource_of_patient", "tenant", "patient", "type", "seq"),
-    # searches without a patient, and stable paging through them
-    Index("resource_of_type", "tenant", "type", "key"),
+    # Searches without a patient, and stable paging through them. Partial, because a look-up by
+    # identity must never take it: before the first statistics the planner cannot tell them apart.
+    Index("resource_of_type", "tenant", "type", "key", postgresql_where=text("NOT deleted")),
 )
 
 history = Table(

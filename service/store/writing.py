@@ -28,6 +28,8 @@ Identity = tuple[str, str]
 class Head:
     """What is known of a current version without reading its body."""
 
+    #: of the current version; the same for all versions
+    key: int
     type: str
     id: str
     version: int
@@ -47,6 +49,8 @@ class Head:
 class Stored:
     """One version of a resource."""
 
+    #: of the current version; None for a superseded one
+    key: int | None
     type: str
     id: str
     version: int
@@ -69,8 +73,10 @@ class Stored:
 
     @property
     def head(self) -> Head:
-        """Return all but the body."""
+        """Return all but the body, of a current version."""
+        assert self.key is not None
         return Head(
+            key=self.key,
             type=self.type,
             id=self.id,
             version=self.version,
@@ -116,8 +122,8 @@ class VersionConflict(Exception):
         self.identity = identity
 
 
-COLUMNS = "type, id, version, seq, patient, received, owned, deleted, digest, body"
-HEAD = "type, id, version, patient, owned, received, digest"
+COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body"
+HEAD = "key, type, id, version, patient, owned, received, digest"
 
 
 def save(
@@ -165,17 +171,26 @@ def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock
     if not ordered:
         return []
     with raw(tx).cursor(row_factory=class_row(Head)) as cursor:
-        cursor.execute(LOOK_UP + (LOCKED if lock else ""), look_up_parameters(ordered, tenant))
+        cursor.execute(LOCK if lock else LOOK_UP, look_up_parameters(ordered, tenant))
         return cursor.fetchall()
 
 
-LOOK_UP = (
-    f"SELECT {', '.join(f'r.{name}' for name in HEAD.split(', '))} "  # noqa: S608 - constants
-    "FROM unnest(%s::text[], %s::text[]) AS n (type, id) "
-    "JOIN resource r ON r.tenant = %s AND r.type = n.type AND r.id = n.id"
-)
-# the same order for every writer, whatever the collation of the database
-LOCKED = ' ORDER BY r.type COLLATE "C", r.id COLLATE "C" FOR UPDATE OF r'
+def each(columns: str, *, lock: bool = False) -> str:
+    """Return a SELECT of the current version of each (type, id), in the order they are given.
+
+    Each is one descent of the unique index. Without the fence of OFFSET 0 the planner is free
+    to scan a table it knows nothing of yet, and before the first statistics it does.
+    """
+    return (
+        f"SELECT {', '.join(f'r.{name}' for name in columns.split(', '))} "  # noqa: S608 - constants
+        "FROM unnest(%s::text[], %s::text[]) AS n (type, id) CROSS JOIN LATERAL ("
+        "SELECT * FROM resource WHERE tenant = %s AND type = n.type AND id = n.id "
+        f"OFFSET 0 {'FOR UPDATE' if lock else ''}) AS r"
+    )
+
+
+LOOK_UP = each(HEAD)
+LOCK = each(HEAD, lock=True)
 
 
 def look_up_parameters(ordered: Sequence[Identity], tenant: int) -> list[Any]:
@@ -247,25 +262,20 @@ def _write(
         for write in writes
         for value in (*search_index.values(write.body), *(write.also if write.identity not in heads else ()))
     ]
-    known = sorted(write.identity for write in writes if write.identity in heads)
-    with connection.pipeline(), connection.cursor() as cursor:
+    known = [heads[write.identity].key for write in writes if write.identity in heads]
+    with connection.pipeline(), connection.cursor() as cursor, connection.cursor() as others:
         if known:
-            _supersede(cursor, tenant, known)
+            _supersede(others, known)
         cursor.execute(
             f"INSERT INTO resource ({_ROW}) VALUES {', '.join([_ROW_VALUES] * len(rows))} {_UPDATE}",  # noqa: S608
             [value for row in rows for value in _parameters(row, tenant=tenant, now=now, sender=sender)],
         )
         if index:
-            cursor.execute(
-                "INSERT INTO search_value (key, tenant, type, name, system, value) "
-                "SELECT r.key, r.tenant, r.type, v.name, v.system, v.value FROM "
-                "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
-                "AS v (type, id, name, system, value) "
-                "JOIN resource r ON r.tenant = %s AND r.type = v.type AND r.id = v.id",
-                [*(list(column) for column in zip(*index, strict=True)), tenant],
-            )
+            others.execute(_INDEX, [*(list(column) for column in zip(*index, strict=True)), tenant])
+        keys = {(type_, id_): key for key, type_, id_ in cursor}
     return {
         (row["type"], row["id"]): Head(
+            key=keys[row["type"], row["id"]],
             **{name: row[name] for name in ("type", "id", "version", "patient", "owned", "digest")},
             received=now,
         )
@@ -307,22 +317,28 @@ _NAMES = (
 )
 _ROW = ", ".join((*_NAMES, "seq", "deleted"))
 _ROW_VALUES = f"({', '.join(['%s'] * len(_NAMES))}, nextval('receipt_seq'), false)"
-_UPDATE = "ON CONFLICT (tenant, type, id) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in (*_NAMES[3:], "seq", "deleted")
+_UPDATE = (
+    "ON CONFLICT (tenant, type, id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*_NAMES[3:], "seq", "deleted"))
+    + " RETURNING key, type, id"
+)
+_INDEX = (
+    "INSERT INTO search_value (key, tenant, type, name, system, value) "
+    "SELECT r.key, r.tenant, r.type, v.name, v.system, v.value FROM "
+    "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
+    "AS v (type, id, name, system, value) CROSS JOIN LATERAL ("
+    "SELECT key, tenant, type FROM resource WHERE tenant = %s AND type = v.type AND id = v.id OFFSET 0) AS r"
 )
 _HISTORY = ", ".join((*_NAMES, "seq", "deleted"))
 
 
-def _supersede(cursor: psycopg.Cursor[Any], tenant: int, identities: Sequence[Identity]) -> None:
-    types, ids = [type_ for type_, _ in identities], [id_ for _, id_ in identities]
-    which = "tenant = %s AND (type, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
+def _supersede(cursor: psycopg.Cursor[Any], keys: Sequence[int]) -> None:
     cursor.execute(
-        f"INSERT INTO history ({_HISTORY}) SELECT {_HISTORY} FROM resource WHERE {which}",  # noqa: S608
-        [tenant, types, ids],
+        f"INSERT INTO history ({_HISTORY}) SELECT {_HISTORY} FROM resource WHERE key = ANY(%s)",  # noqa: S608
+        [keys],
     )
     cursor.execute(
-        f"DELETE FROM search_value WHERE name <> ALL(%s) AND key IN (SELECT key FROM resource WHERE {which})",  # noqa: S608
-        [list(search_index.KEPT), tenant, types, ids],
+        "DELETE FROM search_value WHERE name <> ALL(%s) AND key = ANY(%s)", [list(search_index.KEPT), keys]
     )
 
 

@@ -34,6 +34,6 @@ def _answer(stored: Stored | None) -> Response:
         raise NotFound(Issue(code="not-found", text="there is no such resource or version"))
     if stored.deleted:
         raise Gone(Issue(code="deleted", text="the resource was removed"))
-    response = blueprint.resource(stored.body, stored.head)
+    response = blueprint.resource(stored.body, stored)
     response.make_conditional(request)
     return response

@@ -86,3 +86,17 @@ def test_a_crash_after_the_writes_leaves_neither_data_nor_promise(database, monk
         transaction.accept(database, visit("p6"), sender="test")
 
     assert standing(database, "p6") is None
+
+
+def test_what_a_pathway_calls_urgent_is_due_now(send, database):
+    gluteus = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
+    content = visit("p7")
+    content["entry"][1]["resource"] |= {
+        "code": {"coding": [{"system": gluteus, "code": "red-flag-infection"}]}
+    }
+    del content["entry"][1]["resource"]["valueInteger"]
+    content["entry"][1]["resource"]["valueBoolean"] = True
+
+    send(content)
+
+    assert standing(database, "p7").due_at == NOW

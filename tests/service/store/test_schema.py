@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from service import clock
-from service.store import erasure, heartbeats, migrate, parameters, resources, tables
+from service.store import erasure, heartbeats, migrate, parameters, resources, tables, writing
 from service.store.database import Database, NotDurable
 from service.store.resources import Write
 
@@ -88,3 +88,21 @@ def test_erasing_keeps_what_a_site_loaded(tx):
     assert parameters.current(tx) == {}
     assert resources.current(tx, "Practitioner", "dr", tenant=0) is None
     assert resources.current(tx, "ConceptMap", "map", tenant=0) is not None
+
+
+@pytest.mark.parametrize("statement", [writing.LOOK_UP, writing.LOCK])
+def test_a_look_up_by_identity_uses_the_unique_index_before_there_are_statistics(statement, database):
+    with database.transaction() as tx:
+        writes = [
+            Write(type="Basic", id=f"b-{number}", body={"resourceType": "Basic"}, fresh=True)
+            for number in range(500)
+        ]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    with database.transaction() as tx:
+        parameters_ = writing.look_up_parameters([("Basic", "b-7")], 0)
+        rows = writing.raw(tx).execute(f"EXPLAIN {statement}", parameters_).fetchall()
+
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Scan using resource_identity" in plan
+    assert "Index Cond: ((tenant" in plan
+    assert "AND (id = n.id)" in plan

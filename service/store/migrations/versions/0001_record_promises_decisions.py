@@ -115,7 +115,7 @@ CREATE TABLE resource (
     CONSTRAINT resource_identity UNIQUE (tenant, type, id)
 );
 CREATE INDEX resource_of_patient ON resource (tenant, patient, type, seq);
-CREATE INDEX resource_of_type ON resource (tenant, type, key);
+CREATE INDEX resource_of_type ON resource (tenant, type, key) WHERE NOT deleted;
 CREATE TABLE site_parameter (
     version BIGINT GENERATED ALWAYS AS IDENTITY,
     at timestamptz NOT NULL,
