@@ -144,7 +144,8 @@ def _split(value: object) -> tuple[str, str]:
     if _LIMIT.match(words):
         return "", words
     known, _, limits = words.partition(" · ")
-    return known, limits
+    # a person as such is no value: what is missing of them is said by the condition
+    return "" if "/_history/" in known else known, limits
 
 
 def _sentence(text: str) -> str:

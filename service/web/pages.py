@@ -6,9 +6,12 @@ our own only. Without JavaScript every page works; htmx only refreshes the stamp
 
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
-from service.web import elements, visit
+from service import errors
+from service.web import elements, visit, words
 from service.web.forms import Foreign, refuse_other_origins
 
 pages = Blueprint(
@@ -65,6 +68,18 @@ def only_behind_a_sign_in() -> tuple[str, int] | None:
     if request.path.startswith("/sandbox"):
         return problem("no_page", 404)
     return problem("no_sign_in", 403)
+
+
+@pages.errorhandler(Exception)
+def failed(error: Exception) -> BaseResponse:
+    """Say that it went wrong, that nothing is lost, and under which id it is found. Reads nothing."""
+    if isinstance(error, HTTPException):
+        return error.get_response()
+    said = words.of(visit.LANGUAGE)
+    if errors.unavailable(error):
+        return Response(render_template("failed.html", t=said, key="unavailable", id=""), 503)
+    found = errors.record(error)
+    return Response(render_template("failed.html", t=said, key="failed", id=found), 500)
 
 
 def problem(key: str, status: int) -> tuple[str, int]:

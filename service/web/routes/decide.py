@@ -11,7 +11,7 @@ from flask import redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from service import evaluation
+from service import evaluation, log
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
 from service.store import resources
@@ -49,7 +49,11 @@ def decide(id: str) -> Answer:
         )
     except Refusal:
         return problem("not_stored", 422)
-    evaluation.evaluate_now(visit.database(), visit.settings(), checked.patient, timeout_s=PATIENCE_S)
+    try:
+        evaluation.evaluate_now(visit.database(), visit.settings(), checked.patient, timeout_s=PATIENCE_S)
+    except evaluation.Parked:
+        # the decision is stored; the plan shows under an alarm that it was not evaluated
+        log.get().warning("decision_not_evaluated", patient=checked.patient)
     return _shown(id, accepted.stored[0].id)
 
 

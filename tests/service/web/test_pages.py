@@ -102,3 +102,15 @@ def test_the_stamp_offers_changes_and_moves_nothing(client: FlaskClient, record:
     assert "change" not in before
     assert "changes, show" in after
     assert "Tan" not in after
+
+
+def test_a_record_that_cannot_be_reached_is_said_and_nothing_else(form: Any):
+    database = Database("postgresql://nobody:nothing@127.0.0.1:1/none")
+    client = create_app(Settings(), database).test_client()
+
+    page = client.get("/")
+
+    database.close()
+    assert page.status_code == 503
+    assert "The record cannot be reached now" in page.text
+    assert "nobody" not in page.text
