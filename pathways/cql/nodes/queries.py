@@ -1,6 +1,7 @@
 """Queries: sources, lets, relationships, where, return or aggregate, sort; and the loops like them."""
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import cmp_to_key
 from itertools import product
 from typing import Any
@@ -11,6 +12,7 @@ from pathways.cql.compiler import Compiler, Unsupported, node
 from pathways.cql.nodes.references import of_row
 from pathways.cql.nodes.values import constant
 from pathways.cql.scope import Closure, Node, Scope, Slots
+from pathways.cql.temporal import Temporal
 from pathways.cql.values import Tuple
 
 Rows = Iterator[None]
@@ -151,9 +153,9 @@ def _sort(compiler: Compiler, node: Node, scope: Scope) -> Sort:
     def sort(run: Any, slots: Slots, rows: list[Any]) -> list[Any]:
         # The last key first: Python's sort keeps the order of what it finds alike.
         for key, down in reversed(keys):
-            keyed = [(key(run, slots, row), row) for row in rows]
-            keyed.sort(key=_by_key, reverse=down)
-            rows = [row for _, row in keyed]
+            ranks = _sortable([key(run, slots, row) for row in rows])
+            places = sorted(range(len(rows)), key=ranks.__getitem__, reverse=down)
+            rows = [rows[place] for place in places]
         return rows
 
     return sort
@@ -180,13 +182,25 @@ def _sort_key(compiler: Compiler, by: Node, scope: Scope) -> Callable[[Any, Slot
             raise Unsupported(f"sort {kind}")
 
 
-_by_key: Any = cmp_to_key(lambda left, right: _nulls_first(left[0], right[0]))
+def _sortable(keys: list[Any]) -> list[Any]:
+    # Python sorts keys of one kind, and dates of one precision, by itself and much faster.
+    kinds = {type(key) for key in keys}
+    if len(kinds) == 1 and kinds <= {int, str, Decimal}:
+        return keys
+    if len(kinds) == 1 and isinstance(keys[0], Temporal):
+        fields = [key.at_home() for key in keys]
+        if len({len(each) for each in fields}) == 1:
+            return fields
+    return [_ordered(key) for key in keys]
 
 
 def _nulls_first(left: Any, right: Any) -> int:
     if left is None or right is None:
         return (left is not None) - (right is not None)
     return ranked(left, right)
+
+
+_ordered: Any = cmp_to_key(_nulls_first)
 
 
 @node("ForEach", "Filter", "Repeat")
