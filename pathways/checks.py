@@ -16,7 +16,7 @@ def reasons(pathway: Pathway) -> tuple[str, ...]:
     """Return why the plan cannot be run, a sentence each; empty when it can."""
     return tuple(
         reason
-        for check in (_names, _effects, _targets, _graph, _parameters, _citations, _texts)
+        for check in (_names, _qualifiers, _effects, _targets, _graph, _parameters, _citations, _texts)
         for reason in check(pathway)
     )
 
@@ -39,6 +39,15 @@ def _names(pathway: Pathway) -> Iterator[str]:
                 yield f"{rule.id} names the CQL definition {name!r}, which does not exist"
     if pathway.precondition is not None and pathway.precondition not in known:
         yield f"the precondition {pathway.precondition!r} does not exist"
+
+
+def _qualifiers(pathway: Pathway) -> Iterator[str]:
+    known = {code for _, code in pathway.displays}
+    for rule in pathway.rules:
+        for output in rule.outputs:
+            for code in output.reasons:
+                if code not in known:
+                    yield f"{rule.id} qualifies {output.activity.id} by {code!r}, which no code system has"
 
 
 def _effects(pathway: Pathway) -> Iterator[str]:

@@ -72,8 +72,9 @@ def _stage(entry: Entry) -> str | None:
 
 def _apply(turn: Turn, decision: Decision) -> None:
     instance = _instance(turn, decision)
-    if instance is None or decision.practitioner is None or "lastModified" not in decision.entry.body:
-        _reject(turn, instance or PERSON, decision)
+    if instance is None or (why := _incomplete(decision)):
+        why = "Its focus is nothing this pathway has made for the patient" if instance is None else why
+        _reject(turn, instance or PERSON, decision, why)
         return
     memory = turn.memory(instance)
     focus = decision.focus or ""
@@ -82,12 +83,23 @@ def _apply(turn: Turn, decision: Decision) -> None:
     run = turn.ask(instance, _item(order), decision.stage)
     rules = turn.pathway.of_kind("decision")
     rule = next((r for r in rules if _fits(r, decision, memory, turn.pathway, run)), None)
-    if rule is None or (rule.reason_required and not decision.reason):
-        _reject(turn, instance, decision)
+    if rule is None:
+        _reject(turn, instance, decision, "It does not apply to its focus as it is now")
+    elif rule.reason_required and not decision.reason:
+        _reject(turn, instance, decision, "It needs a reason")
     elif rule.does("sign") and order is not None and _lacks(turn, run):
         _block(turn, instance, decision, order, run)
     else:
         turn.fire(rule, instance, run, decision=decision, event=rule.event)
+
+
+def _incomplete(decision: Decision) -> str:
+    """Return what every decision must have and this one lacks; empty when it is complete."""
+    if decision.practitioner is None:
+        return "It names no Practitioner who decided"
+    if "lastModified" not in decision.entry.body:
+        return "It does not say when it was made"
+    return ""
 
 
 def _instance(turn: Turn, decision: Decision) -> str | None:
@@ -147,13 +159,15 @@ def _reject(
     turn: Turn,
     instance: str,
     decision: Decision,
+    why: str,
     after: Memory | None = None,
     raised: tuple[Raised, ...] = (),
 ) -> None:
+    """Answer a decision that changes nothing, with the reason in words."""
     turn.take(
         instance,
         "decision",
-        "Decision not applicable",
+        why,
         after or turn.memory(instance),
         raised=raised,
         facts=(),
@@ -167,4 +181,5 @@ def _block(turn: Turn, instance: str, decision: Decision, order: Order, run: cql
     outputs = [output for rule in turn.pathway.of_kind("blocked") for output in rule.outputs]
     origin = turn.origin(instance, f"ServiceRequest/{order.id}")
     after, raised = raise_outputs(outputs, turn.memory(instance), origin, before=run, after=run)
-    _reject(turn, instance, decision, after, raised)
+    named = ", ".join(turn.pathway.qualifier(code)["display"] for one in raised for code in one.qualifiers)
+    _reject(turn, instance, decision, f"The signature could not take effect: {named}", after, raised)

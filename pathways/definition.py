@@ -32,6 +32,11 @@ RuleKind = Literal[
 
 EVERY_STAGE = "every-stage"
 
+#: where the code of a qualifier is looked for first
+QUALIFIERS = tuple(
+    f"https://w3id.org/hipway/CodeSystem/{name}" for name in ("pathway-reason", "pathway-task")
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -228,6 +233,16 @@ class Pathway:
     def text(self, language: str, key: str) -> str:
         """Return a clinical text of the definition. Every key was checked when the pathway was loaded."""
         return self.texts[language][key]
+
+    def qualifier(self, code: str) -> Json:
+        """Return the coding of a qualifier, which the plan names by its code alone.
+
+        Raises:
+            StopIteration: no code system of ours has the code; `load` refuses such a plan.
+        """
+        systems = (*QUALIFIERS, *sorted({system for system, known in self.displays if known == code}))
+        system = next(s for s in systems if (s, code) in self.displays)
+        return {"system": system, "code": code, "display": self.displays[system, code]}
 
     def display(self, system: str, code: str) -> str:
         """Return the display of one of our codes, or the code itself where it has none."""

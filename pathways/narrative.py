@@ -53,7 +53,7 @@ def task(sheet: Sheet, step: Step, one: Raised) -> str:
 def message(pathway: Pathway, step: Step, one: Raised) -> str:
     """Return the text to a patient or a team."""
     words = side(pathway, step.instance)
-    named = ", ".join(pathway.displays.get((s, c), c) for s, c in _qualifiers(pathway, one))
+    named = ", ".join(pathway.qualifier(code)["display"] for code in one.qualifiers)
     template = pathway.text(LANGUAGE, f"message.{one.activity.id}")
     return template.format(side=lowered(words), Side=words, qualifiers=named or step.title)
 
@@ -62,8 +62,3 @@ def issue(pathway: Pathway, step: Step) -> str:
     """Return what is wrong with the data, and where to correct it."""
     about = side(pathway, step.instance) + ": " if step.instance != PERSON else ""
     return f"{about}{step.title}. Correct it where it was recorded and send it again."
-
-
-def _qualifiers(pathway: Pathway, one: Raised) -> list[tuple[str, str]]:
-    known = {code: (system, code) for system, code in pathway.displays}
-    return [known.get(code, ("", code)) for code in one.qualifiers]

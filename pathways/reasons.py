@@ -14,6 +14,8 @@ from pathways.record import Json
 #: limits that only say how old a value may be are not worth a word where a value was found
 LOOKBACK = "lookback."
 NOTHING = "nothing recorded"
+#: how the engine says what a look into the record found
+STORED = "stored"
 
 
 def reasons(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> Json:
@@ -87,11 +89,13 @@ def _limits(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, An
 def _computed(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the nearest amounts that were computed from what is remembered, with their phrases."""
     for part in tree.get("because", ()):
-        amount = part.get("value")
-        if part.get("text") in pathway.parameters:
+        amount, text = part.get("value"), str(part.get("text"))
+        if text in pathway.parameters:
             continue
-        if isinstance(amount, (int, str)) and not isinstance(amount, bool):
-            yield str(part["text"]), amount
+        told = text in pathway.library.phrases.values() or text in pathway.library.parameters
+        told = told or (isinstance(amount, str) and amount.endswith(STORED))
+        if told and isinstance(amount, (int, str)) and not isinstance(amount, bool):
+            yield text, amount
         else:
             yield from _computed(pathway, part)
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from pathways import narrative
 from pathways.basis import used
-from pathways.definition import Activity, Pathway
+from pathways.definition import Activity
 from pathways.memory import Order
 from pathways.raising import UNITS
 from pathways.record import Json
@@ -13,8 +13,6 @@ from pathways.steps import PERSON, Decision, Raised, Step
 
 CODE_SYSTEM = "https://w3id.org/hipway/CodeSystem/"
 TASK_INPUT = CODE_SYSTEM + "pathway-task-input"
-#: where the code of a qualifier is looked for first
-QUALIFIERS = (CODE_SYSTEM + "pathway-reason", CODE_SYSTEM + "pathway-task")
 
 
 def write(sheet: Sheet, step: Step, one: Raised, *, at: datetime, provenance: str) -> Json:
@@ -66,13 +64,6 @@ def hasten(sheet: Sheet, order: Order, at: datetime) -> None:
         task["lastModified"] = instant(at)
 
 
-def coding(pathway: Pathway, code: str) -> Json:
-    """Return the coding of a qualifier, which the plan names by its code alone."""
-    systems = (*QUALIFIERS, *sorted({system for system, known in pathway.displays if known == code}))
-    system = next(s for s in systems if (s, code) in pathway.displays)
-    return {"system": system, "code": code, "display": pathway.displays[system, code]}
-
-
 def _codings(activity: Activity, instance: str) -> list[Json]:
     return list(activity.codings_by_side.get(instance, activity.codings))
 
@@ -98,7 +89,7 @@ def _proposal(sheet: Sheet, step: Step, one: Raised, at: datetime, provenance: s
         "category": [{"coding": [category]} for category in one.activity.categories],
         "priority": one.priority,
         "code": {"coding": _codings(one.activity, step.instance), "text": title},
-        "orderDetail": [{"coding": [coding(sheet.pathway, detail)]} for detail in one.details],
+        "orderDetail": [{"coding": [sheet.pathway.qualifier(detail)]} for detail in one.details],
         "subject": {"reference": f"Patient/{sheet.patient}"},
         "authoredOn": instant(at),
         "requester": DEVICE,
@@ -127,7 +118,7 @@ def _task(sheet: Sheet, step: Step, one: Raised, at: datetime) -> Json:
         "lastModified": instant(at),
         "requester": DEVICE,
         "performerType": [{"coding": [one.activity.role]}] if one.activity.role else [],
-        "reasonCode": {"coding": [coding(sheet.pathway, q) for q in one.qualifiers]}
+        "reasonCode": {"coding": [sheet.pathway.qualifier(q) for q in one.qualifiers]}
         if one.qualifiers
         else {},
         "restriction": {"period": {"end": instant(one.due)}} if one.due else {},
@@ -172,7 +163,7 @@ def _issue(sheet: Sheet, step: Step, one: Raised, at: datetime) -> Json:
 
 
 def _flag(sheet: Sheet, one: Raised, at: datetime) -> Json:
-    causes = [coding(sheet.pathway, qualifier) for qualifier in one.qualifiers[1:]]
+    causes = [sheet.pathway.qualifier(qualifier) for qualifier in one.qualifiers[1:]]
     return {
         "status": "active",
         "category": [{"coding": [category]} for category in one.activity.categories],
