@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from service import clock
-from service.store import erasure, heartbeats, migrate, parameters, resources, tables, writing
+from service.store import heartbeats, migrate, parameters, resources, tables, writing
 from service.store.database import Database, NotDurable
 from service.store.resources import Write
 
@@ -70,24 +70,6 @@ def test_a_heartbeat_has_an_age(tx):
     seen_at, age = heartbeats.ages(tx)["sweep"]
     assert age < 5
     assert seen_at.tzinfo is not None
-
-
-def test_erasing_keeps_what_a_site_loaded(tx):
-    writes = [
-        Write(type="ConceptMap", id="map", body={"resourceType": "ConceptMap"}),
-        Write(type="Patient", id="p", body={"resourceType": "Patient"}, patient="p"),
-        Write(type="Practitioner", id="dr", body={"resourceType": "Practitioner"}),
-    ]
-    resources.save(tx, writes, tenant=0, now=NOW)
-    parameters.set_(tx, {"profile": "literal"}, "someone", NOW)
-    assert erasure.has_patient_data(tx)
-
-    erasure.erase(tx, who="someone", now=NOW)
-
-    assert not erasure.has_patient_data(tx)
-    assert parameters.current(tx) == {}
-    assert resources.current(tx, "Practitioner", "dr", tenant=0) is None
-    assert resources.current(tx, "ConceptMap", "map", tenant=0) is not None
 
 
 @pytest.mark.parametrize("statement", [writing.LOOK_UP, writing.LOCK])
