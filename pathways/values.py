@@ -144,7 +144,9 @@ def _number(value: Decimal, table: Mapping[str, Any], shown: str | None = None, 
     fraction = table.get("whole", False) and value != value.to_integral_value()
     if outside or fraction:
         raise Unusable("out-of-range")
-    return Value(elements={"valueQuantity": {"value": value}}, words=shown or _plain(value))
+    # 6.0 and 6 are one canonical value; the precision stays with the resource as it was received.
+    canonical = Decimal(_plain(value))
+    return Value(elements={"valueQuantity": {"value": canonical}}, words=shown or _plain(value))
 
 
 def _components(resource: Mapping[str, Any], table: Mapping[str, Any]) -> Value:
