@@ -49,10 +49,30 @@ def app(broker_url: str) -> Celery:
     return celery
 
 
+@cache
+def _sender(broker_url: str) -> Celery:
+    """Return an application that gives up at once: who sends has somebody waiting for an answer."""
+    celery = Celery("hipway-sender", broker=broker_url, set_as_current=False)
+    celery.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_serializer="json",
+        task_publish_retry=False,
+        broker_transport_options={
+            "socket_connect_timeout": SEND_TIMEOUT_S,
+            "socket_timeout": SEND_TIMEOUT_S,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+        },
+    )
+    return celery
+
+
 def wake(settings: Settings, tenant: int, patient: str) -> bool:
     """Ask a worker to look at the patient. Returns False if the broker could not be reached."""
     try:
-        app(settings.broker_url).send_task(ADVANCE, args=(tenant, patient), retry=False, expires=300)
+        _sender(settings.broker_url).send_task(ADVANCE, args=(tenant, patient), retry=False, expires=300)
     except (OperationalError, RedisError, OSError) as error:
         logger.warning("wake_up_not_sent", tenant=tenant, reason=type(error).__name__)
         return False
@@ -63,7 +83,7 @@ def reachable(settings: Settings) -> bool:
     """Return whether the broker answers."""
     try:
         connection: Any
-        with app(settings.broker_url).connection_for_write(connect_timeout=SEND_TIMEOUT_S) as connection:
+        with _sender(settings.broker_url).connection_for_write(connect_timeout=SEND_TIMEOUT_S) as connection:
             connection.ensure_connection(max_retries=1, timeout=SEND_TIMEOUT_S)
     except (OperationalError, RedisError, OSError):
         return False

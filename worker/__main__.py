@@ -2,8 +2,11 @@
 
 import sys
 
+from sqlalchemy.exc import DBAPIError
+
 from service import log
 from service.settings import Settings
+from service.store.database import Database, NotDurable
 from worker import sweep
 from worker.app import create
 
@@ -12,6 +15,16 @@ def main(what: str) -> None:
     """Run one of the two processes until it is asked to stop."""
     settings = Settings.from_environment()
     log.configure(what, level=settings.log_level)
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        database.assert_durable()
+    except NotDurable as error:
+        sys.exit(f"hipway: {error}")
+    except DBAPIError:
+        # Not up yet: what needs it waits for it, and readiness says so.
+        pass
+    finally:
+        database.close()
     if what == "sweep":
         sweep.run(settings)
         return
