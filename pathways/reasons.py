@@ -14,6 +14,8 @@ from pathways.record import Json
 #: limits that only say how old a value may be are not worth a word where a value was found
 LOOKBACK = "lookback."
 NOTHING = "nothing recorded"
+#: the moment is on every page; as a reason it says nothing
+MOMENT = "Evaluation Instant"
 #: how the engine says what a look into the record found
 STORED = "stored"
 
@@ -90,7 +92,10 @@ def _computed(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, 
     """Yield the nearest amounts that were computed from what is remembered, with their phrases."""
     for part in tree.get("because", ()):
         amount, text = part.get("value"), str(part.get("text"))
-        if text in pathway.parameters:
+        if text in pathway.parameters or text == MOMENT:
+            continue
+        if amount is None and text in pathway.library.parameters:
+            yield text, "none"
             continue
         told = text in pathway.library.phrases.values() or text in pathway.library.parameters
         told = told or (isinstance(amount, str) and amount.endswith(STORED))

@@ -99,7 +99,7 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
 
 
 #: a table shows the conditions of a rule and what each rests on, not more
-DEEPEST = 1
+DEEPEST = 2
 #: values beside one condition; the others are in the findings
 VALUES = 3
 
