@@ -98,7 +98,9 @@ def _citations(pathway: Pathway) -> Iterator[str]:
 
 def text_keys(pathway: Pathway) -> set[str]:
     """Return the keys every language must have: stages, sides, rules, outputs, and the rules' conditions."""
-    keys = {f"stage.{code}" for code in pathway.stages} | {f"side.{name}" for name in pathway.sides}
+    keys = {f"stage.{code}" for code in pathway.stages} | {
+        f"side.{name}" for name in (*pathway.sides, "person")
+    }
     keys |= {f"rule.{rule.id}" for rule in pathway.rules}
     for activity in pathway.activities.values():
         keys.add(f"output.{activity.id}")

@@ -14,8 +14,8 @@ LANGUAGE = "en"
 
 
 def side(pathway: Pathway, instance: str) -> str:
-    """Return the side in words, with a capital; "Person, no side" for the person."""
-    return pathway.text(LANGUAGE, f"side.{instance}") if instance != PERSON else "Person, no side"
+    """Return the side in words, with a capital; for the person, that there is none."""
+    return pathway.text(LANGUAGE, f"side.{instance or 'person'}")
 
 
 def lowered(words: str) -> str:
@@ -54,7 +54,11 @@ def message(pathway: Pathway, step: Step, one: Raised) -> str:
     """Return the text to a patient or a team."""
     words = side(pathway, step.instance)
     named = ", ".join(pathway.qualifier(code)["display"] for code in one.qualifiers)
-    template = pathway.text(LANGUAGE, f"message.{one.activity.id}")
+    key = f"message.{one.activity.id}"
+    # What is said about the person names no side: it has a text of its own where the plain one would.
+    of_person = f"{key}.person"
+    texts = pathway.texts[LANGUAGE]
+    template = texts[of_person if step.instance == PERSON and of_person in texts else key]
     return template.format(side=lowered(words), Side=words, qualifiers=named or step.title)
 
 
