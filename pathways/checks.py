@@ -106,6 +106,7 @@ def text_keys(pathway: Pathway) -> set[str]:
         keys.add(f"output.{activity.id}")
         if activity.resource == "CommunicationRequest":
             keys.add(f"message.{activity.id}")
+    keys |= {f"parameter.{name}" for name in pathway.parameters}
     keys |= {f"condition.{name}" for rule in pathway.rules for name in rule.conditions}
     return keys
 

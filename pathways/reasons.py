@@ -13,6 +13,7 @@ from pathways.record import Json
 
 #: limits that only say how old a value may be are not worth a word where a value was found
 LOOKBACK = "lookback."
+LANGUAGE = "en"
 NOTHING = "nothing recorded"
 #: the moment is on every page; as a reason it says nothing
 MOMENT = "Evaluation Instant"
@@ -72,7 +73,7 @@ def _leaf(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> s
     values = [f"{fact.title}: {value(fact)}" if titled else value(fact) for fact in facts]
     values = values or [f"{text}: {amount}" for text, amount in dict(_computed(pathway, tree)).items()]
     limits = [
-        f"{name} {amount}{_unit(pathway, name)}"
+        f"{pathway.text(LANGUAGE, f'parameter.{name}')} {amount}{_unit(pathway, name)}"
         for name, amount in dict(_limits(pathway, tree)).items()
         if not (facts and name.startswith(LOOKBACK))
     ]
