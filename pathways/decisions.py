@@ -3,6 +3,7 @@
 One that cannot be applied changes nothing and is answered (clinical-rules 10, fhir-contract 5).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,7 +24,7 @@ def apply(turn: Turn) -> None:
     """Apply every decision that has not been applied before."""
     new = []
     for entry in turn.case.record.received:
-        decision = read(entry)
+        decision = read(entry, turn.case.record.people)
         if decision is not None and _key(decision) not in turn.memory(PERSON).raised:
             new.append(decision)
     for decision in sorted(new, key=lambda d: (datetime.fromisoformat(d.at), d.entry.seq)):
@@ -33,19 +34,22 @@ def apply(turn: Turn) -> None:
         turn.take(PERSON, "decision", "Decision read", read_now, facts=(), silent=True)
 
 
-def read(entry: Entry) -> Decision | None:
+def read(entry: Entry, people: Mapping[str, str]) -> Decision | None:
     """Return the decision a Task makes, None where it is none, or not one yet."""
     code = next((c for s, c in pairs(entry.body.get("code")) if s == SYSTEM), None)
     if entry.type != "Task" or code is None or entry.body.get("status") != "completed":
         return None
     body = entry.body
     who = [body.get(role, {}).get("reference", "") for role in ("owner", "requester")]
+    practitioner = next((r for r in who if r.partition("/")[0] == "Practitioner"), None)
+    stated = body.get("owner", {}).get("display") or body.get("requester", {}).get("display")
     reason = body.get("reasonCode")
     return Decision(
         entry=entry,
         code=code,
         focus=body.get("focus", {}).get("reference", "").partition("/_history")[0] or None,
-        practitioner=next((r for r in who if r.partition("/")[0] == "Practitioner"), None),
+        practitioner=practitioner,
+        name=people.get(practitioner or "") or stated,
         reason=_words(reason),
         stage=_stage(entry),
         at=body.get("lastModified") or entry.received.isoformat(),

@@ -60,6 +60,7 @@ def _step(sheet: Sheet, step: Step, at: datetime) -> None:
     targets += [sheet.put(goal) for goal in plans.goals(sheet, step, at)]
     targets += _changed_orders(sheet, step, at, provenance)
     targets += _changed_tasks(sheet, step, at)
+    targets += _lowered_flags(sheet, step, at)
     if step.event is not None:
         sheet.put(_audit_event(sheet, step, at))
     if not step.silent:
@@ -102,6 +103,22 @@ def _changed_orders(sheet: Sheet, step: Step, at: datetime, provenance: str) -> 
         if order.task is not None and order.priority != before.priority:
             requests.hasten(sheet, order, at)
     return touched
+
+
+def _lowered_flags(sheet: Sheet, step: Step, at: datetime) -> list[str]:
+    """End the flags of a side, and of the person, that a clinician has seen by placing the side anew."""
+    if step.action is None or not sheet.pathway.rule(step.action).does("mark-handled"):
+        return []
+    lowered = []
+    own = side_extension(sheet.pathway, step.instance)
+    for reference, body in list(sheet.stored.items()):
+        if not reference.startswith("Flag/") or body["status"] != "active":
+            continue
+        if body.get("extension", []) in ([], own) and (flag := sheet.get(reference)) is not None:
+            flag["status"] = "inactive"
+            flag["period"] = {**flag["period"], "end": instant(at)}
+            lowered.append(reference)
+    return lowered
 
 
 def _changed_tasks(sheet: Sheet, step: Step, at: datetime) -> list[str]:

@@ -38,7 +38,7 @@ def write(sheet: Sheet, step: Step, one: Raised, *, at: datetime, provenance: st
 
 def signed(proposal: Json, order: Order, decision: Decision, *, at: datetime, provenance: str) -> Json:
     """Return the order that a signature makes of a proposal: the same request, with a person's authority."""
-    requester: Json = {"reference": decision.practitioner}
+    requester = present({"reference": decision.practitioner, "display": decision.name})
     return {
         **proposal,
         "id": order.order,

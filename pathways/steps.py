@@ -51,6 +51,7 @@ class Decision:
     code: str
     focus: str | None
     practitioner: str | None
+    name: str | None
     reason: str | None
     stage: str | None
     at: str

@@ -208,7 +208,10 @@ def _people(tx: Connection, entries: Iterable[Entry], tenant: int) -> dict[str, 
     references = {
         actor.get("actor", actor).get("reference", "")
         for entry in entries
-        for actor in entry.body.get("performer", ())
+        for actor in (
+            *entry.body.get("performer", ()),
+            *(entry.body[role] for role in ("owner", "requester") if role in entry.body),
+        )
     }
     people = {}
     for reference in references:

@@ -47,3 +47,30 @@ def test_everything_written_is_valid_r4(path):
         for resource in written:
             assert gate.check(resource) == ()
             get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+def test_a_flag_ends_when_a_clinician_places_the_side_anew():
+    game = Play()
+    for step in read(Path(__file__).parents[1] / "stories" / "V08.json")["steps"]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+
+    flags = [entry.body for entry in game.own.values() if entry.type == "Flag"]
+    assert [flag["status"] for flag in flags] == ["inactive"]
+    assert all("end" in flag["period"] for flag in flags)
+
+
+def test_a_signed_order_names_who_signed_it():
+    game = Play()
+    for step in read(Path(__file__).parents[1] / "stories" / "V09.json")["steps"]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+
+    (order,) = [
+        e.body for e in game.own.values() if e.type == "ServiceRequest" and e.body["intent"] == "order"
+    ]
+    proposal = game.own[order["basedOn"][-1]["reference"]].body
+    assert order["requester"]["reference"].startswith("Practitioner/")
+    assert (order["code"], order["bodySite"]) == (proposal["code"], proposal["bodySite"])
