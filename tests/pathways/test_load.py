@@ -1,0 +1,149 @@
+"""A plan that cannot be run is refused, with every reason at once (safety SP-28, SP-29, SP-30)."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pathways.load import InvalidPathway, load
+from pathways.parameters import InvalidParameters, resolve
+
+FOLDER = Path(__file__).parents[2] / "pathways" / "gluteus_medius_tear"
+BASE = "https://w3id.org/hipway/StructureDefinition/"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    copy = tmp_path / "pathway"
+    shutil.copytree(FOLDER, copy)
+    return copy
+
+
+def change(folder, name, edit):
+    file = folder / name
+    value = json.loads(file.read_text())
+    edit(value)
+    file.write_text(json.dumps(value))
+
+
+def actions(plan):
+    return {rule["id"]: rule for stage in plan["action"] for rule in stage.get("action", ())}
+
+
+def refused(folder):
+    with pytest.raises(InvalidPathway) as refusal:
+        load(folder)
+    return refusal.value.reasons
+
+
+def test_the_pathway_of_this_release_loads():
+    pathway = load(FOLDER)
+
+    assert len(pathway.stages) == 7
+    assert pathway.canonical.endswith("|" + pathway.version)
+
+
+def test_rules_that_differ_from_their_translation_are_refused(folder):
+    with (folder / "rules.cql").open("a") as file:
+        file.write("\n// changed after the translation\n")
+
+    assert refused(folder) == ("rules.elm.json is not the translation of rules.cql",)
+
+
+def test_an_unknown_condition_is_named(folder):
+    def edit(plan):
+        actions(plan)["T03"]["condition"][0]["expression"]["expression"] = "Nobody wrote this"
+
+    change(folder, "plan_definition.json", edit)
+
+    assert any("'Nobody wrote this'" in reason for reason in refused(folder))
+
+
+def test_a_missing_definition_is_named(folder):
+    change(folder, "activity_definitions.json", lambda all_: all_.pop(0))
+
+    assert any("is missing" in reason for reason in refused(folder))
+
+
+def test_a_transition_to_nowhere_is_named(folder):
+    def edit(plan):
+        actions(plan)["T03"]["relatedAction"][0]["actionId"] = "elsewhere"
+
+    change(folder, "plan_definition.json", edit)
+
+    assert any("'elsewhere'" in reason for reason in refused(folder))
+
+
+def test_a_stage_that_nothing_leads_to_or_from_is_named(folder):
+    def edit(plan):
+        stage = dict(plan["action"][0], id="island", action=[])
+        plan["action"].append(stage)
+        for rule in actions(plan).values():
+            kept = [e for e in rule["extension"] if not e["url"].endswith(("action-target", "action-leaves"))]
+            leaves = [{"url": BASE + "action-leaves", "valueCode": s} for s in ("assessment", "imaging")]
+            rule["extension"] = kept + leaves
+            if "relatedAction" not in rule:
+                rule["relatedAction"] = [{"actionId": "assessment", "relationship": "before-start"}]
+
+    change(folder, "plan_definition.json", edit)
+    reasons = refused(folder)
+
+    assert "the stage island cannot be reached" in reasons
+    assert "the stage island is a dead end" in reasons
+
+
+def test_every_reason_is_listed_at_once(folder):
+    def edit(plan):
+        actions(plan)["T03"]["condition"][0]["expression"]["expression"] = "Nobody wrote this"
+        actions(plan)["T05"].pop("documentation")
+
+    change(folder, "plan_definition.json", edit)
+    reasons = refused(folder)
+
+    assert len(reasons) >= 2
+    assert "T05 cites no source" in reasons
+
+
+def test_a_parameter_without_a_source_or_a_range_is_named(folder):
+    def edit(table):
+        table["parameters"][0]["basis"] = ""
+        table["parameters"][1].pop("low")
+
+    change(folder, "parameters.json", edit)
+    reasons = refused(folder)
+
+    assert any("has no source" in reason for reason in reasons)
+    assert any("has no range" in reason for reason in reasons)
+
+
+def test_a_missing_text_is_named_with_its_language(folder):
+    change(folder, "texts.de.json", lambda texts: texts.pop("stage.imaging"))
+
+    assert refused(folder) == ("the text stage.imaging is missing in de",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("therapy.failWeeks", 7, id="below its range"),
+        pytest.param("therapy.failWeeks", 27, id="above its range"),
+        pytest.param("therapy.failWeeks", 8.5, id="not whole"),
+        pytest.param("therapy.failWeeks", True, id="a truth value is no number"),
+        pytest.param("imaging.softTissueFirst", "ct", id="not a choice"),
+        pytest.param("site.timeZone", "Europe/Atlantis", id="not a zone"),
+        pytest.param("profile", "bold", id="not a profile"),
+        pytest.param("unknown.name", 1, id="not a parameter"),
+    ],
+)
+def test_a_value_a_site_may_not_set_changes_nothing(name, value):
+    with pytest.raises(InvalidParameters):
+        resolve(load(FOLDER), {name: value})
+
+
+def test_a_profile_changes_its_values_and_the_site_may_change_them_again():
+    pathway = load(FOLDER)
+
+    assert resolve(pathway, {"profile": "literal"})["weakPain.minTherapyWeeks"] == 0
+    chosen = {"profile": "literal", "weakPain.minTherapyWeeks": 3}
+    assert resolve(pathway, chosen)["weakPain.minTherapyWeeks"] == 3
