@@ -1,6 +1,6 @@
 """One evaluation: what follows for one patient at one moment.
 
-    opening · checks on receipt · death · corrections · decisions · the person
+    death · opening · checks on receipt · corrections · decisions · the person
     · each side: steps, standing work
 
 Pure: the same pathway, record, memories and moment give the same outcome. The order is clinical-rules 2.4,
@@ -44,10 +44,10 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
     now = case.moment.astimezone(ZoneInfo(str(case.site["site.timeZone"])))
     inputs = Gate(pathway.inputs).read(case.record, now.tzinfo or ZoneInfo("UTC"))
     turn = Turn(pathway=pathway, case=case, now=now, inputs=inputs)
-    transitions.open_instances(turn)
-    receipt.check(turn)
     if transitions.end_for_good(turn):
         return turn.outcome()
+    transitions.open_instances(turn)
+    receipt.check(turn)
     corrections.replay(turn)
     decisions.apply(turn)
     early.check(turn)

@@ -74,3 +74,15 @@ def test_a_signed_order_names_who_signed_it():
     proposal = game.own[order["basedOn"][-1]["reference"]].body
     assert order["requester"]["reference"].startswith("Practitioner/")
     assert (order["code"], order["bodySite"]) == (proposal["code"], proposal["bodySite"])
+
+
+def test_after_a_death_nothing_else_is_decided():
+    story = read(Path(__file__).parents[1] / "stories" / "V03.json")
+    game = Play()
+    for item in story["steps"][0]["bundle"]["entry"]:
+        if item["resource"]["resourceType"] == "Patient":
+            item["resource"]["deceasedBoolean"] = True
+    game.receive(story["steps"][0]["bundle"], datetime.fromisoformat(story["steps"][0]["at"]))
+    outcome, written = game.evaluate(datetime.fromisoformat(story["steps"][0]["advanceTo"]))
+
+    assert (outcome.steps, written) == ((), [])
