@@ -108,7 +108,7 @@ def _computed(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 def _unit(pathway: Pathway, name: str) -> str:
     unit = pathway.parameters[name].unit
-    return "" if unit in {"choice", "boolean", "zone"} else f" {unit}"
+    return "" if unit in {"choice", "boolean", "zone", "grade", "grades", "score"} else f" {unit}"
 
 
 def _text(tree: Mapping[str, Any]) -> str:
