@@ -8,6 +8,7 @@ from typing import Any
 from pathways.definition import Pathway
 from pathways.inputs import Gate
 from pathways.load import load
+from pathways.publication import resources
 
 FOLDERS = ("gluteus_medius_tear",)
 
@@ -16,6 +17,13 @@ FOLDERS = ("gluteus_medius_tear",)
 def pathways() -> tuple[Pathway, ...]:
     """Return every pathway of this release."""
     return tuple(load(Path(__file__).parent / folder) for folder in FOLDERS)
+
+
+def published() -> tuple[dict[str, Any], ...]:
+    """Return every pathway as FHIR resources, what is referred to before what refers to it."""
+    folders = (Path(__file__).parent / folder for folder in FOLDERS)
+    found = (r for known, folder in zip(pathways(), folders, strict=True) for r in resources(known, folder))
+    return tuple({(r["resourceType"], r["id"]): r for r in found}.values())
 
 
 def pathway(name: str) -> Pathway:

@@ -12,7 +12,20 @@ from collections.abc import Sequence
 from service.settings import InvalidSettings
 
 #: in the order of `hipway --help`
-SUBCOMMANDS = ("run", "web", "worker", "sweep", "migrate", "post", "vignettes", "translate", "cql", "doctor")
+SUBCOMMANDS = (
+    "run",
+    "web",
+    "worker",
+    "sweep",
+    "migrate",
+    "post",
+    "vignettes",
+    "translate",
+    "cql",
+    "package",
+    "publish",
+    "doctor",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
