@@ -3,7 +3,7 @@
 One that cannot be applied changes nothing and is answered (clinical-rules 10, fhir-contract 5).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -76,7 +76,8 @@ def _stage(entry: Entry) -> str | None:
 
 def _apply(turn: Turn, decision: Decision) -> None:
     instance = _instance(turn, decision)
-    if instance is None or (why := _incomplete(decision)):
+    asked = [r for r in turn.pathway.of_kind("decision") if r.trigger == decision.code]
+    if instance is None or (why := _incomplete(turn, decision, asked)):
         why = "Its focus is nothing this pathway has made for the patient" if instance is None else why
         _reject(turn, instance or PERSON, decision, why)
         return
@@ -85,24 +86,30 @@ def _apply(turn: Turn, decision: Decision) -> None:
     kind, _, id = focus.partition("/")
     order = memory.order(id) if kind == "ServiceRequest" else None
     run = turn.ask(instance, _item(order), decision.stage)
-    rules = turn.pathway.of_kind("decision")
-    rule = next((r for r in rules if _fits(r, decision, memory, turn.pathway, run)), None)
+    rule = next((r for r in asked if _fits(r, decision, memory, turn.pathway, run)), None)
     if rule is None:
         _reject(turn, instance, decision, "It does not apply to its focus as it is now")
-    elif rule.reason_required and not decision.reason:
-        _reject(turn, instance, decision, "It needs a reason")
     elif rule.does("sign") and order is not None and _lacks(turn, run):
         _block(turn, instance, decision, order, run)
     else:
         turn.fire(rule, instance, run, decision=decision, event=rule.event)
 
 
-def _incomplete(decision: Decision) -> str:
-    """Return what every decision must have and this one lacks; empty when it is complete."""
+def _incomplete(turn: Turn, decision: Decision, asked: Sequence[Rule]) -> str:
+    """Return what a decision of this kind must have and this one lacks; empty when it is complete."""
+    stage = turn.pathway.stages.get(decision.stage or "")
+    if not asked:
+        return "Its code is no decision of this pathway"
     if decision.practitioner is None:
         return "It names no Practitioner who decided"
+    if decision.practitioner not in turn.case.record.people:
+        return "The Practitioner who decided is not known here"
     if "lastModified" not in decision.entry.body:
         return "It does not say when it was made"
+    if all(rule.reason_required for rule in asked) and not decision.reason:
+        return "It needs a reason"
+    if all(rule.takes_stage for rule in asked) and (stage is None or not stage.open):
+        return "It needs the input target-stage with a stage that is open"
     return ""
 
 

@@ -34,7 +34,7 @@ class Entry:
 class Record:
     """One patient. `received` came from outside, `own` was written by the pathway.
 
-    `people` gives the names of practitioners by reference, for explanations.
+    `people` gives the practitioners who are known, by reference, with their names for explanations.
     """
 
     patient: Entry

@@ -195,4 +195,5 @@ def _provenance(sheet: Sheet, step: Step, at: datetime, id: str, rule: str, made
 
 
 def _coding(pathway: Pathway, system: str, code: str) -> Json:
-    return {"system": system, "code": code, "display": pathway.display(system, code)}
+    # What a sender invented has no display of ours.
+    return present({"system": system, "code": code, "display": pathway.displays.get((system, code))})

@@ -55,7 +55,9 @@ class Play:
         pathway = catalogue.pathways()[0]
         site = parameters.resolve(pathway, self.chosen)
         patient = next(e for e in self.entries.values() if e.type == "Patient")
-        record = Record(patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people={})
+        record = Record(
+            patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people=self._people()
+        )
         case = Case(
             tenant=0,
             record=record,
@@ -84,6 +86,10 @@ class Play:
                 type=body["resourceType"], id=body["id"], version=1, seq=0, received=at, body=body
             )
         return outcome, written
+
+    def _people(self) -> dict[str, str]:
+        known = (e for e in self.entries.values() if e.type == "Practitioner")
+        return {e.reference: e.body.get("name", [{}])[0].get("family", "") for e in known}
 
     def _history(self, side: str, site: dict[str, Any]) -> tuple[Past, ...]:
         path = self.memories.get(side, Memory()).path

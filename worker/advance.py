@@ -8,7 +8,7 @@ A crash on any line leaves the claim's lease to run out, and the attempt is coun
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,6 +50,10 @@ logger = log.get()
 
 class NotRenderable(Exception):
     """An output is not valid R4. Nothing was stored; the resource's type and id are named."""
+
+
+class IdTaken(Exception):
+    """A resource from outside has the id of an output. Nothing was stored; type and id are named."""
 
 
 def advance(database: Database, tenant: int, patient: str) -> bool:
@@ -137,6 +141,7 @@ def _apply(tx: Connection, claim: Claim, pathway: Pathway, record: Record, now: 
         )
         for resource in written
     ]
+    _assert_ours(tx, writes, claim.tenant)
     resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER)
     decisions.append(tx, _rows(claim, pathway, outcome, sheet), tenant=claim.tenant)
     return _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
@@ -153,6 +158,18 @@ def check(resource: Json) -> None:
     except ValidationError as error:
         places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
         raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {places}") from None
+
+
+def _assert_ours(tx: Connection, writes: Sequence[Write], tenant: int) -> None:
+    """Refuse to write over a resource that somebody else has stored under one of our ids.
+
+    Raises:
+        IdTaken: naming type and id.
+    """
+    found = resources.heads(tx, [(write.type, write.id) for write in writes], tenant=tenant)
+    for head in found.values():
+        if not head.owned:
+            raise IdTaken(f"{head.type}/{head.id}")
 
 
 def _rows(claim: Claim, pathway: Pathway, outcome: Outcome, sheet: Sheet) -> list[decisions.Row]:
@@ -204,7 +221,7 @@ def _entry(stored: Stored) -> Entry:
 
 
 def _people(tx: Connection, entries: Iterable[Entry], tenant: int) -> dict[str, str]:
-    """Return the names of those who recorded something, by reference."""
+    """Return the names of the stored people who recorded or decided something, by reference."""
     references = {
         actor.get("actor", actor).get("reference", "")
         for entry in entries
@@ -218,11 +235,17 @@ def _people(tx: Connection, entries: Iterable[Entry], tenant: int) -> dict[str, 
         kind, _, id = reference.partition("/")
         if kind == "Practitioner":
             stored = resources.current(tx, kind, id, tenant=tenant)
-            names: list[Mapping[str, Any]] = stored.resource.get("name", []) if stored else []
-            if names:
-                parts = (*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", ""))
-                people[reference] = " ".join(part for part in parts if part)
+            if stored is not None and not stored.deleted:
+                people[reference] = _called(stored.resource.get("name", []))
     return people
+
+
+def _called(names: Sequence[Mapping[str, Any]]) -> str:
+    """Return how somebody is called; empty where no name is stored."""
+    if not names:
+        return ""
+    parts = (*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", ""))
+    return " ".join(part for part in parts if part)
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

@@ -7,6 +7,7 @@ a Task, and the status of a signed order. Everything else is decided by a decisi
 from collections.abc import Mapping
 from typing import Any
 
+from fhir_profiles import canonical
 from service.fhir.refusals import Issue, NotYours
 
 Json = Mapping[str, Any]
@@ -14,6 +15,9 @@ Json = Mapping[str, Any]
 #: `lastModified` says when the others changed
 OF_A_TASK = ("status", "businessStatus", "owner", "output", "lastModified")
 OF_A_SIGNED_ORDER = ("status",)
+
+#: the software that decides; every output names it
+ENGINE = ("Device", "hipway-engine")
 
 
 def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
@@ -32,6 +36,22 @@ def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
         raise NotYours(*(_issue(stored, allowed, f"{at}.{name}") for name in differing))
     kept = {name: value for name, value in stored.items() if name not in allowed}
     return {**kept, **{name: incoming[name] for name in allowed if name in incoming}}
+
+
+def refuse_reserved(incoming: Json, id: str, *, at: str) -> None:
+    """Refuse what only the engine may make: its own device, and plans under its own identifiers.
+
+    Raises:
+        NotYours: naming the element.
+    """
+    type_ = incoming["resourceType"]
+    systems = [given.get("system") for given in incoming.get("identifier", ()) if isinstance(given, Mapping)]
+    if (type_, id) == ENGINE:
+        text = "this Device is the pathway engine itself: it cannot be written from outside"
+        raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.id"))
+    if type_ == "CarePlan" and canonical.CARE_PLAN_IDS in systems:
+        text = "identifiers of this system are given by the pathway alone; use a system of your own"
+        raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.identifier"))
 
 
 def _allowed(stored: Json) -> tuple[str, ...]:

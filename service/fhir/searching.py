@@ -100,7 +100,8 @@ def read(type_: str, asked: Iterable[tuple[str, str]], *, base: str, lenient: bo
             text = f"{type_} is searched by {known}"
             raise NotExchanged(Issue(code="not-supported", text=text))
         if not value:
-            continue
+            # Left out, it would widen the answer to everybody's; an empty variable must not do that.
+            raise NotExchanged(Issue(code="value", text=f"{name} has no value"))
         condition, parameters = _condition(name, kinds[name], value, base)
         used.append((name, value))
         conditions.append(condition)

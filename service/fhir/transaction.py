@@ -150,6 +150,8 @@ def _writes(
         body = visit[entry.index]
         if stored := locked.get((type_, id_)):
             body = ownership.merged(stored.resource, body, at=entry.at)
+        else:
+            ownership.refuse_reserved(body, id_, at=entry.at)
         writes.append(
             Write(
                 type=type_,

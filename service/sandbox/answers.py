@@ -48,7 +48,10 @@ def instant(read: Mapping[str, Any], name: str) -> datetime:
         found = None
     if found is None or found.tzinfo is None:
         raise NotDone(422, f"{name} must be an instant with a zone, as 2026-02-16T09:00:00Z.")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise NotDone(422, f"{name} is outside the calendar in UTC.") from None
 
 
 def written(moment: datetime) -> str:

@@ -3,11 +3,14 @@
 It is for programs: it answers JSON, and an error as `{"error": sentence}`.
 """
 
+import re
 from typing import Any
 
 from flask import Blueprint, current_app, request
+from werkzeug.exceptions import HTTPException
 
-from service import clock, evaluation
+from service import clock, errors, evaluation
+from service.fhir.references import ID
 from service.sandbox import answers, clocks, erasing, outcome, site
 from service.sandbox.answers import NotDone, written
 from service.store import parameters, resources
@@ -24,6 +27,16 @@ Answer = dict[str, Any]
 def not_done(error: NotDone) -> tuple[Answer, int]:
     """Answer with the sentence that says why."""
     return {"error": error.sentence}, error.status
+
+
+@routes.errorhandler(Exception)
+def failed(error: Exception) -> tuple[Answer, int]:
+    """Answer a fault of ours with the id under which the log has it."""
+    if isinstance(error, HTTPException):
+        return {"error": f"{error.name}."}, error.code or 500
+    if errors.unavailable(error):
+        return {"error": "The database cannot be reached now; try again."}, 503
+    return {"error": f"An error of this service, recorded as {errors.record(error)}."}, 500
 
 
 @routes.get("/clock")
@@ -122,6 +135,6 @@ def _here() -> Any:
 
 def _patient(reference: object) -> str:
     kind, _, id_ = reference.partition("/") if isinstance(reference, str) else ("", "", "")
-    if kind != "Patient" or not id_ or "/" in id_:
+    if kind != "Patient" or not re.fullmatch(ID, id_):
         raise NotDone(422, "patient must be a reference, as Patient/gmt-v02.")
     return id_

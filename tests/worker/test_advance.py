@@ -11,6 +11,7 @@ from pathlib import Path
 
 import playing
 import pytest
+import structlog
 from sqlalchemy import text
 
 from pathways import catalogue, cql
@@ -30,6 +31,8 @@ PATIENT = "gmt-v09"
 @pytest.fixture(autouse=True)
 def _logged_as_in_production():
     log.configure("test")
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +215,73 @@ def test_every_input_of_a_step_is_named_with_its_version(database):
     assert step.basis["inputs"]
     assert all("/_history/" in given["reference"] for given in step.basis["inputs"])
     assert step.basis["elm"] == catalogue.pathways()[0].elm_hash
+
+
+def test_a_resource_of_somebody_else_is_never_written_over(database):
+    post(database)
+    advance(database, 0, PATIENT)
+    (proposal,) = [s for s in owned(database) if s.type == "ServiceRequest"]
+    with database.transaction() as tx:
+        tx.execute(text("TRUNCATE arrival, promise, decision, history, resource CASCADE"))
+        theirs = {"resourceType": "ServiceRequest", "id": proposal.id, "status": "active", "intent": "order"}
+        resources.save(
+            tx,
+            [resources.Write(type="ServiceRequest", id=proposal.id, body=theirs, patient="zz")],
+            tenant=0,
+            now=NOW,
+        )
+    post(database)
+
+    assert not advance(database, 0, PATIENT)
+
+    assert "IdTaken" in standing(database).failed_reason
+    with database.transaction() as tx:
+        kept = resources.current(tx, "ServiceRequest", proposal.id, tenant=0)
+    assert (kept.version, kept.patient, kept.owned) == (1, "zz", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param({"owner": {"reference": "Practitioner/ghost"}}, "not known here", id="nobody known"),
+        pytest.param(
+            {"owner": {"display": "Dr"}, "requester": {}}, "names no Practitioner", id="nobody named"
+        ),
+        pytest.param({"code": "explode"}, "no decision of this pathway", id="not a decision"),
+        pytest.param({"code": "decline"}, "needs a reason", id="without its reason"),
+        pytest.param(
+            {"focus": {"reference": "ServiceRequest/elsewhere"}}, "nothing this pathway", id="no focus"
+        ),
+    ],
+)
+def test_a_decision_that_cannot_be_applied_is_answered_with_the_reason(database, change, why):
+    post(database)
+    advance(database, 0, PATIENT)
+    (proposal,) = [s for s in owned(database) if s.type == "ServiceRequest"]
+    clinician = {"reference": "Practitioner/example-physio"}
+    task = {
+        "resourceType": "Task",
+        "id": "t1",
+        "status": "completed",
+        "intent": "order",
+        "focus": {"reference": proposal.reference},
+        "for": {"reference": f"Patient/{PATIENT}"},
+        "lastModified": "2026-01-05T09:15:00Z",
+        "owner": clinician,
+        "requester": change.get("owner", clinician),
+        **change,
+    }
+    system = "https://w3id.org/hipway/CodeSystem/clinician-decision"
+    task["code"] = {"coding": [{"system": system, "code": change.get("code", "sign")}]}
+    task = {name: value for name, value in task.items() if value != {}}
+    entry = {"resource": task, "request": {"method": "PUT", "url": "Task/t1"}}
+    post(database, {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+    assert advance(database, 0, PATIENT)
+
+    with database.transaction() as tx:
+        (event,) = resources.of_patient(tx, PATIENT, tenant=0, types=("AuditEvent",), owned=True)
+        order = resources.current(tx, "ServiceRequest", proposal.id, tenant=0)
+    assert event.resource["outcome"] == "4"
+    assert why in event.resource["outcomeDesc"]
+    assert order.resource["status"] == "draft"

@@ -1,5 +1,6 @@
 """`/careplans/{id}`: where is this side of the patient, why, and what is next?"""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from flask import request
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
+from service.fhir.references import ID
 from service.store import decisions, promises, resources
 from service.web import elements, outcome, outlook, people, plan, queries, visit
 from service.web.elements import Json
@@ -39,6 +41,8 @@ def show_plan(id: str) -> str | tuple[str, int]:
 
 def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     """Return what the page of this plan is made of; None for an unknown plan."""
+    if not re.fullmatch(ID, id):
+        return None
     stored = resources.current(tx, "CarePlan", id, tenant=TENANT)
     if stored is None or stored.deleted or not stored.owned or stored.patient is None:
         return None

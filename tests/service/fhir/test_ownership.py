@@ -108,3 +108,28 @@ def test_if_match_protects_what_changed_since_it_was_read(send, database):
     entry["request"]["ifMatch"] = 'W/"999"'
 
     assert send(bundle(entry)).status_code == 412
+
+
+def test_the_engines_own_device_cannot_be_written_before_it_exists(send):
+    device = {"resourceType": "Device", "id": "hipway-engine", "status": "inactive"}
+
+    answer = send(bundle(put(device)))
+
+    assert answer.status_code == 403
+    assert answer.get_json()["issue"][0]["expression"] == ["Bundle.entry[0].resource.id"]
+
+
+def test_nobody_else_gives_a_plan_an_identifier_of_the_pathway(send):
+    plan = {
+        "resourceType": "CarePlan",
+        "id": "look-alike",
+        "identifier": [{"system": "https://w3id.org/hipway/sid/care-plan", "value": "own.pathway.right"}],
+        "status": "active",
+        "intent": "plan",
+        "subject": {"reference": "Patient/own"},
+    }
+
+    answer = send(bundle(put(patient("own")), put(plan)))
+
+    assert answer.status_code == 403
+    assert answer.get_json()["issue"][0]["expression"] == ["Bundle.entry[1].resource.identifier"]

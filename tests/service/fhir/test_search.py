@@ -282,3 +282,8 @@ def test_the_capability_statement_is_valid_itself(client):
 
     assert gate.check(client.get("/fhir/metadata").get_json()) == ()
     assert gate.check(client.get("/fhir/Observation?patient=a").get_json()) == ()
+
+
+@pytest.mark.parametrize("query", ["Task?patient=", "Task?focus=", "CarePlan?patient=&status=active"])
+def test_a_parameter_without_a_value_never_widens_the_answer(query, client):
+    assert client.get(f"/fhir/{query}").status_code == 400

@@ -104,3 +104,23 @@ def test_erasing_keeps_what_belongs_to_the_site(database: Database) -> None:
 
 def _patient() -> Write:
     return Write(type="Patient", id="p", body={"resourceType": "Patient", "id": "p"}, patient="p")
+
+
+@pytest.mark.parametrize("patient", ["Patient/\x00", "Patient/", "Group/1", "Patient/a b", 7])
+def test_what_is_no_reference_to_a_patient_is_one_sentence(database: Database, patient: object) -> None:
+    client = create_app(Settings(mode="sandbox"), database).test_client()
+
+    answer = client.post("/sandbox/evaluate", json={"patient": patient})
+
+    assert answer.status_code == 422
+    assert "must be a reference" in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize("now", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_outside_the_calendar_is_one_sentence(database: Database, now: str) -> None:
+    client = create_app(Settings(mode="sandbox"), database).test_client()
+
+    answer = client.put("/sandbox/clock", json={"now": now})
+
+    assert answer.status_code == 422
+    assert "outside the calendar" in answer.get_json()["error"]

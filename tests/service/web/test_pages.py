@@ -114,3 +114,7 @@ def test_a_record_that_cannot_be_reached_is_said_and_nothing_else(form: Any):
     assert page.status_code == 503
     assert "The record cannot be reached now" in page.text
     assert "nobody" not in page.text
+
+
+def test_an_address_that_no_id_can_be_is_not_found(client):
+    assert client.get("/careplans/%00").status_code == 404
