@@ -26,7 +26,7 @@ check: ## formatting, lint, types and the direction of imports
 
 bench: ## the benchmarks, as tables of ratios; ONLY=ingest runs one
 	@.ci/setup dev
-	@set -e; for bench in tests/benchmarks/bench_$(or $(ONLY),*).py; do echo; $(BIN)/python $$bench; done
+	@set -e; for bench in tests/benchmarks/bench_$(or $(ONLY),*).py; do echo; PYTHONPATH=tests $(BIN)/python $$bench; done
 
 shots: ## pictures of every page and state into .hipway/shots/
 	@.ci/setup dev
