@@ -85,7 +85,7 @@ def _apply(turn: Turn, decision: Decision) -> None:
     focus = decision.focus or ""
     kind, _, id = focus.partition("/")
     order = memory.order(id) if kind == "ServiceRequest" else None
-    run = turn.ask(instance, _item(order), decision.stage)
+    run = turn.ask(instance, Item.of(order) if order else None, decision.stage)
     rule = next((r for r in asked if _fits(r, decision, memory, turn.pathway, run)), None)
     if rule is None:
         _reject(turn, instance, decision, "It does not apply to its focus as it is now")
@@ -144,20 +144,6 @@ def _fits(rule: Rule, decision: Decision, memory: Memory, pathway: Pathway, run:
         and (not rule.does("resolve-holds") or bool(memory.holds))
         and (not memory.closed or rule.takes_stage or rule.does("close-task"))
         and all(run[name] is True for name in rule.conditions)
-    )
-
-
-def _item(order: Order | None) -> Item | None:
-    if order is None:
-        return None
-    return Item(
-        id=order.id,
-        kind=order.kind,
-        state=order.state,
-        priority=order.priority,
-        made=order.made,
-        since=order.since,
-        signed=order.signed,
     )
 
 

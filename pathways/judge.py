@@ -12,7 +12,7 @@ from typing import Any
 from pathways import cql
 from pathways.definition import Pathway, Rule
 from pathways.inputs import Fact
-from pathways.memory import Memory
+from pathways.memory import Memory, Order
 from pathways.reasons import reasons
 from pathways.record import Json
 
@@ -30,6 +30,20 @@ class Item:
     signed: str | None = None
     acknowledged: bool = False
     category: str | None = None
+
+    @classmethod
+    def of(cls, order: Order) -> "Item":
+        """Return an order as what a rule is asked about."""
+        return cls(
+            id=order.id,
+            kind=order.kind,
+            state=order.state,
+            priority=order.priority,
+            made=order.made,
+            since=order.since,
+            signed=order.signed,
+            acknowledged=order.acknowledged,
+        )
 
     def parameters(self) -> dict[str, Any]:
         """Return the item as the rules' parameters."""

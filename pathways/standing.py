@@ -70,17 +70,7 @@ def _items(what: str, memory: Memory, signing: frozenset[str]) -> Iterator[tuple
     if what == "order":
         for order in memory.orders:
             if order.state == "active":
-                item = Item(
-                    id=order.id,
-                    kind=order.kind,
-                    state=order.state,
-                    priority=order.priority,
-                    made=order.made,
-                    since=order.since,
-                    signed=order.signed,
-                    acknowledged=order.acknowledged,
-                )
-                yield item, f"ServiceRequest/{order.order or order.id}"
+                yield Item.of(order), f"ServiceRequest/{order.order or order.id}"
         return
     for task in memory.tasks:
         if task.state != "open":
