@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pathways.definition import Pathway
-from pathways.inputs import Gate
 from pathways.load import load
 from pathways.publication import resources
 
@@ -39,16 +38,11 @@ def pathway(name: str) -> Pathway:
 
 
 @cache
-def _gates() -> tuple[Gate, ...]:
-    return tuple(Gate(known.inputs) for known in pathways())
-
-
-@cache
 def codes() -> frozenset[tuple[str, str]]:
     """Return every code that may be an input of a pathway: what an evaluation has to load."""
-    return frozenset(code for gate in _gates() for code in gate.codes)
+    return frozenset(code for known in pathways() for code in known.gate.codes)
 
 
 def urgent(resource: Mapping[str, Any]) -> bool:
     """Return whether the resource must not wait for the rest of its visit."""
-    return any(gate.urgent(resource) for gate in _gates())
+    return any(known.gate.urgent(resource) for known in pathways())

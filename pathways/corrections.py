@@ -51,7 +51,7 @@ def _replay(turn: Turn, side: str) -> None:
             newest = False
             continue
         judge, run = _again(turn, side, past)
-        if run[rule.conditions[0]] is True:
+        if run[rule.clinical] is True:
             newest = False
         elif rule.correction == "kept":
             if turn.memory(side).stage == rule.target:
@@ -135,7 +135,7 @@ def _tell(turn: Turn, side: str, kind: str, after: Memory, rule: Rule, judge: Ju
         f"{telling.title}: {rule.title}",
         after,
         action=telling.id,
-        conditions=explained(judge, run, rule.conditions[:1]),
+        conditions=explained(judge, run, (rule.clinical,)),
         raised=raised,
         facts=judge.facts,
     )

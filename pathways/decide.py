@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from pathways import corrections, decisions, early, person, receipt, standing, transitions
 from pathways.corrections import Past
 from pathways.definition import Pathway
-from pathways.inputs import Gate
 from pathways.memory import Memory
 from pathways.record import Record
 from pathways.steps import Outcome
@@ -42,7 +41,7 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
         cql.EvaluationFailed: a rule erred. Nothing is decided: a failure never reads as "no".
     """
     now = case.moment.astimezone(ZoneInfo(str(case.site["site.timeZone"])))
-    inputs = Gate(pathway.inputs).read(case.record, now.tzinfo or ZoneInfo("UTC"))
+    inputs = pathway.gate.read(case.record, now.tzinfo or ZoneInfo("UTC"))
     turn = Turn(pathway=pathway, case=case, now=now, inputs=inputs)
     if transitions.end_for_good(turn):
         return turn.outcome()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from fhir_profiles import canonical
 from pathways import cql
 from pathways.definition import Pathway, Rule
 from pathways.judge import Item
@@ -15,9 +16,6 @@ from pathways.raising import raise_outputs
 from pathways.record import Entry, codings, pairs
 from pathways.steps import PERSON, Decision, Raised
 from pathways.turn import Turn
-
-SYSTEM = "https://w3id.org/hipway/CodeSystem/clinician-decision"
-INPUT_SYSTEM = "https://w3id.org/hipway/CodeSystem/pathway-task-input"
 
 
 def apply(turn: Turn) -> None:
@@ -36,7 +34,7 @@ def apply(turn: Turn) -> None:
 
 def read(entry: Entry, people: Mapping[str, str]) -> Decision | None:
     """Return the decision a Task makes, None where it is none, or not one yet."""
-    code = next((c for s, c in pairs(entry.body.get("code")) if s == SYSTEM), None)
+    code = next((c for s, c in pairs(entry.body.get("code")) if s == canonical.DECISIONS), None)
     if entry.type != "Task" or code is None or entry.body.get("status") != "completed":
         return None
     body = entry.body
@@ -69,7 +67,7 @@ def _words(reason: object) -> str | None:
 
 def _stage(entry: Entry) -> str | None:
     for given in entry.body.get("input", ()):
-        if (INPUT_SYSTEM, "target-stage") in pairs(given.get("type")):
+        if (canonical.TASK_INPUTS, "target-stage") in pairs(given.get("type")):
             return next((c for _, c in pairs(given.get("valueCodeableConcept"))), None)
     return None
 

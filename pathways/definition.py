@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from fhir_profiles import canonical
 from pathways import cql
+from pathways.inputs import Gate
 
 Json = dict[str, Any]
 
@@ -33,9 +35,7 @@ RuleKind = Literal[
 EVERY_STAGE = "every-stage"
 
 #: where the code of a qualifier is looked for first
-QUALIFIERS = tuple(
-    f"https://w3id.org/hipway/CodeSystem/{name}" for name in ("pathway-reason", "pathway-task")
-)
+QUALIFIERS = (canonical.REASONS, canonical.TASKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +150,9 @@ class Rule:
         return any(each.kind == effect for each in self.effects)
 
     @property
-    def clinical(self) -> str | None:
+    def clinical(self) -> str:
         """Return the first condition: the one that corrections test again."""
-        return self.conditions[0] if self.conditions else None
+        return self.conditions[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +181,6 @@ class Side:
         """Return our own coding."""
         return self.codings[0]
 
-    @property
-    def letter(self) -> str:
-        """Return the first letter, as the shorthand writes it."""
-        return self.name[0].upper()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pathway:
@@ -207,6 +202,7 @@ class Pathway:
     kept: Mapping[str, str]  # remembered value -> URL of the CarePlan extension that shows it
     precondition: str | None  # the CQL definition that lists what a signature lacks
     inputs: Json
+    gate: Gate  # the input table, indexed once
     parameters: Mapping[str, Parameter]
     profiles: Mapping[str, Mapping[str, object]]
     default_profile: str

@@ -5,10 +5,9 @@ They are no input of the rules; but a person must look before anything else happ
 
 from dataclasses import replace
 
-from pathways import transitions
+from pathways import effects, transitions
 from pathways.definition import Rule
 from pathways.inputs import Fact
-from pathways.memory import Hold
 from pathways.raising import raise_outputs
 from pathways.steps import PERSON
 from pathways.turn import Turn
@@ -47,10 +46,8 @@ def _hold(turn: Turn, rule: Rule, fact: Fact, side: str) -> None:
     memory = turn.memory(side)
     if key in memory.raised or not turn.pathway.stages[memory.stage or ""].open:
         return
-    held = {hold.code for hold in memory.holds}
-    codes = [code for effect in rule.effects for code in effect.codes if code not in held]
-    new = tuple(Hold(code=code, input=None, since=turn.now.isoformat()) for code in codes)
-    after = replace(memory, holds=(*memory.holds, *new), raised=(*memory.raised, key))
+    codes = (code for effect in rule.effects for code in effect.codes)
+    after = replace(effects.held(memory, codes, now=turn.now), raised=(*memory.raised, key))
     turn.take(side, rule.code, rule.title, after, action=rule.id, facts=(fact,))
 
 

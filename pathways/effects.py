@@ -4,7 +4,7 @@ Effects touch memory only. What they mean for stored resources follows from the 
 memory before and after (see `render`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -43,15 +43,22 @@ def enter(memory: Memory, stage: str, *, pathway: Pathway, now: datetime) -> Mem
     )
 
 
+def held(memory: Memory, codes: Iterable[str], *, now: datetime) -> Memory:
+    """Return the memory under holds of these codes; one that is there already is not set again."""
+    known = {hold.code for hold in memory.holds}
+    new = [Hold(code=code, input=None, since=now.isoformat()) for code in codes if code not in known]
+    return replace(memory, holds=(*memory.holds, *new))
+
+
 def settle_tasks(memory: Memory, *, signing: frozenset[str]) -> Memory:
     """Return the memory with the Tasks ended that have nothing left to wait for (fhir-contract 6.3)."""
-    held = {f"{hold.code}:{hold.input or ''}" for hold in memory.holds}
+    holding = {f"{hold.code}:{hold.input or ''}" for hold in memory.holds}
     for task in memory.tasks:
         if task.state != "open":
             continue
         if task.code in signing and not any(o.task == task.id and o.unsigned for o in memory.orders):
             memory = memory.with_task(replace(task, state="completed"))
-        elif task.about and task.about.startswith("hold:") and task.about[5:] not in held:
+        elif task.about and task.about.startswith("hold:") and task.about[5:] not in holding:
             memory = memory.with_task(replace(task, state="completed"))
     return memory
 
@@ -133,9 +140,7 @@ def _close(_effect: Effect, memory: Memory, *_: Any) -> Memory:
 
 
 def _hold(effect: Effect, memory: Memory, _run: cql.Run, context: Context) -> Memory:
-    held = {hold.code for hold in memory.holds}
-    new = [Hold(code=c, input=None, since=context.now.isoformat()) for c in effect.codes if c not in held]
-    return replace(memory, holds=(*memory.holds, *new))
+    return held(memory, effect.codes, now=context.now)
 
 
 def _resolve_holds(_effect: Effect, memory: Memory, *_: Any) -> Memory:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from fhir_profiles import definitions
+from fhir_profiles import canonical, definitions
 from pathways import checks, cql
 from pathways.definition import (
     EVERY_STAGE,
@@ -24,9 +24,10 @@ from pathways.definition import (
     Side,
     Stage,
 )
+from pathways.inputs import Gate
 from pathways.record import Json
 
-BASE = "https://w3id.org/hipway/StructureDefinition/"
+BASE = canonical.structure("")
 LANGUAGES = ("en", "de")
 
 
@@ -54,6 +55,7 @@ def load(folder: Path) -> Pathway:
     activities = {a["url"]: _activity(a) for a in _json(folder / "activity_definitions.json")}
     order_sets = {p["url"]: p for p in _json(folder / "order_sets.json")}
     table = _json(folder / "parameters.json")
+    inputs = _json(folder / "inputs.json")
     reader = _Reader(activities, order_sets)
     pathway = Pathway(
         name=plan["id"],
@@ -74,7 +76,8 @@ def load(folder: Path) -> Pathway:
             for e in _all(plan, "kept-value")
         },
         precondition=_expression(plan, "signature-precondition"),
-        inputs=_json(folder / "inputs.json"),
+        inputs=inputs,
+        gate=Gate(inputs),
         parameters={p["name"]: _parameter(p) for p in table["parameters"]},
         profiles=table["profiles"],
         default_profile=table["defaultProfile"],

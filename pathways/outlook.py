@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pathways.definition import Pathway, Rule
-from pathways.inputs import Gate
 from pathways.judge import Judge, explained
 from pathways.memory import Memory
 from pathways.record import Json, Record
@@ -37,7 +36,7 @@ def ways_out(
 ) -> tuple[WayOut, ...]:
     """Return the ways out of the stage the instance is in, in the order of evaluation."""
     now = moment.astimezone(ZoneInfo(str(site["site.timeZone"])))
-    inputs = Gate(pathway.inputs).read(record, now.tzinfo or ZoneInfo("UTC"))
+    inputs = pathway.gate.read(record, now.tzinfo or ZoneInfo("UTC"))
     judge = Judge(
         pathway,
         inputs.of(side, until=now),

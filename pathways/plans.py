@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from fhir_profiles import canonical
 from pathways import narrative
 from pathways.memory import Hold, Memory
 from pathways.raising import UNITS
@@ -9,8 +10,6 @@ from pathways.record import Json
 from pathways.sheet import DEVICE, Sheet, instant, present, side_extension
 from pathways.steps import Outcome, Step
 
-EXTENSION = "https://w3id.org/hipway/StructureDefinition/"
-STAGES = "https://w3id.org/hipway/CodeSystem/pathway-stage"
 CONDITION = "http://terminology.hl7.org/CodeSystem/condition-"
 
 
@@ -52,8 +51,8 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             ),
             "extension": [
                 {
-                    "url": EXTENSION + "pathway-stage",
-                    "valueCoding": {"system": STAGES, "code": stage.code, "display": stage.title},
+                    "url": canonical.STAGE,
+                    "valueCoding": {"system": canonical.STAGES, "code": stage.code, "display": stage.title},
                 },
                 *side_extension(pathway, instance),
                 *(
@@ -65,7 +64,7 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             ],
             "identifier": [
                 {
-                    "system": "https://w3id.org/hipway/sid/care-plan",
+                    "system": canonical.CARE_PLAN_IDS,
                     "value": f"{sheet.patient}.{pathway.name}.{instance}",
                 }
             ],
@@ -105,7 +104,7 @@ def _hold(sheet: Sheet, hold: Hold) -> Json:
             {"url": "input", "valueCoding": {"system": system, "code": hold.input, "display": display}}
         )
     parts.append({"url": "since", "valueDateTime": instant(datetime.fromisoformat(hold.since))})
-    return {"url": EXTENSION + "pathway-hold", "extension": parts}
+    return {"url": canonical.HOLD, "extension": parts}
 
 
 def _goal(sheet: Sheet, step: Step, name: str, at: datetime) -> Json:

@@ -23,7 +23,8 @@ STORED = "stored"
 
 def reasons(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> Json:
     """Return the tree in words: `text`, `result`, `value`, `because`, `sources`."""
-    return _node(pathway, tree, {fact.entry.versioned: fact for fact in facts})
+    spoken = frozenset(pathway.library.phrases.values())
+    return _node(pathway, tree, {fact.entry.versioned: fact for fact in facts}, spoken)
 
 
 def value(fact: Fact) -> str:
@@ -32,13 +33,14 @@ def value(fact: Fact) -> str:
     return f"{fact.words} ({fact.at.date().isoformat()}{by})"
 
 
-def _node(pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact]) -> Json:
-    spoken = frozenset(pathway.library.phrases.values())
+def _node(
+    pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact], spoken: frozenset[str]
+) -> Json:
     # The same condition may be asked at several places of an expression; once is enough.
     answers = list({part["text"]: part for part in reversed(list(_answers(tree, spoken)))}.values())[::-1]
     # A condition that rests on expressions only, not on other conditions, is a leaf: its values say it all.
     named = any(part["text"] in spoken for part in answers)
-    parts = [_node(pathway, part, facts) for part in answers] if named else []
+    parts = [_node(pathway, part, facts, spoken) for part in answers] if named else []
     sources = list(tree.get("sources", ()))
     node: Json = {
         "text": _text(tree),

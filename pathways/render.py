@@ -6,6 +6,7 @@ Shapes: fhir-contract, sections 6 and 7.
 
 from datetime import datetime
 
+from fhir_profiles import canonical
 from pathways import plans, requests
 from pathways.definition import Pathway
 from pathways.memory import Memory
@@ -13,10 +14,6 @@ from pathways.record import Json
 from pathways.sheet import DEVICE, Sheet, instant, present, side_extension
 from pathways.steps import PERSON, Outcome, Step
 
-CODE_SYSTEM = "https://w3id.org/hipway/CodeSystem/"
-RULES = CODE_SYSTEM + "pathway-rule"
-EVENTS = CODE_SYSTEM + "pathway-event"
-DECISIONS = CODE_SYSTEM + "clinician-decision"
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 #: state of an order -> status of its proposal, and of the signed order
@@ -149,8 +146,8 @@ def _audit_event(sheet: Sheet, step: Step, at: datetime) -> Json:
         "resourceType": "AuditEvent",
         "id": sheet.derive(step.instance, "AuditEvent", step.number),
         "extension": side_extension(sheet.pathway, step.instance),
-        "type": _coding(sheet.pathway, EVENTS, step.event or ""),
-        "subtype": [_coding(sheet.pathway, DECISIONS, decision.code)] if decision else [],
+        "type": _coding(sheet.pathway, canonical.EVENTS, step.event or ""),
+        "subtype": [_coding(sheet.pathway, canonical.DECISIONS, decision.code)] if decision else [],
         "action": "E",
         "recorded": instant(at),
         "outcome": "4" if rejected else "0",
@@ -180,7 +177,7 @@ def _provenance(sheet: Sheet, step: Step, at: datetime, id: str, rule: str, made
             "occurredDateTime": instant(at),
             "recorded": instant(at),
             "policy": [sheet.pathway.canonical],
-            "activity": {"coding": [_coding(sheet.pathway, RULES, rule)]},
+            "activity": {"coding": [_coding(sheet.pathway, canonical.RULES, rule)]},
             "agent": [
                 {
                     "type": {

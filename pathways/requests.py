@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from fhir_profiles import canonical
 from pathways import narrative
 from pathways.basis import used
 from pathways.definition import Activity
@@ -10,9 +11,6 @@ from pathways.raising import UNITS
 from pathways.record import Json
 from pathways.sheet import DEVICE, Sheet, instant, present, side_extension
 from pathways.steps import PERSON, Decision, Raised, Step
-
-CODE_SYSTEM = "https://w3id.org/hipway/CodeSystem/"
-TASK_INPUT = CODE_SYSTEM + "pathway-task-input"
 
 
 def write(sheet: Sheet, step: Step, one: Raised, *, at: datetime, provenance: str) -> Json:
@@ -124,7 +122,11 @@ def _task(sheet: Sheet, step: Step, one: Raised, at: datetime) -> Json:
         "restriction": {"period": {"end": instant(one.due)}} if one.due else {},
         "input": [
             {
-                "type": {"coding": [{"system": TASK_INPUT, "code": "order", "display": "Proposal to sign"}]},
+                "type": {
+                    "coding": [
+                        {"system": canonical.TASK_INPUTS, "code": "order", "display": "Proposal to sign"}
+                    ]
+                },
                 "valueReference": {"reference": reference},
             }
             for reference in one.orders

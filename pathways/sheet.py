@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from fhir_profiles import canonical
 from pathways import identity
 from pathways.definition import Pathway
 from pathways.record import Json
 from pathways.steps import PERSON
 
 DEVICE = {"reference": "Device/hipway-engine", "display": "hipway pathway engine"}
-SIDE = "https://w3id.org/hipway/StructureDefinition/pathway-side"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def side_extension(pathway: Pathway, instance: str) -> list[Json]:
     """Return the extension that says which side a resource is about; none for the person."""
     if instance == PERSON:
         return []
-    return [{"url": SIDE, "valueCoding": pathway.sides[instance].coding}]
+    return [{"url": canonical.SIDE, "valueCoding": pathway.sides[instance].coding}]
 
 
 def present(resource: Json) -> Json:

@@ -8,10 +8,10 @@ taken from anywhere else (clinical-rules 3.3, fhir-contract 3).
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fhir_profiles import canonical
 from pathways.record import Entry, Json, pairs
 
 BOTH = "both"
-SIDE_EXTENSION = "https://w3id.org/hipway/StructureDefinition/pathway-side"
 NAMES = {"L": "left", "R": "right", "B": BOTH}
 
 
@@ -38,7 +38,7 @@ class Sides:
     def of_output(self, body: Mapping[str, Any]) -> set[str]:
         """Return the side that a resource written by a pathway carries, as a set of none or one."""
         for extension in body.get("extension", ()):
-            if extension.get("url") == SIDE_EXTENSION:
+            if extension.get("url") == canonical.SIDE:
                 coding = extension["valueCoding"]
                 return {self._sites[coding["system"], coding["code"]]}
         return set()

@@ -1,7 +1,7 @@
 """What an evaluation decided: steps, each one row of the log, with what it raised."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from pathways.definition import Activity
@@ -90,4 +90,3 @@ class Outcome:
     steps: tuple[Step, ...]
     memories: Mapping[str, Memory]
     next_due: datetime | None = None
-    facts: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)

@@ -199,5 +199,4 @@ class Turn:
             steps=tuple(self.steps),
             memories=self.memories,
             next_due=self.next_due,
-            facts={side: self.facts(side) for side in self.pathway.sides},
         )

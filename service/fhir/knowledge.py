@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from fhir_profiles import canonical
 from pathways import catalogue
 from service.fhir import translation
 from service.store import content
@@ -12,7 +13,7 @@ from service.store import content
 Json = Mapping[str, Any]
 
 #: the code system of clinician decisions
-DECISION_SYSTEM = "https://w3id.org/hipway/CodeSystem/clinician-decision"
+DECISION_SYSTEM = canonical.DECISIONS
 
 # Translations by database and tenant, with the state of the ConceptMaps they were made
 # of. Maps change once in months and are read with every Bundle.
