@@ -39,6 +39,10 @@ class Settings:
     data: Path = Path(".hipway")
     web_processes: int = 1
     worker_processes: int = 1
+    #: how many Bundles one web process stores at once
+    intake_slots: int = 12
+    #: how many more may wait for a slot; what comes on top is told to come back later
+    intake_queue: int = 64
     #: load the demo patients once, sandbox only
     demo: bool = True
     #: signs cookies; the sandbox has nothing to protect with it
@@ -86,6 +90,8 @@ class Settings:
             data=Path(environment.get("HIPWAY_DATA") or ".hipway").absolute(),
             web_processes=_number(environment, "HIPWAY_WEB_PROCESSES", default=1, low=1, high=64),
             worker_processes=_number(environment, "HIPWAY_WORKER_PROCESSES", default=1, low=1, high=64),
+            intake_slots=_number(environment, "HIPWAY_INTAKE_SLOTS", default=12, low=1, high=64),
+            intake_queue=_number(environment, "HIPWAY_INTAKE_QUEUE", default=64, low=0, high=1000),
             demo=_one_of(environment, "HIPWAY_DEMO", ("1", "0")) == "1" and mode == "sandbox",
             secret_key=environment.get("HIPWAY_SECRET_KEY") or "sandbox",
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),

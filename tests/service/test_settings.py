@@ -42,6 +42,8 @@ def test_production_has_no_demo_patients():
         pytest.param("HIPWAY_PORT", "65536", id="port above the range"),
         pytest.param("HIPWAY_PORT", "80x", id="port not a number"),
         pytest.param("HIPWAY_WEB_PROCESSES", "-1", id="processes"),
+        pytest.param("HIPWAY_INTAKE_SLOTS", "0", id="nothing stored at once"),
+        pytest.param("HIPWAY_INTAKE_QUEUE", "1001", id="a queue above the range"),
         pytest.param("HIPWAY_DEMO", "yes", id="demo"),
         pytest.param("HIPWAY_DATABASE_URL", "mysql://user:secret@h/d", id="database of another kind"),
         pytest.param("HIPWAY_BROKER_URL", "amqp://user:secret@h", id="broker of another kind"),
