@@ -2,13 +2,17 @@
 
 The mode changes what is wired, never a default: a setting that production needs
 and does not find stops the process with the name of the variable.
+
+Every secret may come from a file instead, named by a variable that ends in `_FILE`: what
+stands in the environment is seen by whoever may inspect the process or the container.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
+from urllib.parse import parse_qs, quote
 
 Mode = Literal["sandbox", "production"]
 
@@ -28,9 +32,9 @@ class Settings:
     #: sandbox: loopback, no login, a test clock. production: none of that
     mode: Mode = "sandbox"
     #: `postgresql://user:password@host/name`; empty: the supervisor starts a server of its own
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     #: as Celery writes it, `redis://...` or `redis+socket://...`; empty as above
-    broker_url: str = ""
+    broker_url: str = field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = 8000
     #: what users and hospitals call this service; links in resources begin with it
@@ -46,7 +50,7 @@ class Settings:
     #: load the demo patients once, sandbox only
     demo: bool = True
     #: signs cookies; the sandbox has nothing to protect with it
-    secret_key: str = "sandbox"  # noqa: S105 - production refuses to start without its own
+    secret_key: str = field(default="sandbox", repr=False)
     log_level: str = "info"
 
     @property
@@ -76,14 +80,21 @@ class Settings:
         mode = _one_of(environment, "HIPWAY_MODE", ("sandbox", "production"))
         if mode == "production":
             for variable in REQUIRED_IN_PRODUCTION:
-                if not environment.get(variable):
+                if not environment.get(variable) and not environment.get(FILE_OF.get(variable, "")):
                     raise InvalidSettings(variable, "is required in production and is not set")
         host = environment.get("HIPWAY_HOST") or "127.0.0.1"
         port = _number(environment, "HIPWAY_PORT", default=8000, low=1, high=65535)
         return cls(
             mode=cast("Mode", mode),
-            database_url=_url(environment, "HIPWAY_DATABASE_URL", ("postgresql", "postgresql+psycopg")),
-            broker_url=_url(environment, "HIPWAY_BROKER_URL", ("redis", "rediss", "redis+socket")),
+            database_url=_url(
+                environment,
+                "HIPWAY_DATABASE",
+                ("postgresql", "postgresql+psycopg"),
+                user_needed=True,
+            ),
+            broker_url=_url(
+                environment, "HIPWAY_BROKER", ("redis", "rediss", "redis+socket"), user_needed=False
+            ),
             host=host,
             port=port,
             base_url=(environment.get("HIPWAY_BASE_URL") or f"http://{_authority(host)}:{port}").rstrip("/"),
@@ -93,7 +104,7 @@ class Settings:
             intake_slots=_number(environment, "HIPWAY_INTAKE_SLOTS", default=12, low=1, high=64),
             intake_queue=_number(environment, "HIPWAY_INTAKE_QUEUE", default=64, low=0, high=1000),
             demo=_one_of(environment, "HIPWAY_DEMO", ("1", "0")) == "1" and mode == "sandbox",
-            secret_key=environment.get("HIPWAY_SECRET_KEY") or "sandbox",
+            secret_key=_secret_key(environment),
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
         )
 
@@ -104,6 +115,13 @@ REQUIRED_IN_PRODUCTION = (
     "HIPWAY_BASE_URL",
     "HIPWAY_SECRET_KEY",
 )
+
+
+#: what may stand in a file instead, and the variable that names the file
+FILE_OF = {"HIPWAY_SECRET_KEY": "HIPWAY_SECRET_KEY_FILE"}
+
+#: the files whose content is part of a URL once the settings are read
+PASSWORD_FILES = ("HIPWAY_DATABASE_PASSWORD_FILE", "HIPWAY_BROKER_PASSWORD_FILE")
 
 
 def _authority(host: str) -> str:
@@ -125,9 +143,50 @@ def _number(environment: Mapping[str, str], variable: str, *, default: int, low:
     return int(text)
 
 
-def _url(environment: Mapping[str, str], variable: str, schemes: tuple[str, ...]) -> str:
-    """Return the URL unchanged. Its text is never repeated in a message: it holds a password."""
+def _url(environment: Mapping[str, str], part: str, schemes: tuple[str, ...], *, user_needed: bool) -> str:
+    """Return the URL, with the password of a file put in; without a file it is unchanged.
+
+    Its text is never repeated in a message: it holds a password.
+    """
+    variable, file = f"{part}_URL", f"{part}_PASSWORD_FILE"
     url = environment.get(variable, "")
-    if url and url.partition("://")[0] not in schemes:
+    scheme, _, rest = url.partition("://")
+    if url and scheme not in schemes:
         raise InvalidSettings(variable, f"must begin with {' or '.join(f'{s}://' for s in schemes)}")
-    return url
+    if not environment.get(file):
+        return url
+    if not url:
+        raise InvalidSettings(file, f"is set and {variable} is not")
+    authority = rest[: min((at for mark in "/?#" if (at := rest.find(mark)) >= 0), default=len(rest))]
+    user, _, host = authority.rpartition("@")
+    if ":" in user or "password" in parse_qs(rest.partition("?")[2], keep_blank_values=True):
+        raise InvalidSettings(file, f"is set and {variable} has a password too; keep one of them")
+    if user_needed and not user:
+        raise InvalidSettings(file, f"is set and {variable} names no user; write postgresql://user@host/name")
+    password = quote(_from_file(environment, file), safe="")
+    return f"{scheme}://{user}:{password}@{host}{rest[len(authority) :]}"
+
+
+def _secret_key(environment: Mapping[str, str]) -> str:
+    variable, file = "HIPWAY_SECRET_KEY", FILE_OF["HIPWAY_SECRET_KEY"]
+    if not environment.get(file):
+        return environment.get(variable) or "sandbox"
+    if environment.get(variable):
+        raise InvalidSettings(file, f"is set and {variable} too; keep one of them")
+    return _from_file(environment, file)
+
+
+def _from_file(environment: Mapping[str, str], variable: str) -> str:
+    """Return the one line of a file; an editor's newline at its end is no part of a secret."""
+    try:
+        text = Path(environment[variable]).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidSettings(variable, f"names a file that cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise InvalidSettings(variable, "names a file that is not text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise InvalidSettings(variable, "names a file that is empty")
+    if not text.isprintable():
+        raise InvalidSettings(variable, "names a file that holds more than one line of text")
+    return text

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from service.settings import Settings
+from service.settings import PASSWORD_FILES, Settings
 from service.supervisor import address, data_folder, places
 from service.supervisor.child import Child
 from service.supervisor.postgres import Postgres
@@ -77,7 +77,8 @@ def _start(
     address.assert_free(settings.host, settings.port)
     settings = _with_servers(settings, folder, children)
     inherited = {
-        **environment,
+        # The passwords of these files are part of the URLs below; both together are refused.
+        **{name: value for name, value in environment.items() if name not in PASSWORD_FILES},
         "HIPWAY_MODE": settings.mode,
         "HIPWAY_HOST": settings.host,
         "HIPWAY_PORT": str(settings.port),

@@ -1,5 +1,7 @@
 """Settings come from the environment, and what is missing or wrong is named."""
 
+from pathlib import Path
+
 import pytest
 
 from service.settings import REQUIRED_IN_PRODUCTION, InvalidSettings, Settings
@@ -59,3 +61,153 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(variable: str, va
 
 def test_the_base_url_ends_without_a_slash():
     assert Settings.from_environment(PRODUCTION).base_url == "https://hipway.example.org"
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        pytest.param(
+            "HIPWAY_BROKER_URL", "rediss://user:p%40ss@broker:6380/2?ssl_cert_reqs=required", id="TLS"
+        ),
+        pytest.param("HIPWAY_BROKER_URL", "redis+socket:///run/valkey.sock?virtual_host=1", id="socket"),
+        pytest.param(
+            "HIPWAY_DATABASE_URL",
+            "postgresql://user:p%40ss@one,two/hipway?sslmode=verify-full&sslrootcert=/etc/ssl/hospital.pem",
+            id="database over TLS",
+        ),
+    ],
+)
+def test_a_url_is_taken_as_it_is(variable: str, url: str):
+    settings = Settings.from_environment({variable: url})
+
+    assert url in (settings.broker_url, settings.database_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        pytest.param(
+            "postgresql://hipway@db/hipway",
+            "postgresql://hipway:a%2Fb%3A%40%20%C3%A9%25@db/hipway",
+            id="database",
+        ),
+        pytest.param(
+            "postgresql://hipway@one:5432,two:5432/hipway?sslmode=verify-full&sslrootcert=/ca.pem",
+            "postgresql://hipway:a%2Fb%3A%40%20%C3%A9%25@one:5432,two:5432/hipway"
+            "?sslmode=verify-full&sslrootcert=/ca.pem",
+            id="database over TLS on two hosts",
+        ),
+        pytest.param(
+            "postgresql://hipway@/hipway?host=/run/pg",
+            "postgresql://hipway:a%2Fb%3A%40%20%C3%A9%25@/hipway?host=/run/pg",
+            id="database on a socket",
+        ),
+        pytest.param("redis://broker", "redis://:a%2Fb%3A%40%20%C3%A9%25@broker", id="broker without a user"),
+        pytest.param(
+            "rediss://hipway@broker:6380/2?ssl_cert_reqs=required",
+            "rediss://hipway:a%2Fb%3A%40%20%C3%A9%25@broker:6380/2?ssl_cert_reqs=required",
+            id="broker with a user, over TLS",
+        ),
+    ],
+)
+def test_a_password_comes_from_a_file(tmp_path: Path, url: str, whole: str):
+    file = tmp_path / "password"
+    file.write_text("a/b:@ é%\n", encoding="utf-8")
+    part = "HIPWAY_DATABASE" if url.startswith("postgresql") else "HIPWAY_BROKER"
+
+    settings = Settings.from_environment({f"{part}_URL": url, f"{part}_PASSWORD_FILE": str(file)})
+
+    assert whole in (settings.database_url, settings.broker_url)
+    assert "a/b" not in repr(settings)
+    assert "a%2Fb" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "others"),
+    [
+        ("HIPWAY_DATABASE_PASSWORD_FILE", {"HIPWAY_DATABASE_URL": "postgresql://hipway@db/hipway"}),
+        ("HIPWAY_BROKER_PASSWORD_FILE", {"HIPWAY_BROKER_URL": "redis://broker"}),
+        ("HIPWAY_SECRET_KEY_FILE", {}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(None, "cannot be read", id="missing"),
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(b"\n", "is empty", id="a newline only"),
+        pytest.param(b"first\nsecond\n", "more than one line", id="two lines"),
+        pytest.param(b"\xff\xfe", "is not text", id="not text"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_refused_by_its_variable(
+    tmp_path: Path, variable: str, others: dict[str, str], content: bytes | None, reason: str
+):
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(InvalidSettings, match=reason) as refused:
+        Settings.from_environment({**others, variable: str(file)})
+
+    assert refused.value.variable == variable
+    assert "second" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "others"),
+    [
+        pytest.param(
+            "HIPWAY_DATABASE_PASSWORD_FILE",
+            {"HIPWAY_DATABASE_URL": "postgresql://hipway:secret@db/hipway"},
+            id="database",
+        ),
+        pytest.param(
+            "HIPWAY_DATABASE_PASSWORD_FILE",
+            {"HIPWAY_DATABASE_URL": "postgresql://hipway@db/hipway?password=secret"},
+            id="database, among the options",
+        ),
+        pytest.param(
+            "HIPWAY_BROKER_PASSWORD_FILE", {"HIPWAY_BROKER_URL": "redis://:secret@broker"}, id="broker"
+        ),
+        pytest.param("HIPWAY_SECRET_KEY_FILE", {"HIPWAY_SECRET_KEY": "secret"}, id="key"),
+    ],
+)
+def test_a_secret_in_two_places_is_refused(tmp_path: Path, variable: str, others: dict[str, str]):
+    file = tmp_path / "password"
+    file.write_text("another")
+
+    with pytest.raises(InvalidSettings, match="keep one of them") as refused:
+        Settings.from_environment({**others, variable: str(file)})
+
+    assert refused.value.variable == variable
+    assert "secret" not in str(refused.value).lower().replace("hipway_secret_key", "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "others", "reason"),
+    [
+        ("HIPWAY_DATABASE_PASSWORD_FILE", {}, "HIPWAY_DATABASE_URL is not"),
+        ("HIPWAY_BROKER_PASSWORD_FILE", {}, "HIPWAY_BROKER_URL is not"),
+        ("HIPWAY_DATABASE_PASSWORD_FILE", {"HIPWAY_DATABASE_URL": "postgresql://db/hipway"}, "names no user"),
+    ],
+)
+def test_a_password_without_a_place_for_it_is_refused(
+    tmp_path: Path, variable: str, others: dict[str, str], reason: str
+):
+    file = tmp_path / "password"
+    file.write_text("secret")
+
+    with pytest.raises(InvalidSettings, match=reason):
+        Settings.from_environment({**others, variable: str(file)})
+
+
+def test_the_key_of_production_may_come_from_a_file(tmp_path: Path):
+    file = tmp_path / "key"
+    file.write_text("long and random\n")
+
+    settings = Settings.from_environment(
+        {**PRODUCTION, "HIPWAY_SECRET_KEY": "", "HIPWAY_SECRET_KEY_FILE": str(file)}
+    )
+
+    assert settings.secret_key == "long and random"
