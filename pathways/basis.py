@@ -1,6 +1,7 @@
 """The reasons of a step, as the log keeps them: rule, versions, inputs, conditions, outputs."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from pathways.definition import Pathway
@@ -18,8 +19,20 @@ def used(step: Step) -> tuple[Fact, ...]:
     return tuple(f for f in step.facts if f.entry.versioned in leaves or f.entry.reference in leaves)
 
 
-def basis(pathway: Pathway, step: Step, *, engine: str, profile: str, changed: Mapping[str, Any]) -> Json:
-    """Return everything needed to read the step later, and to replay it."""
+def basis(
+    pathway: Pathway,
+    step: Step,
+    *,
+    engine: str,
+    profile: str,
+    changed: Mapping[str, Any],
+    due: datetime | None = None,
+) -> Json:
+    """Return everything needed to read the step later, and to replay it.
+
+    Args:
+        due: when the evaluation should have been, so that a late one can be told as such.
+    """
     return {
         "rule": step.rule,
         "action": step.action,
@@ -44,6 +57,7 @@ def basis(pathway: Pathway, step: Step, *, engine: str, profile: str, changed: M
         "pathway": pathway.canonical,
         "engine": engine,
         "elm": pathway.elm_hash,
+        "due": due.isoformat() if due else None,
     }
 
 

@@ -4,6 +4,7 @@ The promise in the database is the truth; the sweep finds what no wake-up reache
 wake-up is sent after the commit, once, without waiting for a broker that is gone.
 """
 
+import time
 from functools import cache
 from typing import Any
 
@@ -15,11 +16,21 @@ from service import log
 from service.settings import Settings
 
 ADVANCE = "worker.advance"
+BEAT = "worker.beat"
 QUEUE = "hipway"
 #: A wake-up must not hold up the answer to a hospital.
 SEND_TIMEOUT_S = 1.0
+#: A broker that did not take a wake-up is left alone this long: the sweep finds the promise.
+QUIET_S = 2.0
+#: With so many messages waiting, more would only fill the broker's memory.
+FULL = 10_000
+#: A wake-up that nobody took in this time is worth nothing: the sweep has sent another.
+EXPIRES_S = 300
 
 logger = log.get()
+
+#: until when no wake-up is tried, by broker and `time.monotonic()`
+_quiet: dict[str, float] = {}
 
 
 @cache
@@ -39,6 +50,8 @@ def app(broker_url: str) -> Celery:
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
+        # A broker may be away for a night; a worker that gives up would have to be started again.
+        broker_connection_max_retries=None,
         broker_transport_options={
             "socket_connect_timeout": SEND_TIMEOUT_S,
             "socket_timeout": 30,
@@ -71,20 +84,37 @@ def _sender(broker_url: str) -> Celery:
 
 def wake(settings: Settings, tenant: int, patient: str) -> bool:
     """Ask a worker to look at the patient. Returns False if the broker could not be reached."""
-    try:
-        _sender(settings.broker_url).send_task(ADVANCE, args=(tenant, patient), retry=False, expires=300)
-    except (OperationalError, RedisError, OSError) as error:
-        logger.warning("wake_up_not_sent", tenant=tenant, reason=type(error).__name__)
-        return False
-    return True
+    return _send(settings, ADVANCE, (tenant, patient), expires_s=EXPIRES_S)
+
+
+def ask_for_beat(settings: Settings, expires_s: float) -> bool:
+    """Ask any worker to say that it lives. Returns False if the broker could not be reached."""
+    return _send(settings, BEAT, (), expires_s=expires_s)
 
 
 def reachable(settings: Settings) -> bool:
     """Return whether the broker answers."""
+    return backlog(settings) is not None
+
+
+def backlog(settings: Settings) -> int | None:
+    """Return how many messages no worker has taken yet; None if the broker cannot be reached."""
+    connection: Any
     try:
-        connection: Any
         with _sender(settings.broker_url).connection_for_write(connect_timeout=SEND_TIMEOUT_S) as connection:
-            connection.ensure_connection(max_retries=1, timeout=SEND_TIMEOUT_S)
+            return int(connection.default_channel.client.llen(QUEUE))
     except (OperationalError, RedisError, OSError):
+        return None
+
+
+def _send(settings: Settings, task: str, arguments: tuple[object, ...], *, expires_s: float) -> bool:
+    if time.monotonic() < _quiet.get(settings.broker_url, 0):
+        return False
+    try:
+        _sender(settings.broker_url).send_task(task, args=arguments, retry=False, expires=expires_s)
+    except (OperationalError, RedisError, OSError) as error:
+        # Every sender would wait for the same time-out; one of them in a while is enough.
+        _quiet[settings.broker_url] = time.monotonic() + QUIET_S
+        logger.warning("wake_up_not_sent", reason=type(error).__name__)
         return False
     return True

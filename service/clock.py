@@ -1,13 +1,15 @@
-"""The service clock: the machine's, or the one a sandbox has set and stopped.
+"""The service clock: the database's, or the one a sandbox has set and stopped.
 
-Due dates and clinical times follow it. Leases, retries and heartbeats do not: they
-follow the database's own clock, which nobody sets.
+Several machines share one service, and their clocks differ or are stepped; they have one
+database, so its clock is the only one that everybody reads. Due dates and clinical times
+follow the service clock. Leases, retries and heartbeats follow the database's even while
+a sandbox has set another.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from service.store import tables
 
@@ -31,14 +33,19 @@ def now(tx: Connection) -> datetime:
 
 def state(tx: Connection) -> Clock:
     """Return the service's instant and whether it stands still."""
-    row = tx.execute(select(tables.clock.c.now, tables.clock.c.held)).one_or_none()
-    return of_row(row.now, row.held) if row else of_row(None, held=False)
+    table = tables.clock.c
+    row = tx.execute(select(table.now, func.clock_timestamp().label("running"), table.held)).one()
+    return of_row(row.now, row.running, row.held)
 
 
-def of_row(set_to: datetime | None, held: bool) -> Clock:
-    """Return the clock that the stored row means."""
+def of_row(set_to: datetime | None, running: datetime, held: bool) -> Clock:
+    """Return the clock that the stored row means.
+
+    Args:
+        running: what the database's clock showed when the row was read.
+    """
     if set_to is None:
-        return Clock(now=datetime.now(UTC), is_set=False, held=False)
+        return Clock(now=running.astimezone(UTC), is_set=False, held=False)
     return Clock(now=set_to.astimezone(UTC), is_set=True, held=held)
 
 
@@ -50,5 +57,5 @@ def set_(tx: Connection, now: datetime, held: bool) -> None:
 
 
 def unset(tx: Connection) -> None:
-    """Go back to the machine's clock."""
+    """Go back to the database's clock."""
     tx.execute(update(tables.clock).values(now=None, held=False))

@@ -93,10 +93,10 @@ def drain(database: Database, settings: Settings, *, timeout_s: float = 120) -> 
             due = promises.due(tx, clock.now(tx), BATCH)
         if waiting.count == 0:
             return True
-        for tenant, patient, _ in due:
-            if (tenant, patient) not in woken:
-                woken.add((tenant, patient))
-                broker.wake(settings, tenant, patient)
+        for found in due:
+            if (found.tenant, found.patient) not in woken:
+                woken.add((found.tenant, found.patient))
+                broker.wake(settings, found.tenant, found.patient)
         time.sleep(POLL_S)
     return False
 

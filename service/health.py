@@ -15,15 +15,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import broker, clock
+from service import automation, broker, clock
+from service.automation import Automation
 from service.settings import Settings
-from service.store import content, heartbeats, migrate, promises
+from service.store import content, migrate
 from service.store.database import Database
 
 health = Blueprint("health", __name__)
-
-#: the sweep beats every two seconds; after this it is taken for dead
-SWEEP_LIMIT_S = 15
 
 #: asked again after this; a probe must not become a load
 REMEMBERED_S = 1.0
@@ -45,15 +43,15 @@ class Watch:
             "hipway_promises_due", "Patients whose evaluation is due", registry=self.registry
         )
         self.oldest = Gauge(
-            "hipway_promises_oldest_seconds", "How long the oldest has been due", registry=self.registry
+            "hipway_promises_oldest_seconds", "How long the oldest has waited", registry=self.registry
         )
         self.parked = Gauge(
             "hipway_promises_parked", "Evaluations given up until a person looks", registry=self.registry
         )
         self.beat = Gauge(
             "hipway_heartbeat_age_seconds",
-            "Since a process was last seen",
-            ("process",),
+            "Since the sweep, the broker or a worker was last seen to work",
+            ("part",),
             registry=self.registry,
         )
         self._missing_since: dict[str, datetime] = {}
@@ -85,18 +83,24 @@ def live() -> Response:
 
 @health.get("/health/ready")
 def ready() -> tuple[Response, int]:
-    """Say which parts are ready; 503 while one is not, with the reason and since when."""
+    """Say which parts are ready; 503 while one is not, with the reason and since when.
+
+    `?only=database,schema` asks for these parts alone: without the others Bundles are still
+    accepted, and a load balancer should go on sending them.
+    """
     hipway = current_app.extensions["hipway"]
     watch: Watch = hipway.health
     found = watch.parts(lambda: _parts(hipway.settings, hipway.database))
+    only = {part for part in request.args.get("only", "").split(",") if part} or set(found)
     parts: dict[str, dict[str, str]] = {}
     for part, trouble in found.items():
         since = watch.missing_since(part, ready=trouble is None)
-        parts[part] = (
-            {"status": "ready"}
-            if trouble is None or since is None
-            else {"status": "not ready", "since": content.instant(since), "why": trouble}
-        )
+        if part in only:
+            parts[part] = (
+                {"status": "ready"}
+                if trouble is None or since is None
+                else {"status": "not ready", "since": content.instant(since), "why": trouble}
+            )
     all_ready = all(part["status"] == "ready" for part in parts.values())
     answer = jsonify({"status": "ready" if all_ready else "not ready", "parts": parts})
     return answer, 200 if all_ready else 503
@@ -109,17 +113,15 @@ def metrics() -> Response:
     watch: Watch = hipway.health
     try:
         with hipway.database.transaction() as tx:
-            now = clock.now(tx)
-            waiting = promises.waiting(tx, now)
-            ages = heartbeats.ages(tx)
+            seen = automation.look(tx, clock.now(tx))
     except (SQLAlchemyError, psycopg.Error):
         # The counts of this process are told even so; readiness says what is missing.
         return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
-    watch.waiting.set(waiting.count)
-    watch.oldest.set((now - waiting.oldest_due_at).total_seconds() if waiting.oldest_due_at else 0)
-    watch.parked.set(waiting.parked)
-    for process, (_, age) in ages.items():
-        watch.beat.labels(process).set(age)
+    watch.waiting.set(seen.waiting.count)
+    watch.oldest.set(seen.waiting.late_s)
+    watch.parked.set(seen.waiting.parked)
+    for part, age in seen.ages.items():
+        watch.beat.labels(part).set(age)
     return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -131,29 +133,47 @@ def count(response: Response) -> Response:
     return response
 
 
+#: what Bundles need to be accepted, and what they need to be evaluated soon
+INTAKE = ("database", "schema")
+EVALUATION = ("broker", "sweep", "worker", "evaluations")
+
+
 def _parts(settings: Settings, database: Database) -> dict[str, str | None]:
     """Return, for each part, what is wrong with it; None: it is ready."""
-    parts: dict[str, str | None] = {"database": None, "schema": None, "broker": None, "sweep": None}
+    parts: dict[str, str | None] = dict.fromkeys((*INTAKE, *EVALUATION))
     try:
         with database.transaction() as tx:
             revision = migrate.revision(tx)
-            if revision != migrate.head():
-                parts["schema"] = f"the schema is at {revision}, this version needs {migrate.head()}"
-                parts["sweep"] = "unknown without the schema"
+            if migrate.compatible(revision):
+                parts |= _automation(automation.look(tx, clock.now(tx)))
             else:
-                parts["sweep"] = _sweep(heartbeats.ages(tx))
+                parts["schema"] = f"the schema is at {revision}, this version needs {migrate.head()}"
+                parts |= dict.fromkeys(EVALUATION, "unknown without the schema")
     except (SQLAlchemyError, psycopg.Error) as error:
+        parts |= dict.fromkeys(("schema", *EVALUATION), "unknown without the database")
         parts["database"] = f"cannot be reached ({type(error).__name__})"
-        parts["schema"] = parts["sweep"] = "unknown without the database"
-    if not broker.reachable(settings):
-        parts["broker"] = "cannot be reached; evaluations are slow until it is"
+    parts["broker"] = (
+        None if broker.reachable(settings) else "cannot be reached; evaluations are slow until it is"
+    )
     return parts
 
 
-def _sweep(ages: dict[str, tuple[datetime, float]]) -> str | None:
-    if "sweep" not in ages:
+def _automation(seen: Automation) -> dict[str, str | None]:
+    parts: dict[str, str | None] = {
+        "sweep": _silence(seen, "sweep"),
+        "worker": _silence(seen, "worker"),
+    }
+    if before := seen.silent_before("worker"):
+        parts["worker"] = f"unknown while the {before} is not ready"
+    if seen.trouble("late"):
+        parts["evaluations"] = f"the oldest has waited {seen.waiting.late_s:.0f} s"
+    return parts
+
+
+def _silence(seen: Automation, part: automation.Part) -> str | None:
+    trouble = seen.trouble(part)
+    if trouble is None:
+        return None
+    if trouble.since is None:
         return "has not been seen"
-    seen_at, age = ages["sweep"]
-    if age > SWEEP_LIMIT_S:
-        return f"was last seen at {content.instant(seen_at)}"
-    return None
+    return f"was last seen at {content.instant(trouble.since)}"

@@ -79,7 +79,7 @@ def advance(database: Database, tenant: int, patient: str) -> bool:
             parked = promises.fail(tx, claim, reason)
         logger.exception("evaluation_failed", tenant=tenant, patient=patient, reason=reason, parked=parked)
         return False
-    logger.info("evaluated", tenant=tenant, patient=patient, attempt=claim.attempt)
+    logger.info("evaluated", tenant=tenant, patient=patient, attempt=claim.attempt, due_at=claim.due_at)
     return True
 
 
@@ -89,24 +89,33 @@ def _safe(error: Exception) -> bool:
 
 
 def _evaluate(tx: Connection, claim: Claim) -> None:
-    now = clock.now(tx)
     wanted = promises.wanted(tx, claim.patient, tenant=claim.tenant)
+    latest = decisions.latest(tx, claim.patient, tenant=claim.tenant)
+    # A clock that was set back must not take back what has been decided as time went on.
+    now = max((clock.now(tx), *(row.at for row in latest.values())))
     record = _record(tx, claim)
     next_due: datetime | None = None
     if record is not None:
         for pathway in catalogue.pathways():
-            due = _apply(tx, claim, pathway, record, now)
+            due = _apply(tx, claim, pathway, record, latest, now)
             next_due = min(filter(None, (next_due, due)), default=None)
     promises.settle_done(tx, claim, wanted, next_due, now=now)
 
 
-def _apply(tx: Connection, claim: Claim, pathway: Pathway, record: Record, now: datetime) -> datetime | None:
+def _apply(
+    tx: Connection,
+    claim: Claim,
+    pathway: Pathway,
+    record: Record,
+    latest: Mapping[tuple[str, str], decisions.Row],
+    now: datetime,
+) -> datetime | None:
     """Apply one pathway and return when the patient must be looked at again."""
     chosen = site_parameters.current(tx)
     site = parameters.resolve(pathway, chosen)
     memories = {
         instance: Memory.from_json(row.after)
-        for (name, instance), row in decisions.latest(tx, claim.patient, tenant=claim.tenant).items()
+        for (name, instance), row in latest.items()
         if name == pathway.name
     }
     case = Case(
@@ -185,7 +194,14 @@ def _rows(claim: Claim, pathway: Pathway, outcome: Outcome, sheet: Sheet) -> lis
             rule=step.rule,
             before=step.before.to_json(),
             after=step.after.to_json(),
-            basis=basis(pathway, step, engine=ENGINE, profile=sheet.profile, changed=sheet.changed),
+            basis=basis(
+                pathway,
+                step,
+                engine=ENGINE,
+                profile=sheet.profile,
+                changed=sheet.changed,
+                due=claim.due_at,
+            ),
         )
         for step in outcome.steps
     ]

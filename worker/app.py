@@ -1,4 +1,4 @@
-"""The Celery process: one task, which looks at one patient.
+"""The Celery process: one task that looks at one patient, and one that says it lives.
 
 Acknowledged early, prefetch 1, no result: the promise in the database is the only retry.
 """
@@ -11,6 +11,7 @@ from service import broker, log
 from service.settings import Settings
 from service.store.database import Database
 from worker.advance import advance
+from worker.pulse import Pulse
 
 #: A rule that runs away is ended with its process; the promise counts the attempt.
 LIMIT_S = 60
@@ -20,6 +21,7 @@ class _Process:
     """What a worker process keeps open: made after the fork, because connections do not survive one."""
 
     database: Database | None = None
+    pulse = Pulse()
 
 
 def create(settings: Settings) -> Celery:
@@ -42,5 +44,11 @@ def create(settings: Settings) -> Celery:
     def _advance(tenant: int, patient: str) -> None:
         assert _Process.database is not None
         advance(_Process.database, tenant, patient)
+        _Process.pulse.beat(_Process.database)
+
+    @celery.task(name=broker.BEAT)  # type: ignore[untyped-decorator]
+    def _beat() -> None:
+        assert _Process.database is not None
+        _Process.pulse.beat(_Process.database)
 
     return celery

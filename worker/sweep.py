@@ -1,11 +1,16 @@
 """The sweep: every two seconds, wake what is due and nobody works on.
 
-Timers are promises with a date, so this is all the periodic work there is. When the broker cannot be
-reached the sweep does the work itself, slowly: what is urgent does not wait for Redis.
+Timers are promises with a date, so this is all the periodic work there is. It also keeps
+watch: each round it notes that it lives, and asks a worker through the broker to do the
+same, so that what has stopped can be told.
+
+When the broker cannot be reached, or nobody follows a wake-up, the sweep has the work
+done beside it, slowly: what is urgent does not wait for Redis, nor for a worker.
 """
 
 import signal
 import time
+from collections.abc import Iterable
 from threading import Event
 
 from sqlalchemy.exc import DBAPIError
@@ -14,16 +19,78 @@ from service import broker, clock, log
 from service.settings import Settings
 from service.store import heartbeats, promises
 from service.store.database import Database
-from worker.advance import advance
+from service.store.promises import Due
+from worker.aside import Aside
 
 EVERY_S = 2.0
 LIMIT = 200
 #: A wake-up that is on its way is not sent again before this.
 AGAIN_S = 10.0
-#: How many patients the sweep itself takes on in a round without a broker.
+#: How many patients are done beside the sweep in one round.
 ALONE = 10
 
 logger = log.get()
+
+
+class Sweep:
+    """What one sweep remembers between its rounds: when it woke whom. Lost without harm."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        """Prepare a sweep that has woken nobody yet."""
+        self._settings = settings
+        self._database = database
+        self._aside = Aside(settings)
+        self._woken: dict[tuple[int, str], float] = {}
+
+    def round(self, moment: float) -> int:
+        """Wake what is due and return how many were.
+
+        Args:
+            moment: `time.monotonic()`.
+        """
+        with self._database.transaction() as tx:
+            heartbeats.beat(tx, heartbeats.SWEEP)
+            due = promises.due(tx, clock.now(tx), LIMIT)
+        backlog = broker.backlog(self._settings)
+        if backlog is not None:
+            with self._database.transaction() as tx:
+                heartbeats.beat(tx, heartbeats.BROKER)
+        may_send = backlog is not None and backlog < broker.FULL
+        if may_send:
+            broker.ask_for_beat(self._settings, expires_s=AGAIN_S)
+        left = [found for found in due if not self._left_to_workers(found, moment, may_send=may_send)]
+        self._do(left[:ALONE], broker_is_there=backlog is not None)
+        asked = {(found.tenant, found.patient) for found in due}
+        self._woken = {who: at for who, at in self._woken.items() if who in asked}
+        return len(due)
+
+    def close(self) -> None:
+        """End the process beside this one, if there is one."""
+        self._aside.close()
+
+    def _left_to_workers(self, found: Due, moment: float, *, may_send: bool) -> bool:
+        """Wake a worker for the patient, if none has been just now, and return whether one will come."""
+        who = (found.tenant, found.patient)
+        at = self._woken.get(who)
+        if at is not None and moment - at <= AGAIN_S:
+            return True
+        if not may_send or not broker.wake(self._settings, found.tenant, found.patient):
+            return False
+        self._woken[who] = moment
+        # A second wake-up says that nobody followed the first. What a worker has begun and not
+        # ended stays with the workers: it may be what ends them.
+        return at is None or found.attempts > 0
+
+    def _do(self, left: Iterable[Due], *, broker_is_there: bool) -> None:
+        done = 0
+        for found in left:
+            # A long round must not look like a sweep that has stopped.
+            with self._database.transaction() as tx:
+                heartbeats.beat(tx, heartbeats.SWEEP)
+            done += self._aside.advance(found.tenant, found.patient)
+        if done:
+            event = "workers_do_not_answer" if broker_is_there else "broker_unreachable"
+            logger.error(event, done_by_sweep=done)
 
 
 def run(settings: Settings) -> None:
@@ -32,35 +99,14 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     database = Database(settings.database_url, pool_size=2, overflow=1)
-    sent: dict[tuple[int, str], float] = {}
+    sweep = Sweep(settings, database)
     try:
         while not stop.is_set():
             try:
-                sweep(database, settings, sent)
+                sweep.round(time.monotonic())
             except DBAPIError as error:
                 logger.warning("sweep_without_database", reason=type(error).__name__)
             stop.wait(EVERY_S)
     finally:
+        sweep.close()
         database.close()
-
-
-def sweep(database: Database, settings: Settings, sent: dict[tuple[int, str], float]) -> int:
-    """Wake what is due; returns how many were due. `sent` remembers when each was woken last."""
-    with database.transaction() as tx:
-        heartbeats.beat(tx, "sweep")
-        due = promises.due(tx, clock.now(tx), LIMIT)
-    moment = time.monotonic()
-    for key in [key for key, at in sent.items() if moment - at > AGAIN_S]:
-        del sent[key]
-    alone = 0
-    for tenant, patient, _ in due:
-        if (tenant, patient) in sent:
-            continue
-        if alone == 0 and broker.wake(settings, tenant, patient):
-            sent[tenant, patient] = moment
-        elif alone < ALONE:
-            alone += 1
-            advance(database, tenant, patient)
-    if alone:
-        logger.error("broker_unreachable", done_by_sweep=alone)
-    return len(due)

@@ -1,12 +1,22 @@
-"""When each kind of process was last seen alive, by the database's clock."""
+"""When each part that works by itself was last seen to work, by the database's clock.
+
+sweep    each of its rounds
+broker   a round of the sweep in which it took a message
+worker   a worker that answered such a message, or evaluated somebody
+"""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, text
 
+SWEEP: Final = "sweep"
+BROKER: Final = "broker"
+WORKER: Final = "worker"
+
 
 def beat(tx: Connection, process: str) -> None:
-    """Note that the process (sweep, worker) is alive now."""
+    """Note that the part is at work now."""
     tx.execute(
         text(
             "INSERT INTO heartbeat (process, seen_at) VALUES (:process, clock_timestamp()) "
@@ -17,7 +27,7 @@ def beat(tx: Connection, process: str) -> None:
 
 
 def ages(tx: Connection) -> dict[str, tuple[datetime, float]]:
-    """Return, for each kind of process ever seen, when that was and how many seconds ago."""
+    """Return, for each part ever seen, when that was and how many seconds ago."""
     rows = tx.execute(
         text(
             "SELECT process, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float AS age "

@@ -25,7 +25,7 @@ from service.store import tables
 LONGEST_SETTLE = timedelta(minutes=60)
 
 #: a worker that dies on a patient this often takes the patient's promise out of the queue
-MAX_LOST = 5
+MAX_LOST = 3
 
 #: pauses after the first, second, ... failure
 BACKOFF_S = (1, 5, 30, 120)
@@ -49,8 +49,21 @@ class Claim:
     #: 1 for the first try
     attempt: int
     lease_s: float
+    #: by the service clock; None: a person asked before anything was due
+    due_at: datetime | None
     #: the arrivals that were waiting
     wanted: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A patient who may be worked on now."""
+
+    tenant: int
+    patient: str
+    kind: str
+    #: how often somebody has begun since the last time it succeeded
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,9 @@ class Waiting:
     count: int
     #: service clock; None: nothing is due
     oldest_due_at: datetime | None
+    #: for how many seconds the oldest could have been worked on, by the database's clock;
+    #: 0 while the clock is held. A timer counts only while the service clock is the database's.
+    late_s: float
     parked: int
 
 
@@ -96,11 +112,19 @@ _PENDING = f"""
     FROM arrival a GROUP BY a.tenant, a.kind, a.patient
 """  # noqa: S608 - constants of this module
 
+# An instant so far ahead that nobody can have set it means that the database's clock was
+# set back since; it must not keep a patient from being looked at until it comes round again.
+_FAR = f"(clock_timestamp() + interval '{2 * BACKOFF_S[-1]} seconds')"
+
+
+def _passed(instant: str) -> str:
+    return f"({instant} IS NULL OR {instant} <= clock_timestamp() OR {instant} > {_FAR})"
+
+
 # Free: nobody has it, no pause after a failure, and not parked, unless something arrived
 # since then: it may be the correction.
-_FREE = """
-    (p.lease_until IS NULL OR p.lease_until <= clock_timestamp())
-    AND (p.retry_at IS NULL OR p.retry_at <= clock_timestamp())
+_FREE = f"""
+    {_passed("p.lease_until")} AND {_passed("p.retry_at")}
     AND (p.parked_at IS NULL OR coalesce(w.arrived_at > p.parked_at, false))
 """
 
@@ -137,26 +161,26 @@ def want(
     )
 
 
-def due(tx: Connection, now: datetime, limit: int) -> list[tuple[int, str, str]]:
-    """Return (tenant, patient, kind) of what is due and nobody works on.
+def due(tx: Connection, now: datetime, limit: int) -> list[Due]:
+    """Return what is due and nobody works on.
 
     New data first, oldest first; then timers. While the clock is held only what a
     person asked for is due.
     """
     statement = f"""
         WITH w AS ({_PENDING})
-        SELECT tenant, patient, kind FROM (
-            SELECT w.tenant, w.patient, w.kind, 0 AS class, w.due_at
+        SELECT tenant, patient, kind, attempts FROM (
+            SELECT w.tenant, w.patient, w.kind, coalesce(p.attempts, 0) AS attempts, 0 AS class, w.due_at
             FROM w LEFT JOIN promise p USING (tenant, kind, patient)
             WHERE (w.forced OR (w.due_at <= :now AND NOT {_HELD})) AND {_FREE}
             UNION ALL
-            SELECT p.tenant, p.patient, p.kind, 1, p.due_at
+            SELECT p.tenant, p.patient, p.kind, p.attempts, 1, p.due_at
             FROM promise p LEFT JOIN w USING (tenant, kind, patient)
             WHERE w.patient IS NULL AND p.due_at <= :now AND p.parked_at IS NULL AND NOT {_HELD} AND {_FREE}
         ) AS found ORDER BY class, due_at LIMIT :limit
     """  # noqa: S608 - constants of this module
     rows = tx.execute(text(statement), {"now": now, "limit": limit})
-    return [(row.tenant, row.patient, row.kind) for row in rows]
+    return [Due(**row) for row in rows.mappings()]
 
 
 def claim(
@@ -192,7 +216,8 @@ def claim(
     statement = f"""
         SELECT p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free,
             coalesce(w.forced, false) AS asked,
-            coalesce(p.lease_until > clock_timestamp(), false) AS leased,
+            NOT {_passed("p.lease_until")} AS leased,
+            LEAST(w.due_at, p.due_at) AS due_at,
             LEAST(w.due_at, p.due_at) <= {_NOW} AND NOT {_HELD} AS due
         FROM promise p LEFT JOIN (
             SELECT * FROM ({_PENDING}) AS pending
@@ -221,6 +246,7 @@ def claim(
         token=token,
         attempt=attempts + 1,
         lease_s=lease_s,
+        due_at=row.due_at,
         wanted=wanted(tx, patient, tenant=tenant, kind=kind),
     )
 
@@ -308,15 +334,23 @@ def waiting(tx: Connection, now: datetime) -> Waiting:
     """Return how much is due by now, over all tenants; parked promises apart."""
     statement = f"""
         WITH w AS ({_PENDING}), d AS (
-            SELECT LEAST(w.due_at, p.due_at) AS due_at
-            FROM w FULL JOIN promise p USING (tenant, kind, patient)
-            WHERE (p.parked_at IS NULL OR w.arrived_at > p.parked_at) AND LEAST(w.due_at, p.due_at) <= :now
+            SELECT w.due_at, w.arrived_at
+            FROM w LEFT JOIN promise p USING (tenant, kind, patient)
+            WHERE w.due_at <= :now AND (p.parked_at IS NULL OR w.arrived_at > p.parked_at)
+            UNION ALL
+            SELECT p.due_at, NULL FROM promise p
+            WHERE p.due_at <= :now AND p.parked_at IS NULL AND NOT EXISTS (
+                SELECT FROM arrival a
+                WHERE a.tenant = p.tenant AND a.kind = p.kind AND a.patient = p.patient)
         )
-        SELECT count(*) AS due, min(due_at) AS oldest,
-            (SELECT count(*) FROM promise WHERE parked_at IS NOT NULL) AS parked FROM d
+        SELECT count(*) AS count, min(due_at) AS oldest_due_at,
+            CASE WHEN {_HELD} THEN 0 ELSE coalesce(extract(epoch FROM clock_timestamp() - min(
+                CASE WHEN (SELECT now FROM clock) IS NULL THEN due_at ELSE arrived_at END
+            )), 0)::float END AS late_s,
+            (SELECT count(*) FROM promise WHERE parked_at IS NOT NULL) AS parked
+        FROM d
     """  # noqa: S608 - constants of this module
-    row = tx.execute(text(statement), {"now": now}).one()
-    return Waiting(count=row.due, oldest_due_at=row.oldest, parked=row.parked)
+    return Waiting(**tx.execute(text(statement), {"now": now}).mappings().one())
 
 
 def standing(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> Standing | None:

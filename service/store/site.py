@@ -23,7 +23,7 @@ class Site:
 
 
 _SITE = """
-    SELECT c.now, c.held,
+    SELECT c.now, clock_timestamp() AS running, c.held,
         (SELECT values FROM site_parameter ORDER BY version DESC LIMIT 1) AS changed, m.*
     FROM clock c, (
         SELECT count(*) AS maps, max(seq) AS seq, max(received) AS received
@@ -37,7 +37,7 @@ def read(tx: Connection, *, tenant: int) -> Site:
     with raw(tx).cursor(row_factory=namedtuple_row) as cursor:
         row: Any = cursor.execute(_SITE, [tenant]).fetchone()
     return Site(
-        clock=clock.of_row(row.now, row.held),
+        clock=clock.of_row(row.now, row.running, row.held),
         parameters=parameters.parsed(row.changed),
         concept_maps=(row.maps, row.seq, row.received),
     )

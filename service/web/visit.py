@@ -10,10 +10,11 @@ from flask import current_app, render_template, request
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
-from service import clock
+from service import automation, clock
+from service.automation import Automation
 from service.clock import Clock
 from service.settings import Settings
-from service.store import parameters, promises
+from service.store import parameters
 from service.store.database import Database
 from service.store.promises import Waiting
 from service.web import people, queries, words
@@ -39,10 +40,15 @@ class Visit:
     words: Words
     colleagues: tuple[Colleague, ...]
     acting: Colleague | None
-    waiting: Waiting
+    automation: Automation
     open_tasks: int
     #: the newest thing of the engine when this page was read
     seq: int
+
+    @property
+    def waiting(self) -> Waiting:
+        """Return how much is due and not evaluated."""
+        return self.automation.waiting
 
     @property
     def forms(self) -> Forms:
@@ -87,7 +93,7 @@ def read(tx: Connection) -> Visit:
         words=said,
         colleagues=colleagues,
         acting=people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), colleagues),
-        waiting=promises.waiting(tx, now.now),
+        automation=automation.look(tx, now.now),
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
         seq=queries.newest_seq(tx, tenant=TENANT),
     )

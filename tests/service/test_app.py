@@ -20,7 +20,8 @@ def settings(database_url, broker_url):
 @pytest.fixture
 def client(settings, database):
     with database.transaction() as tx:
-        heartbeats.beat(tx, "sweep")
+        for part in (heartbeats.SWEEP, heartbeats.BROKER, heartbeats.WORKER):
+            heartbeats.beat(tx, part)
     return create_app(settings, database).test_client()
 
 
@@ -73,7 +74,9 @@ def test_a_service_with_all_its_parts_is_ready(client):
     response = client.get("/health/ready")
 
     assert response.status_code == 200, response.get_json()
-    assert set(response.get_json()["parts"]) == {"database", "schema", "broker", "sweep"}
+    assert set(response.get_json()["parts"]) == {
+        *("database", "schema", "broker", "sweep", "worker", "evaluations")
+    }
 
 
 def test_without_a_sweep_it_says_so_and_since_when(database, settings):
@@ -88,6 +91,50 @@ def test_without_a_sweep_it_says_so_and_since_when(database, settings):
     assert sweep["status"] == "not ready"
     assert sweep["since"].endswith("Z")
     assert "was last seen at" in sweep["why"]
+
+
+@pytest.mark.parametrize(
+    ("silent", "parts"),
+    [
+        pytest.param("worker", {"worker"}, id="a worker"),
+        # Without the sweep nobody asks a worker, so nothing can be said of it.
+        pytest.param("sweep", {"sweep", "worker"}, id="the sweep"),
+    ],
+)
+def test_what_is_silent_is_named_while_bundles_are_still_taken(database, settings, client, silent, parts):
+    with database.transaction() as tx:
+        tx.exec_driver_sql(
+            "UPDATE heartbeat SET seen_at = clock_timestamp() - interval '1 minute' WHERE process = %s",
+            (silent,),
+        )
+
+    all_parts = client.get("/health/ready")
+    intake = client.get("/health/ready?only=database,schema")
+
+    told = all_parts.get_json()["parts"]
+    assert {name for name, part in told.items() if part["status"] != "ready"} == parts
+    assert (all_parts.status_code, intake.status_code) == (503, 200)
+    assert post(client).status_code == 200
+
+
+def test_a_heartbeat_from_the_future_is_no_sign_of_life(database, settings, client):
+    """The database's clock was set back, and nothing was seen since."""
+    with database.transaction() as tx:
+        tx.exec_driver_sql("UPDATE heartbeat SET seen_at = clock_timestamp() + interval '1 hour'")
+
+    assert client.get("/health/ready").get_json()["parts"]["sweep"]["status"] == "not ready"
+
+
+def test_an_evaluation_that_is_late_is_told_with_its_delay(database, settings, client):
+    post(client)
+    with database.transaction() as tx:
+        tx.exec_driver_sql("UPDATE arrival SET due_at = clock_timestamp() - interval '2 minutes'")
+
+    late = client.get("/health/ready").get_json()["parts"]["evaluations"]
+    metrics = client.get("/metrics").text
+
+    assert late["why"].startswith("the oldest has waited 12")
+    assert float(metrics.split("\nhipway_promises_oldest_seconds ")[1].split()[0]) >= 120
 
 
 def test_without_a_database_it_lives_but_is_not_ready(settings):
@@ -122,5 +169,5 @@ def test_metrics_count_routes_and_know_no_patient(client):
 
     assert 'route="/fhir/<type_>/<id_>",status="404"' in text
     assert "hipway_promises_due" in text
-    assert 'hipway_heartbeat_age_seconds{process="sweep"}' in text
+    assert 'hipway_heartbeat_age_seconds{part="sweep"}' in text
     assert PATIENT not in text

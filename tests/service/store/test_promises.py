@@ -54,7 +54,7 @@ def failed(database, claim, reason="a rule erred"):
 
 def due(database, now=NOW):
     with database.transaction() as tx:
-        return [patient for _, patient, _ in promises.due(tx, now, 100)]
+        return [found.patient for found in promises.due(tx, now, 100)]
 
 
 def standing(database, patient="p"):
@@ -229,7 +229,9 @@ def test_a_failure_pauses_and_the_third_parks(database):
     assert standing(database).failed_reason == "a rule erred"
     with database.transaction() as tx:
         assert [s.patient for s in promises.parked(tx, tenant=0)] == ["p"]
-        assert promises.waiting(tx, NOW) == promises.Waiting(count=0, oldest_due_at=None, parked=1)
+        assert promises.waiting(tx, NOW) == promises.Waiting(
+                count=0, oldest_due_at=None, late_s=0, parked=1
+            )
 
 
 def test_a_parked_promise_does_not_hold_others(database):

@@ -19,7 +19,7 @@ from service import clock
 from service.app import create_app
 from service.sandbox import erasing
 from service.settings import Settings
-from service.store import decisions, resources
+from service.store import decisions, heartbeats, resources
 from service.store.database import Database
 from service.store.decisions import Row
 from service.store.resources import Write
@@ -380,6 +380,8 @@ def erase(database: Database) -> None:
     with database.transaction() as tx:
         erasing.erase(tx)
         clock.set_(tx, NOW, held=False)
+        for part in (heartbeats.SWEEP, heartbeats.BROKER, heartbeats.WORKER):
+            heartbeats.beat(tx, part)
 
 
 @pytest.fixture

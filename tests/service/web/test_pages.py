@@ -118,3 +118,31 @@ def test_a_record_that_cannot_be_reached_is_said_and_nothing_else(form: Any):
 
 def test_an_address_that_no_id_can_be_is_not_found(client):
     assert client.get("/careplans/%00").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("silent", "said"),
+    [
+        pytest.param("sweep", "Automation has stood still since", id="the sweep"),
+        pytest.param("broker", "Evaluations have been slow since", id="the broker"),
+        pytest.param("worker", "No worker has answered since", id="the workers"),
+    ],
+)
+def test_every_page_says_what_stands_still_and_since_when(client, record, silent, said):
+    """SP-04: the pages tell what the automation no longer does."""
+    with record.transaction() as tx:
+        tx.exec_driver_sql(
+            "UPDATE heartbeat SET seen_at = clock_timestamp() - interval '1 minute' WHERE process = %s",
+            (silent,),
+        )
+
+    for path in ("/", "/sandbox"):
+        page = client.get(path).text
+        assert said in page
+        assert page.count('aria-label="Automation"') == 1
+    assert "automation is disturbed" in client.get("/live").text
+
+
+def test_while_everything_works_no_page_speaks_of_it(client):
+    assert 'aria-label="Automation"' not in client.get("/").text
+    assert "disturbed" not in client.get("/live").text

@@ -1,0 +1,77 @@
+"""Whether what works by itself does: the sweep, the broker, the workers, and how late the oldest work is.
+
+Each part is seen through the one before it: the sweep asks the broker, and through the broker a worker.
+So when one is silent nothing is said of the next, and what is told is where to look.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from service.store import heartbeats, promises
+from service.store.heartbeats import BROKER, SWEEP, WORKER
+from service.store.promises import Waiting
+
+Part = Literal["sweep", "broker", "worker", "late"]
+
+#: after how many seconds of silence a part is taken for stopped; the sweep goes round every two
+LIMITS_S: Mapping[Part, float] = {"sweep": 15, "broker": 15, "worker": 30}
+
+#: work that is due is begun within seconds; after this somebody has to look
+LATE_S = 60
+
+CHAIN: tuple[Part, ...] = (SWEEP, BROKER, WORKER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A part that does not do its work."""
+
+    part: Part
+    #: by the database's clock; None: it has never been seen
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automation:
+    """How the work that nobody asks for goes."""
+
+    #: the first silent part of the chain, and whether work is late
+    troubles: tuple[Trouble, ...]
+    waiting: Waiting
+    #: seconds since each part was last seen
+    ages: Mapping[str, float]
+
+    def trouble(self, part: Part) -> Trouble | None:
+        """Return what is wrong with the part."""
+        return next((trouble for trouble in self.troubles if trouble.part == part), None)
+
+    def silent_before(self, part: Part) -> Part | None:
+        """Return the silent part through which this one would be seen."""
+        before = CHAIN[: CHAIN.index(part)]
+        return next((trouble.part for trouble in self.troubles if trouble.part in before), None)
+
+
+def look(tx: Connection, now: datetime) -> Automation:
+    """Return how the automation goes.
+
+    Args:
+        now: the service clock.
+    """
+    ages = heartbeats.ages(tx)
+    waiting = promises.waiting(tx, now)
+    troubles = []
+    for part in CHAIN:
+        seen_at, age = ages.get(part, (None, float("inf")))
+        # Seen in the future: the database's clock was set back, and nothing was seen since.
+        if abs(age) > LIMITS_S[part]:
+            troubles.append(Trouble(part=part, since=seen_at))
+            break
+    if waiting.late_s > LATE_S:
+        troubles.append(Trouble(part="late", since=now - timedelta(seconds=waiting.late_s)))
+    return Automation(
+        troubles=tuple(troubles), waiting=waiting, ages={part: age for part, (_, age) in ages.items()}
+    )

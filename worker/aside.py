@@ -1,0 +1,76 @@
+"""A process beside the sweep that evaluates while no worker does.
+
+An evaluation may run away or end its process. The sweep must go on for all others, so it
+never evaluates by itself: it hands one patient at a time to a process it can do without.
+"""
+
+import multiprocessing
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.context import SpawnProcess
+
+from service import log
+from service.settings import Settings
+from service.store.database import Database
+from worker.advance import advance
+
+#: what takes longer is ended with its process; the promise has counted the attempt
+LIMIT_S = 60.0
+
+#: a spawned process shares no connection, lock or thread with this one
+_SPAWN = multiprocessing.get_context("spawn")
+
+logger = log.get()
+
+
+class Aside:
+    """One process, started when it is first needed and again after it was lost."""
+
+    def __init__(self, settings: Settings, limit_s: float = LIMIT_S) -> None:
+        """Prepare; nothing is started yet."""
+        self._settings = settings
+        self._limit_s = limit_s
+        self._process: SpawnProcess | None = None
+        self._pipe: Pipe | None = None
+
+    def advance(self, tenant: int, patient: str) -> bool:
+        """Evaluate the patient there. Returns whether an evaluation was committed."""
+        pipe = self._pipe if self._process and self._process.is_alive() and self._pipe else self._start()
+        try:
+            pipe.send((tenant, patient))
+            if pipe.poll(self._limit_s):
+                return bool(pipe.recv())
+        except (EOFError, OSError):
+            pass
+        logger.error("evaluation_lost", tenant=tenant, patient=patient)
+        self.close()
+        return False
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process = self._pipe = None
+
+    def _start(self) -> Pipe:
+        self.close()
+        self._pipe, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._settings), daemon=True)
+        self._process.start()
+        # The only other end is in the process now, so that its end is seen here.
+        theirs.close()
+        return self._pipe
+
+
+def _serve(pipe: Pipe, settings: Settings) -> None:
+    """Evaluate whom the pipe names, until it is closed."""
+    log.configure("sweep", level=settings.log_level)
+    database = Database(settings.database_url, pool_size=2, overflow=1)
+    while True:
+        try:
+            tenant, patient = pipe.recv()
+            pipe.send(advance(database, tenant, patient))
+        except (EOFError, OSError):
+            return
