@@ -25,6 +25,8 @@ SUBCOMMANDS = (
     "package",
     "publish",
     "doctor",
+    "ready",
+    "secrets",
 )
 
 
