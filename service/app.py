@@ -11,6 +11,7 @@ from pathways import catalogue
 from pathways.definition import Pathway
 from service import errors, health, log
 from service.fhir import routes as _interactions  # noqa: F401 - importing them registers them
+from service.fhir.admission import Admission
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import FromElsewhere, Issue
 from service.sandbox import routes as sandbox
@@ -32,6 +33,7 @@ class App:
     database: Database
     pathways: tuple[Pathway, ...]
     health: health.Watch
+    intake: Admission
 
 
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
@@ -55,11 +57,15 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     # forms too are read whole; one byte more than a body may have, which is refused by name
     app.config["MAX_CONTENT_LENGTH"] = reading.MAX_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    watch = health.Watch()
+    intake = Admission(slots=settings.intake_slots, queue=settings.intake_queue)
+    watch.registry.register(intake)
     app.extensions["hipway"] = App(
         settings=settings,
         database=database,
         pathways=catalogue.pathways(),
-        health=health.Watch(),
+        health=watch,
+        intake=intake,
     )
     app.before_request(lambda: _check_origin(settings))
     app.after_request(health.count)

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from fhir_profiles import reading
 from service import log
 from service.fhir import outcome, refusals
+from service.fhir.admission import Throttled
 from service.fhir.refusals import Issue, Refusal
 from service.store.database import sqlstate
 from service.store.resources import VersionConflict
@@ -35,6 +36,7 @@ ANSWERS: Mapping[type[Refusal], int] = {
     refusals.OutOfDate: 412,
     refusals.TooLarge: 413,
     refusals.NotReadable: 415,
+    refusals.KeyReused: 422,
     refusals.NotValid: 422,
 }
 
@@ -54,6 +56,11 @@ def answer(error: Exception) -> Response:
     if isinstance(error, VersionConflict):
         text = f"{error} has another version than the one named"
         return respond([Issue(code="conflict", text=text)], 412)
+    if isinstance(error, Throttled):
+        text = f"more is sent than can be stored now, nothing was stored; {error}"
+        response = respond([Issue(code="throttled", text=text)], 429)
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     if isinstance(error, HTTPException):
         # Flask refuses by itself what it cannot parse.
         return respond([Issue(code="processing", text=error.name)], error.code or 400)

@@ -5,8 +5,14 @@ import argparse
 from service.commands.run import refuse_production
 from service.settings import Settings
 
-#: a page decision waits for its evaluation in its thread, so a few must be able to wait at once
-THREADS = 16
+#: Threads beyond those that store or wait to: for pages (a decision waits for its evaluation in
+#: its thread), health, and answers of 429. One costs 0.1 MB (measured); what finds none waits
+#: unseen and unfairly, in the order in which it came.
+SPARE_THREADS = 32
+
+#: Connections a process has open, idle ones included; more wait in the backlog of the machine.
+#: Requests are limited by `service.fhir.admission`, which can tell senders apart.
+CONNECTIONS = 1024
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +42,11 @@ def run(_args: argparse.Namespace) -> int:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.web_processes,
-        blocking_threads=THREADS,
+        blocking_threads=settings.intake_slots + settings.intake_queue + SPARE_THREADS,
+        # The longest that can be set: a pool that has shrunk is slow to grow when a wave comes.
+        blocking_threads_idle_timeout=600,
+        backlog=CONNECTIONS,
+        backpressure=CONNECTIONS,
         websockets=False,
         # Access lines would carry addresses with ids; the application writes its own.
         log_access=False,

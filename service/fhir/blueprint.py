@@ -4,24 +4,14 @@ http://hl7.org/fhir/R4/http.html
 """
 
 from datetime import datetime
-from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from fhir_profiles import reading
 from fhir_profiles.r4 import schemas
-from service import errors, log
+from service import errors
 from service.fhir.entries import NOT_KEPT
-from service.fhir.refusals import (
-    Issue,
-    NotAcceptable,
-    NotExchanged,
-    NotFound,
-    NotReadable,
-    Refusal,
-    TooLarge,
-)
-from service.fhir.transaction import Accepted, accept
+from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, Refusal
+from service.fhir.transaction import Accepted
 from service.store import content
 from service.store.database import Database
 from service.store.resources import Head, Stored
@@ -87,40 +77,6 @@ def known(type_: str) -> str:
     return type_
 
 
-def body() -> dict[str, Any]:
-    """Return the resource in the request, read in bounded time and memory.
-
-    Raises:
-        NotReadable: the media type or the encoding is not read.
-        TooLarge: there is more than is read.
-    """
-    if request.mimetype not in READ:
-        raise NotReadable(Issue(code="not-supported", text="send application/fhir+json"))
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", "gzip"):
-        raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
-    limit = reading.MAX_BYTES
-    raw = b"" if (request.content_length or 0) > limit else request.stream.read(limit + 1)
-    if len(raw) > limit or (request.content_length or 0) > limit:
-        text = f"the body is larger than {limit // 1024 // 1024} MiB ({limit} bytes)"
-        raise TooLarge(Issue(code="too-long", text=text))
-    if not raw:
-        raise NotExchanged(Issue(code="required", text="there is no body"))
-    return reading.read(reading.inflate(raw) if encoding == "gzip" else raw)
-
-
-def store(bundle: dict[str, Any], *, repeatable: bool) -> Accepted:
-    """Store the transaction and, after its commit, wake a worker if the evaluation is due."""
-    accepted = accept(
-        database(), bundle, tenant=TENANT, sender="hospital", base=base(), repeatable=repeatable
-    )
-    if accepted.due and accepted.patient:
-        log.get().info("bundle accepted", patient=accepted.patient, entries=len(accepted.stored))
-        if not accepted.due.settles:
-            _wake(accepted.patient)
-    return accepted
-
-
 def resource(text: str, version: Head | Stored | None = None, *, status: int = 200) -> Response:
     """Return a resource, with its version where it has one."""
     response = Response(text, status, content_type=errors.MEDIA_TYPE)
@@ -156,9 +112,3 @@ def _alone(expression: str | None, type_: str) -> str | None:
 
 def _whole_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
-
-
-def _wake(patient: str) -> None:
-    from service import broker
-
-    broker.wake(current_app.extensions["hipway"].settings, TENANT, patient)

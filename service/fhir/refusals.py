@@ -70,5 +70,9 @@ class NotAcceptable(Refusal):
     """The answer cannot be given in the form that was asked for."""
 
 
+class KeyReused(Refusal):
+    """The Idempotency-Key of this request was used for another one."""
+
+
 class FromElsewhere(Refusal):
     """A browser sent this from a page that is not ours."""

@@ -66,14 +66,19 @@ def accept(
     Raises:
         Refusal: one of `service.fhir.refusals`; nothing is stored.
     """
-    entries = bundle_entries.read(bundle, base=base)
-    _check(entries)
+    entries = read(bundle, base=base)
     return database.run(
-        lambda tx: _store(tx, entries, tenant=tenant, sender=sender, base=base, repeatable=repeatable)
+        lambda tx: store(tx, entries, tenant=tenant, sender=sender, base=base, repeatable=repeatable)
     )
 
 
-def _check(entries: Sequence[Entry]) -> None:
+def read(bundle: Json, *, base: str = "") -> tuple[Entry, ...]:
+    """Return the entries of a transaction Bundle, each with a resource that the gate lets pass.
+
+    Raises:
+        Refusal: one of `service.fhir.refusals`.
+    """
+    entries = tuple(bundle_entries.read(bundle, base=base))
     issues = []
     for entry in entries:
         for fault in gate.check(dict(entry.resource)):
@@ -82,11 +87,17 @@ def _check(entries: Sequence[Entry]) -> None:
             issues.append(Issue(code=fault.code, text=fault.text, expression=expression))
     if issues:
         raise NotValid(*issues)
+    return entries
 
 
-def _store(
+def store(
     tx: Connection, entries: Sequence[Entry], *, tenant: int, sender: str, base: str, repeatable: bool
 ) -> Accepted:
+    """Store what `read` returned, as `accept` does, in the caller's transaction.
+
+    Raises:
+        Refusal: the transaction must be rolled back.
+    """
     at = site.read(tx, tenant=tenant)
     now = at.clock.now
     links = resolving.Links(entries, base=base)

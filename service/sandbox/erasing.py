@@ -11,7 +11,7 @@ def any_patient(tx: Connection) -> bool:
 
 
 def erase(tx: Connection) -> None:
-    """Remove all patient data: record, history, decisions and promises.
+    """Remove all patient data: record, history, decisions, promises and kept answers.
 
     People, organisations and ConceptMaps belong to the site, not to a patient, and stay.
     A worker that is at work on a patient loses its promise, and with it its transaction.
@@ -19,7 +19,8 @@ def erase(tx: Connection) -> None:
     # First: it waits for every worker that has looked at decisions, and keeps the others
     # from looking until this is done, so that neither holds what the other needs.
     tx.execute(text("TRUNCATE decision"))
-    for table in (tables.arrival, tables.promise):
+    # The answers under Idempotency-Keys name what is removed here.
+    for table in (tables.arrival, tables.promise, tables.idempotency_key):
         tx.execute(delete(table))
     for table in (tables.resource, tables.history):
         tx.execute(delete(table).where(table.c.patient.is_not(None)))

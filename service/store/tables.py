@@ -157,7 +157,7 @@ clock = Table(
     "clock",
     metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
-    Column("now", INSTANT),  # null: the machine's clock
+    Column("now", INSTANT),  # null: the database's clock
     Column("held", Boolean, nullable=False, server_default=text("false")),
     # there is one service clock
     CheckConstraint("one", name="clock_one"),
@@ -171,6 +171,21 @@ site_parameter = Table(
     Column("at", INSTANT, nullable=False),
     Column("who", Text, nullable=False),
     Column("values", Text, nullable=False),
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),  # and the sender, once there is a sign-in
+    Column("key", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of the request: a key is for one request only
+    Column("status", SmallInteger, nullable=False),
+    Column("headers", Text, nullable=False),  # JSON, name to value
+    Column("body", Text, nullable=False),
+    Column("kept_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    # one request is stored for a key, however many arrive with it
+    PrimaryKeyConstraint("tenant", "key", name="idempotency_key_once"),
+    Index("idempotency_key_kept_at", "kept_at"),
 )
 
 heartbeat = Table(

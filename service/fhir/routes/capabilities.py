@@ -8,10 +8,18 @@ from typing import Any
 from flask import Response
 
 from fhir_profiles import reading
-from service.fhir import blueprint, searching
+from service.fhir import blueprint, idempotency, searching
 from service.fhir.blueprint import TYPES, fhir
+from service.store import idempotency_keys
 
 VERSION = "0.1.0"
+DOCUMENTATION = (
+    "A visit is posted as one transaction Bundle about one patient. A POST to the base or to a type may "
+    "carry an Idempotency-Key of 1 to 255 characters: sent again with the same key, for "
+    f"{idempotency_keys.KEPT.days} days, it stores nothing and gets the first answer with "
+    f"{idempotency.REPLAYED}: true; another request with the key is answered 422. When more is sent than "
+    "can be stored, the answer is 429 with Retry-After, and nothing was stored."
+)
 INTERACTIONS = ("read", "vread", "update", "create", "history-instance", "search-type")
 
 
@@ -33,7 +41,7 @@ def metadata() -> Response:
         "rest": [
             {
                 "mode": "server",
-                "documentation": "A visit is posted as one transaction Bundle about one patient.",
+                "documentation": DOCUMENTATION,
                 "resource": [_resource(type_) for type_ in TYPES],
                 "interaction": [{"code": "transaction"}],
             }

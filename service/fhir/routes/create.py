@@ -3,9 +3,11 @@
 http://hl7.org/fhir/R4/http.html#create
 """
 
+from functools import partial
+
 from flask import Response, request
 
-from service.fhir import blueprint, entries
+from service.fhir import blueprint, entries, intake
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
 from service.fhir.routes.update import answer
@@ -15,14 +17,9 @@ from service.fhir.routes.update import answer
 def create(type_: str) -> Response:
     """Store a new resource, or find the one that `If-None-Exist` names."""
     blueprint.known(type_)
-    bundle = entries.one(
-        blueprint.body(),
-        method="POST",
-        type_=type_,
-        id_=None,
-        condition=request.headers.get("If-None-Exist"),
-    )
+    condition = request.headers.get("If-None-Exist")
+    as_bundle = partial(entries.one, method="POST", type_=type_, id_=None, condition=condition)
     try:
-        return answer(blueprint.store(bundle, repeatable=False))
+        return intake.take_in(as_bundle, answer, repeatable=False)
     except Refusal as refusal:
         raise blueprint.renamed(refusal, type_) from refusal

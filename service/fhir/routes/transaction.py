@@ -4,10 +4,12 @@ http://hl7.org/fhir/R4/http.html#transaction
 """
 
 from flask import Response
+from sqlalchemy import Connection
 
 from fhir_profiles import reading
-from service.fhir import blueprint
+from service.fhir import blueprint, intake
 from service.fhir.blueprint import fhir
+from service.fhir.transaction import Accepted
 
 
 @fhir.post("")
@@ -17,6 +19,9 @@ def transaction() -> Response:
 
     Answers 200 and a `transaction-response` after the commit.
     """
-    accepted = blueprint.store(blueprint.body(), repeatable=True)
+    return intake.take_in(lambda bundle: bundle, _answer, repeatable=True)
+
+
+def _answer(_tx: Connection, accepted: Accepted) -> Response:
     response = blueprint.resource(reading.write(accepted.response).decode())
     return blueprint.due_header(response, accepted)

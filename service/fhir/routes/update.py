@@ -3,9 +3,12 @@
 http://hl7.org/fhir/R4/http.html#update
 """
 
-from flask import Response, request
+from typing import Any
 
-from service.fhir import blueprint, entries
+from flask import Response, request
+from sqlalchemy import Connection
+
+from service.fhir import blueprint, entries, intake
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
 from service.fhir.transaction import Accepted
@@ -24,15 +27,14 @@ def conditional_update(type_: str) -> Response:
     return _put(type_, None, request.query_string.decode(errors="replace"))
 
 
-def answer(accepted: Accepted) -> Response:
+def answer(tx: Connection, accepted: Accepted) -> Response:
     """Return the stored resource: 201 if it is new, else 200."""
     (head,) = accepted.stored
     status = 201 if accepted.response["entry"][0]["response"]["status"].startswith("201") else 200
     if request.headers.get("Prefer", "").startswith("return=minimal"):
         text = ""
     else:
-        with blueprint.database().transaction() as tx:
-            stored = resources.version(tx, head.type, head.id, head.version, tenant=blueprint.TENANT)
+        stored = resources.version(tx, head.type, head.id, head.version, tenant=blueprint.TENANT)
         text = stored.body if stored else ""
     response = blueprint.resource(text, head, status=status)
     response.headers["Location"] = f"{blueprint.base()}{head.type}/{head.id}/_history/{head.version}"
@@ -41,10 +43,14 @@ def answer(accepted: Accepted) -> Response:
 
 def _put(type_: str, id_: str | None, condition: str | None) -> Response:
     blueprint.known(type_)
-    bundle = entries.one(blueprint.body(), method="PUT", type_=type_, id_=id_, condition=condition)
-    if etag := request.headers.get("If-Match"):
-        bundle["entry"][0]["request"]["ifMatch"] = etag
+
+    def as_bundle(resource: dict[str, Any]) -> dict[str, Any]:
+        bundle = entries.one(resource, method="PUT", type_=type_, id_=id_, condition=condition)
+        if etag := request.headers.get("If-Match"):
+            bundle["entry"][0]["request"]["ifMatch"] = etag
+        return bundle
+
     try:
-        return answer(blueprint.store(bundle, repeatable=False))
+        return intake.take_in(as_bundle, answer, repeatable=False)
     except Refusal as refusal:
         raise blueprint.renamed(refusal, type_) from refusal

@@ -190,7 +190,7 @@ def test_a_fault_of_ours_is_500_with_an_id_that_is_in_the_log(client, monkeypatc
     def fails(*_, **__):
         raise ZeroDivisionError(SECRET)
 
-    monkeypatch.setattr("service.fhir.blueprint.accept", fails)
+    monkeypatch.setattr("service.fhir.transaction.store", fails)
 
     response = post_bytes(client, VISIT)
 
@@ -227,7 +227,7 @@ def test_a_database_that_is_busy_or_away_is_503(error, client, monkeypatch):
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr("service.fhir.blueprint.accept", fails)
+    monkeypatch.setattr("service.fhir.transaction.store", fails)
 
     assert post_bytes(client, VISIT).status_code == 503
 

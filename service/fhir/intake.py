@@ -1,0 +1,109 @@
+"""How a write comes in: read, admitted, stored and answered in one transaction.
+
+    body read -> turn, or 429 -> kept answer, if there is one -> entries, gate
+    -> one transaction: data, promise, answer under its key -> a worker is woken
+
+The body is read before a turn is asked for: a sender that dribbles must not hold a slot,
+and one that is refused while it is still writing would see a broken connection in place of
+the answer. That is all it costs to be refused; unpacking, reading, the gate and the
+database come after. A process holds at most one body of `reading.MAX_BYTES` per thread.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, current_app, request
+from sqlalchemy import Connection
+
+from fhir_profiles import reading
+from service import broker, log
+from service.fhir import admission, idempotency, transaction
+from service.fhir.blueprint import READ, TENANT, base, database
+from service.fhir.idempotency import Once
+from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
+from service.fhir.transaction import Accepted
+from service.store import idempotency_keys
+
+#: makes the transaction Bundle of what was sent
+AsBundle = Callable[[dict[str, Any]], dict[str, Any]]
+
+#: makes the answer, in the transaction that stores
+Answer = Callable[[Connection, Accepted], Response]
+
+
+def take_in(as_bundle: AsBundle, answer: Answer, *, repeatable: bool) -> Response:
+    """Store what the request holds and answer it, once for a key.
+
+    Args:
+        answer: reads only through its connection; it may be called more than once.
+        repeatable: the same Bundle sent again creates nothing, as in `transaction.store`.
+
+    Raises:
+        Throttled: there is no room now; nothing is stored.
+        Refusal: nothing is stored.
+        Unreadable: the body is no JSON; nothing is stored.
+    """
+    # PUT is idempotent without a key.
+    key = idempotency.key_of(request.headers.get(idempotency.HEADER)) if request.method == "POST" else None
+    packed = _body()
+    with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
+        body = reading.inflate(packed) if _is_gzip() else packed
+        once = Once(key=key, digest=idempotency.digest_of(request, body)) if key is not None else None
+        # Without a lock first: a repetition costs no more than this.
+        if once and (kept := _kept(once)):
+            return idempotency.replayed(kept, once)
+        entries = transaction.read(as_bundle(reading.read(body)), base=base())
+
+        def store(tx: Connection) -> tuple[Response, Accepted | None]:
+            # Again under the lock: the first of two at the same time has stored by now.
+            if once and (kept := idempotency_keys.hold(tx, once.key, tenant=TENANT)):
+                return idempotency.replayed(kept, once), None
+            accepted = transaction.store(
+                tx, entries, tenant=TENANT, sender="hospital", base=base(), repeatable=repeatable
+            )
+            response = answer(tx, accepted)
+            if once:
+                idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
+            return response, accepted
+
+        response, accepted = database().run(store)
+    if accepted:
+        _wake(accepted)
+    return response
+
+
+def _body() -> bytes:
+    """Return the body as it was sent, in bounded memory."""
+    if request.mimetype not in READ:
+        raise NotReadable(Issue(code="not-supported", text="send application/fhir+json"))
+    if _encoding() not in ("identity", "gzip"):
+        raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
+    limit = reading.MAX_BYTES
+    raw = b"" if (request.content_length or 0) > limit else request.stream.read(limit + 1)
+    if len(raw) > limit or (request.content_length or 0) > limit:
+        text = f"the body is larger than {limit // 1024 // 1024} MiB ({limit} bytes)"
+        raise TooLarge(Issue(code="too-long", text=text))
+    if not raw:
+        raise NotExchanged(Issue(code="required", text="there is no body"))
+    return raw
+
+
+def _encoding() -> str:
+    return request.headers.get("Content-Encoding", "identity").lower()
+
+
+def _is_gzip() -> bool:
+    return _encoding() == "gzip"
+
+
+def _kept(once: Once) -> idempotency_keys.Kept | None:
+    return database().run(lambda tx: idempotency_keys.find(tx, once.key, tenant=TENANT))
+
+
+def _wake(accepted: Accepted) -> None:
+    """Wake a worker if the evaluation is due, after the commit and outside the turn."""
+    if not (accepted.due and accepted.patient):
+        return
+    log.get().info("bundle accepted", patient=accepted.patient, entries=len(accepted.stored))
+    if not accepted.due.settles:
+        broker.wake(current_app.extensions["hipway"].settings, TENANT, accepted.patient)
