@@ -1,7 +1,8 @@
 """Real servers for every test that asks for one, and an honest account of what was left out.
 
 The fixtures start the same PostgreSQL and Valkey as `make run`; HIPWAY_DATABASE_URL and
-HIPWAY_BROKER_URL put servers of one's own in their place.
+HIPWAY_BROKER_URL put servers of one's own in their place. With HIPWAY_TEST_OWNER_URL, as
+`.ci/servers` sets it, databases belong to that role, and tests use the other as in production.
 """
 
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy.engine import make_url
 
-from service.store import migrate
+from service.store import migrate, privileges
 from service.store.database import Database
 from service.supervisor.postgres import Postgres
 from service.supervisor.valkey import Valkey
@@ -56,22 +59,64 @@ def broker_url(scratch: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_database_url(postgres_url: str) -> Iterator[Callable[[], str]]:
+def owner_url(postgres_url: str) -> Callable[[str], str]:
+    """Turn a test database's URL into the one of the role that owns it; often they are the same."""
+    owner = make_url(os.environ.get("HIPWAY_TEST_OWNER_URL") or postgres_url)
+
+    def owned(url: str) -> str:
+        return owner.set(database=make_url(url).database).render_as_string(hide_password=False)
+
+    return owned
+
+
+@pytest.fixture(scope="session")
+def new_database_url(postgres_url: str, owner_url: Callable[[str], str]) -> Iterator[Callable[[], str]]:
     """Make an empty, migrated database and return its URL: a copy of a template, in milliseconds."""
+    server = owner_url(postgres_url)
     made: list[str] = []
 
     def make() -> str:
         name = f"hipway_test_{os.getpid()}_{len(made)}"
-        _on_server(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        _on_server(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         made.append(name)
         return _with_name(postgres_url, name)
 
     template = f"{TEMPLATE}_{os.getpid()}"
-    _on_server(postgres_url, f'CREATE DATABASE "{template}"')
-    migrate.upgrade(_with_name(postgres_url, template))
+    _on_server(server, f'CREATE DATABASE "{template}"')
+    migrate.upgrade(_with_name(server, template))
+    if (role := make_url(postgres_url).username) != make_url(server).username:
+        assert role
+        _grant(_with_name(server, template), role)
     yield make
     for name in (*made, template):
-        _on_server(postgres_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _on_server(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def unprivileged(postgres_url: str, owner_url: Callable[[str], str]) -> Iterator[Callable[[str], str]]:
+    """Turn a test database's URL into the one of a role that may not yet use anything in it."""
+    service = make_url(postgres_url)
+    named = service.username != make_url(owner_url(postgres_url)).username
+    role = service if named else service.set(username=f"hipway_test_{os.getpid()}", password="secret")
+    assert role.username
+    name = sql.Identifier(role.username)
+    if not named:
+        _on_server(postgres_url, f"CREATE ROLE \"{role.username}\" LOGIN PASSWORD 'secret'")
+    entered: list[str] = []
+
+    def url(of: str) -> str:
+        entered.append(owner_url(of))
+        revoke = sql.SQL("REVOKE ALL ON ALL {} IN SCHEMA public FROM {}")
+        with psycopg.connect(owner_url(of), autocommit=True) as connection:
+            for kind in ("TABLES", "SEQUENCES"):
+                connection.execute(revoke.format(sql.SQL(kind), name))
+        return role.set(database=make_url(of).database).render_as_string(hide_password=False)
+
+    yield url
+    if not named:
+        for each in entered:
+            _on_server(each, f'DROP OWNED BY "{role.username}"')
+        _on_server(postgres_url, f'DROP ROLE "{role.username}"')
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +131,14 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+def _grant(url: str, role: str) -> None:
+    """Grant what the service needs, and the emptying of tables between tests, which it never does."""
+    migrate.locked(url, lambda tx: privileges.grant(tx, role, sandbox=True))
+    with psycopg.connect(url, autocommit=True) as connection:
+        truncate = sql.SQL("GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO {}")
+        connection.execute(truncate.format(sql.Identifier(role)))
 
 
 def _on_server(url: str, statement: str) -> None:

@@ -34,9 +34,20 @@ def _browser_is_here() -> bool:
     return chromium() is not None and importlib.util.find_spec("playwright") is not None
 
 
+def _servers_are_here() -> bool:
+    """Return whether `.ci/servers` runs already, or can without installing anything."""
+    programs = all(shutil.which(name) for name in ("redis-server", "redis-cli", "openssl", "setpriv"))
+    debian = any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return bool(os.environ.get("HIPWAY_TEST_OWNER_URL")) or (programs and debian)
+
+
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (_browser_is_here, "Chromium (Debian: apt-get install chromium), or HIPWAY_CHROMIUM"),
     "node": (lambda: shutil.which("node") is not None, "Node.js 18 or newer on the PATH"),
+    "servers": (
+        _servers_are_here,
+        "Debian's PostgreSQL and Redis (apt-get install postgresql redis-server openssl)",
+    ),
     "reference": (lambda: reference() is not None, "HIPWAY_REFERENCE, the folder of the reference data"),
 }
 

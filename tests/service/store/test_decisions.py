@@ -57,5 +57,6 @@ def test_two_evaluations_cannot_write_the_same_decision(tx):
 def test_a_decision_is_neither_changed_nor_removed(tx, statement):
     decisions.append(tx, [row(1)], tenant=0)
 
-    with pytest.raises(DBAPIError, match="append-only"):
+    # By the table itself, or before that because the role may not.
+    with pytest.raises(DBAPIError, match=r"append-only|permission denied"):
         tx.execute(text(statement))

@@ -20,8 +20,27 @@ def test_the_migrated_schema_is_the_one_of_the_code(tx):
     assert migrate.revision(tx) == migrate.head()
 
 
-def test_migrations_lead_back_to_nothing_and_up_again(new_database_url):
-    url = new_database_url()
+def test_revisions_are_numbered_one_by_one_so_that_the_higher_is_the_newer():
+    assert [int(revision) for revision in migrate.revisions()] == list(range(1, len(migrate.revisions()) + 1))
+    assert migrate.head() == migrate.revisions()[-1]
+
+
+@pytest.mark.parametrize(
+    ("revision", "compatible"),
+    [
+        pytest.param(None, False, id="no tables"),
+        pytest.param(f"{int(migrate.head()) - 1:04d}", False, id="older"),
+        pytest.param(migrate.head(), True, id="ours"),
+        pytest.param(f"{int(migrate.head()) + 1:04d}", True, id="newer"),
+        pytest.param("f00d", False, id="another program's"),
+    ],
+)
+def test_this_version_works_on_its_schema_and_on_newer_ones(revision, compatible):
+    assert migrate.compatible(revision) is compatible
+
+
+def test_migrations_lead_back_to_nothing_and_up_again(new_database_url, owner_url):
+    url = owner_url(new_database_url())
     migrate.downgrade(url, "base")
     database = Database(url)
     with database.transaction() as tx:
@@ -30,16 +49,19 @@ def test_migrations_lead_back_to_nothing_and_up_again(new_database_url):
     migrate.upgrade(url)
     with database.transaction() as tx:
         assert "resource" in inspect(tx).get_table_names()
+        assert compare_metadata(MigrationContext.configure(tx), tables.metadata) == []
     database.close()
 
 
-def test_a_database_that_forgets_is_refused(new_database_url):
+def test_a_database_that_forgets_is_refused(new_database_url, owner_url):
     url = new_database_url()
     database = Database(url)
     database.assert_durable()
-    with database.transaction() as tx:
+    forgetting = Database(owner_url(url))
+    with forgetting.transaction() as tx:
         name = tx.engine.url.database
         tx.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+    forgetting.close()
     database.close()
 
     with pytest.raises(NotDurable, match="synchronous_commit"):

@@ -1,0 +1,163 @@
+"""Upgrades and downgrades with data in the tables, beside others who use or migrate them."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import next_release
+import pytest
+from sqlalchemy import text
+
+from service.store import decisions, migrate, promises, resources, tables
+from service.store.database import Database
+from service.store.migrate import Move, NotMigrated
+from service.store.resources import Write
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return next_release.migrations(tmp_path / "migrations")
+
+
+@pytest.fixture
+def url(new_database_url, owner_url):
+    return owner_url(new_database_url())
+
+
+@pytest.fixture
+def database(url):
+    opened = Database(url)
+    yield opened
+    opened.close()
+
+
+def fill(database):
+    """Store a patient, a promise and a decision."""
+    with database.transaction() as tx:
+        body = {"resourceType": "Patient", "birthDate": "1960-01-01"}
+        resources.save(tx, [Write(type="Patient", id="p", body=body)], tenant=0, now=NOW)
+        resources.save(tx, [Write(type="Patient", id="p", body={**body, "active": True})], tenant=0, now=NOW)
+        promises.want(tx, "p", received=NOW, due_at=NOW, tenant=0)
+        step = decisions.Row(
+            tenant=0,
+            patient="p",
+            pathway="plan",
+            instance="left",
+            number=1,
+            at=NOW,
+            run=uuid4(),
+            rule="R1",
+            before={},
+            after={"stage": "b"},
+            basis={"inputs": [{"value": "4.50"}]},
+        )
+        decisions.append(tx, [step], tenant=0)
+
+
+def content(database):
+    """Return every row of the tables that the first release has."""
+    names = ("resource", "history", "search_value", "arrival", "promise", "decision", "clock")
+    with database.transaction() as tx:
+        return {
+            name: tx.execute(tables.metadata.tables[name].select().order_by(text("1"))).all()
+            for name in names
+        }
+
+
+def at(database):
+    with database.transaction() as tx:
+        return migrate.revision(tx)
+
+
+def test_a_step_up_and_a_step_down_keep_the_record(url, database, folder):
+    fill(database)
+    before = content(database)
+    assert len(before["resource"]) == len(before["decision"]) == 1
+    assert len(before["history"]) == 1
+
+    up = migrate.upgrade(url, folder=folder)
+    between = content(database)
+    down = migrate.downgrade(url, migrate.head(), folder=folder)
+
+    assert up == Move(before=migrate.head(), after=next_release.REVISION)
+    assert down == Move(before=next_release.REVISION, after=migrate.head())
+    assert before == between == content(database)
+
+
+def test_every_step_of_ours_leads_down_and_up_and_keeps_the_record(url, database):
+    fill(database)
+    before = content(database)
+
+    for revision in reversed(migrate.revisions()[:-1]):
+        migrate.downgrade(url, revision)
+        assert at(database) == revision
+        assert content(database) == before
+    migrate.upgrade(url)
+
+    assert at(database) == migrate.head()
+    assert content(database) == before
+
+
+def test_a_newer_database_is_left_as_it_is(url, database, folder):
+    migrate.upgrade(url, folder=folder)
+
+    assert migrate.upgrade(url) == Move(before=next_release.REVISION, after=next_release.REVISION)
+    with pytest.raises(NotMigrated, match="which this version does not know"):
+        migrate.downgrade(url, migrate.revisions()[0])
+    assert at(database) == next_release.REVISION
+
+
+def test_a_revision_that_does_not_exist_is_named(url, database):
+    with pytest.raises(NotMigrated, match="no revision 9999"):
+        migrate.downgrade(url, "9999")
+    assert at(database) == migrate.head()
+
+
+def test_of_two_migrations_at_once_the_second_waits_and_finds_nothing_to_do(url, folder):
+    migrate.downgrade(url, "base")
+
+    with ThreadPoolExecutor(4) as pool:
+        started = [pool.submit(migrate.upgrade, url, folder=folder) for _ in range(4)]
+        moves = [one.result() for one in started]
+
+    done = Move(before=None, after=next_release.REVISION)
+    nothing = Move(before=next_release.REVISION, after=next_release.REVISION)
+    assert sorted(moves, key=lambda move: move.before or "") == [done, nothing, nothing, nothing]
+
+
+def test_a_migration_that_waits_for_a_table_does_not_hold_up_who_uses_it(url, database, folder):
+    reading = threading.Event()
+    go_on = threading.Event()
+
+    def read_for_long():
+        with database.transaction() as tx:
+            tx.execute(text("SELECT count(*) FROM resource"))
+            reading.set()
+            assert go_on.wait(60)
+
+    with ThreadPoolExecutor(2) as pool:
+        reader = pool.submit(read_for_long)
+        assert reading.wait(60)
+        migration = pool.submit(migrate.upgrade, url, folder=folder)
+        wait_until_someone_waits_for(database, "resource")
+        # The migration stands between this and the long reader; the lock timeout of the service is 10 s.
+        fill(database)
+        assert not migration.done()
+        go_on.set()
+        reader.result()
+
+    assert migration.result().after == next_release.REVISION
+    assert len(content(database)["resource"]) == 1
+
+
+def wait_until_someone_waits_for(database, table):
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = CAST(:table AS regclass)")
+    for _ in range(600):
+        with database.transaction() as tx:
+            if tx.execute(waiting, {"table": table}).scalar_one():
+                return
+        threading.Event().wait(0.05)
+    raise AssertionError(f"nobody waits for {table}")
