@@ -149,9 +149,9 @@ def test_without_a_database_it_lives_but_is_not_ready(settings):
     assert ready.get_json()["parts"]["database"]["status"] == "not ready"
 
 
-def test_a_schema_of_another_version_is_named(new_database_url, settings):
+def test_a_schema_of_another_version_is_named(new_database_url, owner_url, settings):
     url = new_database_url()
-    migrate.downgrade(url, "base")
+    migrate.downgrade(owner_url(url), "base")
     database = Database(url)
     client = create_app(settings, database).test_client()
 
