@@ -36,15 +36,17 @@ _PARTS = {
     "valueSets",
 }
 
+# What an operator may raise. A fault of our own is among them, so that it, too, is told with its place.
 _FAULTS = (
     Unanswerable,
     OutOfRange,
     ArithmeticError,
-    TypeError,
-    ValueError,
+    AssertionError,
     AttributeError,
     LookupError,
-    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
 
 
