@@ -15,14 +15,12 @@ leases run out and the others go on; that all stand still is what must be seen.
 
 import argparse
 import sys
+from itertools import takewhile
 
 from service.settings import Settings
 
 #: a sweep comes round every 2 s and asks a worker each time
 LIMIT_S = 30
-
-#: what must itself be at work before it can be said of a process that it is not
-NEEDED_FOR = {"sweep": (), "worker": ("sweep", "broker")}
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -80,11 +78,15 @@ def judged(process: str, ages: dict[str, float]) -> tuple[str, bool]:
         process: worker or sweep.
         ages: seconds since each part was last seen; a part never seen is not there.
     """
-    for needed in NEEDED_FOR[process]:
-        if ages.get(needed, LIMIT_S + 1) > LIMIT_S:
-            return f"the {needed} is not seen, so nothing can be said about the {process}", True
+    from service.automation import CHAIN, LIMITS_S
+
+    for part in takewhile(lambda part: part != process, CHAIN):
+        if abs(ages.get(part, float("inf"))) > LIMITS_S[part]:
+            return f"the {part} is not seen, so nothing can be said about the {process}", True
     if process not in ages:
         return f"no {process} has been seen", False
+    if ages[process] < -LIMIT_S:
+        return f"no {process} has been seen since the database's clock was set back", False
     if ages[process] > LIMIT_S:
         return f"no {process} has been seen for {ages[process]:.0f} s, the limit is {LIMIT_S} s", False
-    return f"a {process} was seen {max(ages[process], 0):.0f} s ago", True
+    return f"a {process} was seen {ages[process]:.0f} s ago", True

@@ -18,6 +18,7 @@ from service.store.database import Database
         pytest.param("sweep", {"sweep": 1.2}, True, "was seen 1 s ago", id="a sweep at work"),
         pytest.param("sweep", {"sweep": LIMIT_S}, True, "was seen 30 s ago", id="a sweep at the limit"),
         pytest.param("sweep", {"sweep": LIMIT_S + 1}, False, "for 31 s", id="a sweep that stands still"),
+        pytest.param("sweep", {"sweep": -LIMIT_S - 1}, False, "was set back", id="a clock that was set back"),
         pytest.param("sweep", {}, False, "no sweep has been seen", id="a sweep that never ran"),
         pytest.param(
             "worker",
