@@ -42,41 +42,73 @@ class Known:
         return self.by_value.get(_by_identifier(type_, system, value), ())
 
 
-def place(
-    tx: Connection,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the entries are stored as, and what they refer to."""
+
+    #: of the entries; what is not there will be created
+    ids: frozenset[Identity]
+    names: frozenset[IndexName]
+    #: the names of entries without any identity, by their index
+    anonymous: Mapping[int, IndexName]
+    #: what is referred to, besides
+    also_ids: frozenset[Identity]
+    also_names: frozenset[IndexName]
+
+    def ask(self, tx: Connection, *, tenant: int) -> resources.Answer:
+        """Ask for all of it; the answer is for `place`."""
+        return resources.ask(tx, self.ids | self.also_ids, self.names | self.also_names, tenant=tenant)
+
+
+def wanted(
     entries: Sequence[Entry],
     *,
     also: Collection[Identity],
     also_by_identifier: Collection[Name],
     repeatable: bool,
-    tenant: int,
-) -> tuple[dict[int, Place], Known]:
-    """Return the place of each entry by its index, and what else was looked up.
+) -> Wanted:
+    """Return what must be looked up to place the entries.
 
     Args:
         also: what the entries refer to by id.
         also_by_identifier: what they refer to by identifier.
         repeatable: whether the same Bundle sent again means the same resources, those
             without any identity included.
+    """
+    made = names_of_anonymous(entries) if repeatable else {}
+    named = {(e.type, e.resource["id"]) for e in entries if e.method == "PUT" and e.resource.get("id")}
+    conditions = {_by_identifier(e.type, *e.identifier) for e in entries if e.identifier}
+    return Wanted(
+        ids=frozenset({(e.type, e.id) for e in entries if e.id} | named),
+        names=frozenset(conditions | set(made.values())),
+        anonymous=made,
+        also_ids=frozenset(also),
+        also_names=frozenset(_by_identifier(*name) for name in also_by_identifier),
+    )
+
+
+def place(
+    tx: Connection, entries: Sequence[Entry], wanted: Wanted, found: resources.Found, *, tenant: int
+) -> tuple[dict[int, Place], Known]:
+    """Return the place of each entry by its index, and what else was looked up.
+
+    Args:
+        found: the answer to what was asked by `wanted`.
 
     Raises:
         Ambiguous: several resources carry the identifier of a condition.
     """
-    made = names_of_anonymous(entries) if repeatable else {}
-    ids = {(e.type, e.id) for e in entries if e.id} | {
-        (e.type, e.resource["id"]) for e in entries if e.method == "PUT" and e.resource.get("id")
-    }
-    names = {_by_identifier(e.type, *e.identifier) for e in entries if e.identifier} | set(made.values())
-    also_named = {_by_identifier(*name) for name in also_by_identifier}
-    heads, found = resources.find(tx, ids | set(also), names | also_named, tenant=tenant)
-    missing_ids, missing_names = ids - heads.keys(), names - found.keys()
+    heads, by_value = found
+    missing_ids, missing_names = wanted.ids - heads.keys(), wanted.names - by_value.keys()
     if missing_ids or missing_names:
-        resources.lock_identities(tx, tenant, (*missing_ids, *missing_names))
-        # Whoever held a lock has committed by now, so this look finds what they made.
-        made_meanwhile = resources.find(tx, missing_ids, missing_names, tenant=tenant)
+        with resources.together(tx):
+            resources.lock_identities(tx, tenant, (*missing_ids, *missing_names))
+            # Whoever held a lock has committed by now, so this look finds what they made.
+            again = resources.ask(tx, missing_ids, missing_names, tenant=tenant)
+        made_meanwhile = again()
         heads |= made_meanwhile[0]
-        found |= made_meanwhile[1]
-    known = Known(heads=heads, by_value=found)
+        by_value |= made_meanwhile[1]
+    known = Known(heads=heads, by_value=by_value)
     new: dict[tuple[str, str, str], str] = {
         (e.type, *e.identifier): str(e.resource["id"])
         for e in entries
@@ -90,7 +122,7 @@ def place(
         elif entry.identifier:
             places[entry.index] = _conditional(entry, entry.identifier, known, new)
         else:
-            places[entry.index] = _anonymous(made.get(entry.index), found)
+            places[entry.index] = _anonymous(wanted.anonymous.get(entry.index), by_value)
     return places, known
 
 

@@ -4,9 +4,9 @@ http://hl7.org/fhir/R4/references.html
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Json = Mapping[str, Any]
@@ -19,13 +19,23 @@ _RESTFUL = re.compile(rf"(?P<base>https?://.+/)(?P<rest>{TYPE}/{ID})(?:/_history
 _CONDITIONAL = re.compile(rf"(?P<type>{TYPE})\?(?P<query>.+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """One literal reference."""
 
-    #: the path within the resource, `performer[0]`
-    path: str
+    #: the keys and positions that lead to its holder, from the outside in
+    steps: tuple[str | int, ...]
     target: str
+
+    @property
+    def path(self) -> str:
+        """Return the path within the resource, `performer[0]`."""
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+        return path.removeprefix(".")
+
+    @property
+    def element(self) -> str | int:
+        """Return the element of the resource in which it stands; empty for the resource itself."""
+        return self.steps[0] if self.steps else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +47,11 @@ class Conditional:
     value: str
 
 
-def literal(resource: Json) -> Iterator[Found]:
-    """Yield every literal reference of the resource that leaves it."""
-    for path, holder in _holders(resource, ""):
-        target = holder["reference"]
-        if not target.startswith("#"):
-            yield Found(path=path, target=target)
+def literal(resource: Json) -> tuple[Found, ...]:
+    """Return every literal reference of the resource that leaves it, in the order in which they stand."""
+    found: list[Found] = []
+    _collect(resource, (), found)
+    return tuple(found)
 
 
 def logical(resource: Json, elements: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -55,10 +64,28 @@ def logical(resource: Json, elements: tuple[str, ...]) -> Iterator[tuple[str, st
                 yield element, str(identifier.get("system") or ""), identifier["value"]
 
 
-def replaced(resource: Json, target_of: Callable[[str], str]) -> dict[str, Any]:
-    """Return the resource with each literal reference replaced; what points nowhere else is shared."""
-    result = _replaced(resource, target_of)
-    return result if isinstance(result, dict) else dict(resource)
+def replaced(resource: Json, found: Iterable[Found], targets: Mapping[str, str]) -> dict[str, Any]:
+    """Return the resource with other targets in the references found; what holds none of them is shared.
+
+    Args:
+        targets: what is to stand in place of a target; one that is not here stays.
+    """
+    result = dict(resource)
+    own: set[tuple[str | int, ...]] = {()}
+    for steps, target in found:
+        new = targets.get(target, target)
+        if new == target:
+            continue
+        node: Any = result
+        for depth, step in enumerate(steps, start=1):
+            # Copied on the way, once: what others see stays as it is.
+            if steps[:depth] not in own:
+                own.add(steps[:depth])
+                inner = node[step]
+                node[step] = inner.copy()
+            node = node[step]
+        node["reference"] = new
+    return result
 
 
 def local(reference: str) -> tuple[str, str] | None:
@@ -101,31 +128,16 @@ def identifier_token(query: str) -> tuple[str, str] | None:
     return (system, value) if bar and value else None
 
 
-def _holders(node: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(node, dict):
-        if isinstance(node.get("reference"), str):
-            yield path, node
-        for key, value in node.items():
-            if isinstance(value, dict | list):
-                yield from _holders(value, f"{path}.{key}" if path else key)
-    elif isinstance(node, list):
-        for position, item in enumerate(node):
-            if isinstance(item, dict | list):
-                yield from _holders(item, f"{path}[{position}]")
-
-
-def _replaced(node: object, target_of: Callable[[str], str]) -> object:
-    if isinstance(node, dict):
-        changed = {
-            key: new
-            for key, value in node.items()
-            if isinstance(value, dict | list) and (new := _replaced(value, target_of)) is not value
-        }
+def _collect(node: Any, steps: tuple[str | int, ...], found: list[Found]) -> None:
+    kind = type(node)
+    if kind is dict:
         target = node.get("reference")
-        if isinstance(target, str) and not target.startswith("#") and (new := target_of(target)) != target:
-            changed["reference"] = new
-        return {**node, **changed} if changed else node
-    if isinstance(node, list):
-        items = [_replaced(item, target_of) if isinstance(item, dict | list) else item for item in node]
-        return items if any(new is not old for new, old in zip(items, node, strict=True)) else node
-    return node
+        if type(target) is str and not target.startswith("#"):
+            found.append(Found(steps, target))
+        for key, value in node.items():
+            if type(value) is dict or type(value) is list:
+                _collect(value, (*steps, key), found)
+    else:
+        for position, item in enumerate(node):
+            if type(item) is dict or type(item) is list:
+                _collect(item, (*steps, position), found)

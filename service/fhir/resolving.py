@@ -7,7 +7,7 @@ point to something of, another.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.fhir import references
 from service.fhir.entries import Entry
@@ -33,29 +33,44 @@ class Needed:
     by_identifier: frozenset[Name]
 
 
+class _Meaning(NamedTuple):
+    """What a reference stands for: an entry, a resource of ours, a search, or something elsewhere."""
+
+    #: without our base
+    target: str
+    entry: int | None = None
+    identity: Identity | None = None
+    search: references.Conditional | None = None
+
+
 class Links:
     """The references of one Bundle and the entries they may stand for."""
 
     def __init__(self, entries: Sequence[Entry], *, base: str) -> None:
-        """Note which entry has which full URL."""
+        """Note which entry has which full URL, and where each of them points."""
         self._entries = entries
         self._base = base
+        self._found = {entry.index: references.literal(entry.resource) for entry in entries}
         self._by_url = {
             references.without_version(entry.full_url): entry.index for entry in entries if entry.full_url
         }
+        # A relative reference is read against the full URL of its own entry.
+        self._bases = {
+            entry.index: (entry.full_url and references.base_of(entry.full_url)) or "" for entry in entries
+        }
+        # The entries of a visit point to the same few: each target is read once.
+        self._meanings: dict[tuple[str, str], _Meaning] = {}
 
     def needed(self) -> Needed:
         """Return what the references point to outside the Bundle."""
         identities: set[Identity] = set()
         names: set[Name] = set()
         for entry in self._entries:
-            for found in references.literal(entry.resource):
-                target = self._within(entry, found.target)
-                if isinstance(target, int):
-                    continue
-                if identity := references.local(target):
-                    identities.add(identity)
-                elif search := references.conditional(target):
+            for found in self._found[entry.index]:
+                meaning = self._meaning(entry, found.target)
+                if meaning.identity:
+                    identities.add(meaning.identity)
+                elif search := meaning.search:
                     names.add((search.type, search.system, search.value))
             for _, system, value in self._logical_patients(entry):
                 names.add(("Patient", system, value))
@@ -74,13 +89,13 @@ class Links:
         resolved = {}
         for entry in self._entries:
             targets: dict[str, str] = {}
-            for found in references.literal(entry.resource):
+            for found in self._found[entry.index]:
                 target = self._target(entry, found, places, known, stored)
                 if isinstance(target, Issue):
                     (several if target.code == "multiple-matches" else faults).append(target)
                 else:
                     targets[found.target] = target
-            resource = references.replaced(entry.resource, lambda target, to=targets: to.get(target, target))  # type: ignore[misc]
+            resource = references.replaced(entry.resource, self._found[entry.index], targets)
             for element, system, value in self._logical_patients(entry):
                 heads = known.by_identifier("Patient", system, value)
                 if len(heads) == 1:
@@ -95,14 +110,24 @@ class Links:
             raise Ambiguous(*several)
         return resolved
 
-    def _within(self, entry: Entry, target: str) -> int | str:
-        """Return the index of the entry the reference stands for, or the reference without our base."""
-        index = self._by_url.get(references.without_version(target))
-        if index is None and entry.full_url and references.local(target):
-            # A relative reference is read against the full URL of its own entry.
-            base = references.base_of(entry.full_url)
-            index = self._by_url.get(base + references.without_version(target)) if base else None
-        return target.removeprefix(self._base) if index is None else index
+    def _meaning(self, entry: Entry, target: str) -> _Meaning:
+        key = (self._bases[entry.index], target)
+        meaning = self._meanings.get(key)
+        if meaning is None:
+            meaning = self._meanings[key] = self._read(*key)
+        return meaning
+
+    def _read(self, base: str, target: str) -> _Meaning:
+        plain = references.without_version(target)
+        index = self._by_url.get(plain)
+        if index is None and base and references.local(target):
+            index = self._by_url.get(base + plain)
+        if index is not None:
+            return _Meaning(target, entry=index)
+        ours = target.removeprefix(self._base)
+        if identity := references.local(ours):
+            return _Meaning(ours, identity=identity)
+        return _Meaning(ours, search=references.conditional(ours))
 
     def _target(
         self,
@@ -112,27 +137,28 @@ class Links:
         known: Known,
         stored: set[Identity],
     ) -> str | Issue:
-        at = f"{entry.at}.{found.path}"
-        target = self._within(entry, found.target)
-        if isinstance(target, int):
-            return f"{self._entries[target].type}/{places[target].id}{references.version_of(found.target)}"
-        if identity := references.local(target):
+        target, index, identity, search = self._meaning(entry, found.target)
+        if index is not None:
+            return f"{self._entries[index].type}/{places[index].id}{references.version_of(found.target)}"
+        if identity:
             here = identity in stored or identity in known.heads
             return (
-                _unresolved(at)
+                _unresolved(f"{entry.at}.{found.path}")
                 if identity[0] == "Patient" and not here and not _may_dangle(entry, found)
                 else target
             )
-        if search := references.conditional(target):
+        if search:
             heads = known.by_identifier(search.type, search.system, search.value)
             if len(heads) == 1:
                 return f"{search.type}/{heads[0].id}"
             if heads:
                 text = f"{len(heads)} resources match the reference; name one by its id"
-                return Issue(code="multiple-matches", text=text, expression=at)
-            return _unresolved(at)
+                return Issue(code="multiple-matches", text=text, expression=f"{entry.at}.{found.path}")
+            return _unresolved(f"{entry.at}.{found.path}")
         elsewhere = target.startswith(("http://", "https://")) and "/Patient/" not in target
-        return target if elsewhere or _may_dangle(entry, found) else _unresolved(at)
+        if elsewhere or _may_dangle(entry, found):
+            return target
+        return _unresolved(f"{entry.at}.{found.path}")
 
     def _logical_patients(self, entry: Entry) -> Iterator[tuple[str, str, str]]:
         for element, system, value in references.logical(
@@ -161,9 +187,10 @@ def patients(
     result: dict[int, str | None] = {}
     for entry in entries:
         own = _own(entry, places[entry.index], visit[entry.index])
-        for path, patient in named[entry.index]:
+        for where, patient in named[entry.index]:
             if patient != bundle_patient:
                 text = "a Bundle is about one patient, and this belongs to another"
+                path = f".{where.path}" if where else ""
                 faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}{path}"))
         if own is None and entry.type in NEED_A_PATIENT:
             element = PATIENT_ELEMENTS[entry.type][0]
@@ -176,21 +203,23 @@ def patients(
     return result
 
 
-def _named(entry: Entry, place: Place, resource: Json, known: Known) -> Iterator[tuple[str, str]]:
-    """Yield every patient the entry has to do with, and where it says so."""
+def _named(
+    entry: Entry, place: Place, resource: Json, known: Known
+) -> Iterator[tuple[references.Found | None, str]]:
+    """Yield every patient the entry has to do with, and the reference that says so."""
     if entry.type == "Patient":
-        yield "", place.id
+        yield None, place.id
     elif place.head and place.head.patient:
         # What is known to be about one patient cannot become another's.
-        yield "", place.head.patient
+        yield None, place.head.patient
     for found in references.literal(resource):
-        if (entry.type, found.path.partition("[")[0].partition(".")[0]) in MAY_POINT_ELSEWHERE:
+        if (entry.type, found.element) in MAY_POINT_ELSEWHERE:
             continue
         identity = references.local(found.target)
         if identity and identity[0] == "Patient":
-            yield f".{found.path}", identity[1]
+            yield found, identity[1]
         elif identity and (head := known.heads.get(identity)) and head.patient:
-            yield f".{found.path}", head.patient
+            yield found, head.patient
 
 
 def _own(entry: Entry, place: Place, resource: Json) -> str | None:
@@ -206,7 +235,7 @@ def _own(entry: Entry, place: Place, resource: Json) -> str | None:
 
 
 def _may_dangle(entry: Entry, found: references.Found) -> bool:
-    return (entry.type, found.path.partition("[")[0].partition(".")[0]) in MAY_POINT_ELSEWHERE
+    return (entry.type, found.element) in MAY_POINT_ELSEWHERE
 
 
 def _unresolved(at: str) -> Issue:

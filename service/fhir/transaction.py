@@ -98,18 +98,16 @@ def store(
     Raises:
         Refusal: the transaction must be rolled back.
     """
-    at = site.read(tx, tenant=tenant)
-    now = at.clock.now
     links = resolving.Links(entries, base=base)
     needed = links.needed()
-    places, known = placing.place(
-        tx,
-        entries,
-        also=needed.identities,
-        also_by_identifier=needed.by_identifier,
-        repeatable=repeatable,
-        tenant=tenant,
+    wanted = placing.wanted(
+        entries, also=needed.identities, also_by_identifier=needed.by_identifier, repeatable=repeatable
     )
+    with resources.together(tx):
+        site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
+    at = site_asked()
+    now = at.clock.now
+    places, known = placing.place(tx, entries, wanted, asked(), tenant=tenant)
     visit: dict[int, Json] = dict(links.resolved(places, known))
     patients = resolving.patients(entries, places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
@@ -118,18 +116,31 @@ def store(
     # A FHIR instant has milliseconds; the stored moment is the one that is shown.
     received = now.replace(microsecond=now.microsecond // 1000 * 1000)
     seen = {head.identity: head for place in places.values() if (head := place.head)}
+    due = _due(list(visit.values()), at) if patient else None
+
+    def promise() -> None:
+        if patient and due:
+            promises.want(
+                tx, patient, tenant=tenant, due_at=due.at, received=at.clock.now, settles=due.settles
+            )
+
     saved = {
         head.identity: head
-        for head in resources.save(tx, writes, tenant=tenant, now=received, sender=sender, seen=seen)
+        for head in resources.save(
+            tx, writes, tenant=tenant, now=received, sender=sender, seen=seen, besides=promise
+        )
     }
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
         saved.get((entry.type, places[entry.index].id)) or _head(places[entry.index]) for entry in entries
     )
     changed = any(old is None or old.version != new.version for old, new in zip(before, after, strict=True))
-    due = _promise(tx, patient, list(visit.values()), at, tenant=tenant) if patient and changed else None
     return Accepted(
-        response=_response(before, after), patient=patient, changed=changed, due=due, stored=after
+        response=_response(before, after),
+        patient=patient,
+        changed=changed,
+        due=due if changed else None,
+        stored=after,
     )
 
 
@@ -211,17 +222,15 @@ def _head(place: Place) -> Head:
     return place.head
 
 
-def _promise(tx: Connection, patient: str, visit: Sequence[Json], at: Site, *, tenant: int) -> settling.Due:
+def _due(visit: Sequence[Json], at: Site) -> settling.Due:
     minutes = at.parameters.get("settle.minutes", parameters.SETTLE_MINUTES)
-    due = settling.due(
+    return settling.due(
         visit,
         clock=at.clock,
         window=timedelta(minutes=float(str(minutes))),
         decision_system=knowledge.DECISION_SYSTEM,
         urgent=knowledge.urgent,
     )
-    promises.want(tx, patient, tenant=tenant, due_at=due.at, received=at.clock.now, settles=due.settles)
-    return due
 
 
 def _response(before: Sequence[Head | None], after: Sequence[Head]) -> dict[str, Any]:

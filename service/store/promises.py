@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from service.store import tables
+from service.store.writing import raw
 
 #: no input waits longer, however many follow
 LONGEST_SETTLE = timedelta(minutes=60)
@@ -148,17 +148,14 @@ def want(
         settles: a later arrival may move the due date, as `LONGEST_SETTLE` allows.
         forced: a person asks for it now, even while the clock is held or the promise parked.
     """
-    tx.execute(
-        insert(tables.arrival).values(
-            tenant=tenant,
-            kind=kind,
-            patient=patient,
-            received=received or due_at,
-            due_at=due_at,
-            settles=settles,
-            forced=forced,
-        )
-    )
+    # By the driver alone: intake sends this along with its writes, in one round trip.
+    raw(tx).execute(_WANT, [tenant, kind, patient, received or due_at, due_at, settles, forced])
+
+
+_WANT = (
+    "INSERT INTO arrival (tenant, kind, patient, received, due_at, settles, forced) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
 
 
 def due(tx: Connection, now: datetime, limit: int) -> list[Due]:

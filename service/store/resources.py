@@ -1,11 +1,12 @@
 """The record: resources with all their versions, read here and written by `save`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from psycopg.rows import class_row, dict_row
 from sqlalchemy import Connection
 
+from service.store.versions import as_json
 from service.store.writing import (
     COLUMNS,
     HEAD,
@@ -22,9 +23,12 @@ from service.store.writing import (
     raw,
     save,
     stored,
+    together,
 )
 
 __all__ = [
+    "Answer",
+    "Found",
     "Head",
     "Identity",
     "IndexName",
@@ -32,6 +36,7 @@ __all__ = [
     "Stored",
     "VersionConflict",
     "Write",
+    "ask",
     "by_identifier",
     "current",
     "find",
@@ -41,6 +46,7 @@ __all__ = [
     "lock_identities",
     "of_patient",
     "save",
+    "together",
     "version",
 ]
 
@@ -49,6 +55,10 @@ Name = tuple[str, str, str]
 
 #: type, parameter, system and value
 IndexName = tuple[str, str, str, str]
+
+#: what exists by identity, and by indexed value
+Found = tuple[dict[Identity, Head], dict[IndexName, list[Head]]]
+Answer = Callable[[], Found]
 
 
 SUPERSEDED = COLUMNS.replace("key, ", "NULL AS key, ", 1)
@@ -152,33 +162,45 @@ def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> di
 
 def find(
     tx: Connection, identities: Collection[Identity], values: Collection[IndexName], *, tenant: int
-) -> tuple[dict[Identity, Head], dict[IndexName, list[Head]]]:
+) -> Found:
     """Return what exists by identity and by indexed value, in one round trip.
 
     Several may carry one value; they come in the order of receipt.
     """
+    with together(tx):
+        answer = ask(tx, identities, values, tenant=tenant)
+    return answer()
+
+
+def ask(
+    tx: Connection, identities: Collection[Identity], values: Collection[IndexName], *, tenant: int
+) -> Answer:
+    """Ask for what `find` returns, and return how to get it after the end of a block of `together`."""
     connection = raw(tx)
     by_identity, by_value = sorted(set(identities)), sorted(set(values))
-    with (
-        connection.pipeline(),
-        connection.cursor(row_factory=class_row(Head)) as first,
-        connection.cursor(row_factory=dict_row) as second,
-    ):
-        if by_identity:
-            first.execute(LOOK_UP, look_up_parameters(by_identity, tenant))
-        if by_value:
-            second.execute(FIND, [*(list(column) for column in zip(*by_value, strict=True)), tenant])
+    first = connection.cursor(row_factory=class_row(Head))
+    second = connection.cursor()
+    if by_identity:
+        first.execute(LOOK_UP, look_up_parameters(by_identity, tenant))
+    if by_value:
+        second.execute(FIND, [as_json(("type", "name", "system", "value"), by_value), tenant])
+
+    def answer() -> Found:
         heads = {head.identity: head for head in first} if by_identity else {}
         found: dict[IndexName, list[Head]] = {}
-        for row in second if by_value else ():
-            name = (row["type"], row.pop("name"), row.pop("system"), row.pop("value"))
-            found.setdefault(name, []).append(Head(**row))
-    return heads, found
+        for name, system, value, *columns in second if by_value else ():
+            head = Head(**dict(zip(_HEAD, columns, strict=True)))
+            found.setdefault((head.type, name, system, value), []).append(head)
+        return heads, found
 
+    return answer
+
+
+_HEAD = HEAD.split(", ")
 
 FIND = (
-    f"SELECT s.name, s.system, s.value, {', '.join(f'r.{c}' for c in HEAD.split(', '))} "  # noqa: S608
-    "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS n (type, name, system, value) "
+    f"SELECT s.name, s.system, s.value, {', '.join(f'r.{name}' for name in _HEAD)} "  # noqa: S608
+    "FROM json_to_recordset(%s::json) AS n (type text, name text, system text, value text) "
     "CROSS JOIN LATERAL (SELECT * FROM search_value WHERE tenant = %s AND type = n.type "
     "AND name = n.name AND value = n.value AND system = n.system OFFSET 0) AS s "
     "CROSS JOIN LATERAL (SELECT * FROM resource WHERE key = s.key OFFSET 0) AS r ORDER BY r.seq"

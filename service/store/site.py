@@ -1,5 +1,6 @@
 """What every Bundle needs to know of the site, in one round trip."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +35,20 @@ _SITE = """
 
 def read(tx: Connection, *, tenant: int) -> Site:
     """Return the state of the site."""
-    with raw(tx).cursor(row_factory=namedtuple_row) as cursor:
-        row: Any = cursor.execute(_SITE, [tenant]).fetchone()
-    return Site(
-        clock=clock.of_row(row.now, row.running, row.held),
-        parameters=parameters.parsed(row.changed),
-        concept_maps=(row.maps, row.seq, row.received),
-    )
+    return ask(tx, tenant=tenant)()
+
+
+def ask(tx: Connection, *, tenant: int) -> Callable[[], Site]:
+    """Ask for what `read` returns, and return how to get the answer after the end of the pipeline."""
+    cursor = raw(tx).cursor(row_factory=namedtuple_row)
+    cursor.execute(_SITE, [tenant])
+
+    def answer() -> Site:
+        row: Any = cursor.fetchone()
+        return Site(
+            clock=clock.of_row(row.now, row.running, row.held),
+            parameters=parameters.parsed(row.changed),
+            concept_maps=(row.maps, row.seq, row.received),
+        )
+
+    return answer

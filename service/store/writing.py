@@ -9,7 +9,8 @@ Practitioner, and visits must not queue behind one another for it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from sqlalchemy import Connection
 
 from service.store import content, search_index
 from service.store.search_index import Json
+from service.store.versions import IndexRow, Version, as_json, supersede
+from service.store.versions import write as write_versions
 
 Identity = tuple[str, str]
 
@@ -134,6 +137,7 @@ def save(
     now: datetime,
     sender: str = "engine",
     seen: Mapping[Identity, Head] | None = None,
+    besides: Callable[[], None] | None = None,
 ) -> list[Head]:
     """Make each write the new current version; of unchanged content keep the current one.
 
@@ -142,6 +146,8 @@ def save(
         now: the service clock; becomes `meta.lastUpdated`.
         sender: who sent it; kept with each version.
         seen: what this transaction has looked up, with nothing missing but what is fresh.
+        besides: called once if anything changes; what it executes shares the round trip of the
+            writes, so it may not wait for a result.
 
     Returns:
         The current version of each, in the order of the writes.
@@ -161,7 +167,7 @@ def save(
         head = heads.get(write.identity)
         if write.if_version is not None and (head is None or head.version != write.if_version):
             raise VersionConflict(write.identity)
-    written = _write(raw(tx), changed, heads, digests, tenant=tenant, now=now, sender=sender)
+    written = _write(tx, changed, heads, digests, tenant=tenant, now=now, sender=sender, besides=besides)
     return [written.get(write.identity) or heads[write.identity] for write in writes]
 
 
@@ -183,7 +189,7 @@ def each(columns: str, *, lock: bool = False) -> str:
     """
     return (
         f"SELECT {', '.join(f'r.{name}' for name in columns.split(', '))} "  # noqa: S608 - constants
-        "FROM unnest(%s::text[], %s::text[]) AS n (type, id) CROSS JOIN LATERAL ("
+        "FROM json_to_recordset(%s::json) AS n (type text, id text) CROSS JOIN LATERAL ("
         "SELECT * FROM resource WHERE tenant = %s AND type = n.type AND id = n.id "
         f"OFFSET 0 {'FOR UPDATE' if lock else ''}) AS r"
     )
@@ -195,7 +201,7 @@ LOCK = each(HEAD, lock=True)
 
 def look_up_parameters(ordered: Sequence[Identity], tenant: int) -> list[Any]:
     """Return the parameters of LOOK_UP."""
-    return [[type_ for type_, _ in ordered], [id_ for _, id_ in ordered], tenant]
+    return [as_json(("type", "id"), ordered), tenant]
 
 
 def lock_identities(tx: Connection, tenant: int, names: Iterable[tuple[str, ...]]) -> None:
@@ -213,6 +219,16 @@ def raw(tx: Connection) -> psycopg.Connection[Any]:
     """Return the driver's connection, for statements whose round trips count."""
     connection: psycopg.Connection[Any] = tx.connection.driver_connection  # type: ignore[assignment]
     return connection
+
+
+@contextmanager
+def together(tx: Connection) -> Iterator[None]:
+    """Send what the block executes by the driver without waiting for each: one round trip for all.
+
+    Results are fetched after the block; a fetch within it would be a round trip more.
+    """
+    with raw(tx).pipeline():
+        yield
 
 
 def stored(row: dict[str, Any]) -> Stored:
@@ -244,7 +260,7 @@ def _changes(write: Write, head: Head | None, digests: dict[Identity, bytes]) ->
 
 
 def _write(
-    connection: psycopg.Connection[Any],
+    tx: Connection,
     writes: Sequence[Write],
     heads: dict[Identity, Head],
     digests: dict[Identity, bytes],
@@ -252,96 +268,53 @@ def _write(
     tenant: int,
     now: datetime,
     sender: str,
+    besides: Callable[[], None] | None,
 ) -> dict[Identity, Head]:
     """Write the versions and their index values in one round trip."""
     if not writes:
         return {}
-    rows = [_row(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
+    versions = [_version(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
     index = [
-        (write.type, write.id, value.name, value.system, value.value)
+        IndexRow(write.type, write.id, *value)
         for write in writes
         for value in (*search_index.values(write.body), *(write.also if write.identity not in heads else ()))
     ]
     known = [heads[write.identity].key for write in writes if write.identity in heads]
-    with connection.pipeline(), connection.cursor() as cursor, connection.cursor() as others:
-        if known:
-            _supersede(others, known)
-        cursor.execute(
-            f"INSERT INTO resource ({_ROW}) VALUES {', '.join([_ROW_VALUES] * len(rows))} {_UPDATE}",  # noqa: S608
-            [value for row in rows for value in _parameters(row, tenant=tenant, now=now, sender=sender)],
-        )
-        if index:
-            others.execute(_INDEX, [*(list(column) for column in zip(*index, strict=True)), tenant])
+    with raw(tx).cursor() as cursor:
+        with together(tx), raw(tx).cursor() as others:
+            if known:
+                supersede(others, known)
+            write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
+            if besides:
+                besides()
         keys = {(type_, id_): key for key, type_, id_ in cursor}
     return {
-        (row["type"], row["id"]): Head(
-            key=keys[row["type"], row["id"]],
-            **{name: row[name] for name in ("type", "id", "version", "patient", "owned", "digest")},
+        (version.type, version.id): Head(
+            key=keys[version.type, version.id],
+            type=version.type,
+            id=version.id,
+            version=version.version,
+            patient=version.patient,
+            owned=version.owned,
             received=now,
+            digest=digests[version.type, version.id],
         )
-        for row in rows
+        for version in versions
     }
 
 
-def _row(write: Write, head: Head | None, digest: bytes, now: datetime) -> dict[str, Any]:
-    version = head.version + 1 if head else 1
+def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> Version:
+    number = head.version + 1 if head else 1
     columns = search_index.promoted(write.body)
-    return {
-        "type": write.type,
-        "id": write.id,
-        "version": version,
-        "patient": write.patient,
-        "code": list(columns.codes) if columns.codes else None,
-        "date": columns.date,
-        "status": columns.status,
-        "owned": write.owned or (head is not None and head.owned),
-        "digest": digest,
-        "body": content.stamped(write.body, id_=write.id, version=version, received=now),
-    }
-
-
-_NAMES = (
-    "tenant",
-    "type",
-    "id",
-    "version",
-    "patient",
-    "code",
-    "date",
-    "status",
-    "owned",
-    "received",
-    "sender",
-    "digest",
-    "body",
-)
-_ROW = ", ".join((*_NAMES, "seq", "deleted"))
-_ROW_VALUES = f"({', '.join(['%s'] * len(_NAMES))}, nextval('receipt_seq'), false)"
-_UPDATE = (
-    "ON CONFLICT (tenant, type, id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in (*_NAMES[3:], "seq", "deleted"))
-    + " RETURNING key, type, id"
-)
-_INDEX = (
-    "INSERT INTO search_value (key, tenant, type, name, system, value) "
-    "SELECT r.key, r.tenant, r.type, v.name, v.system, v.value FROM "
-    "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
-    "AS v (type, id, name, system, value) CROSS JOIN LATERAL ("
-    "SELECT key, tenant, type FROM resource WHERE tenant = %s AND type = v.type AND id = v.id OFFSET 0) AS r"
-)
-_HISTORY = ", ".join((*_NAMES, "seq", "deleted"))
-
-
-def _supersede(cursor: psycopg.Cursor[Any], keys: Sequence[int]) -> None:
-    cursor.execute(
-        f"INSERT INTO history ({_HISTORY}) SELECT {_HISTORY} FROM resource WHERE key = ANY(%s)",  # noqa: S608
-        [keys],
+    return Version(
+        type=write.type,
+        id=write.id,
+        version=number,
+        patient=write.patient,
+        code=columns.codes or None,
+        date=columns.date,
+        status=columns.status,
+        owned=write.owned or (head is not None and head.owned),
+        digest=digest.hex(),
+        body=content.stamped(write.body, id_=write.id, version=number, received=now),
     )
-    cursor.execute(
-        "DELETE FROM search_value WHERE name <> ALL(%s) AND key = ANY(%s)", [list(search_index.KEPT), keys]
-    )
-
-
-def _parameters(row: dict[str, Any], *, tenant: int, now: datetime, sender: str) -> list[Any]:
-    values = {**row, "tenant": tenant, "received": now, "sender": sender}
-    return [values[name] for name in _NAMES]

@@ -193,10 +193,14 @@ def test_a_merged_patient_may_point_to_the_other_record(send):
 def test_untouched_parts_of_a_resource_are_shared_not_copied():
     resource = {"a": [{"reference": "A/1"}], "b": {"c": [1]}}
 
-    assert references.replaced(resource, lambda target: target) is resource
-    changed = references.replaced(resource, lambda target: "B/2")
+    found = references.literal(resource)
+    unchanged = references.replaced(resource, found, {})
+    changed = references.replaced(resource, found, {"A/1": "B/2"})
+
+    assert unchanged["a"] is resource["a"]
     assert changed == {"a": [{"reference": "B/2"}], "b": {"c": [1]}}
     assert changed["b"] is resource["b"]
+    assert resource["a"] == [{"reference": "A/1"}]
 
 
 @pytest.mark.parametrize(
