@@ -23,12 +23,12 @@ def apply(turn: Turn) -> None:
     new = []
     for entry in turn.case.record.received:
         decision = read(entry, turn.case.record.people)
-        if decision is not None and _key(decision) not in turn.memory(PERSON).raised:
+        if decision is not None and key(decision.entry) not in turn.memory(PERSON).raised:
             new.append(decision)
     for decision in sorted(new, key=lambda d: (datetime.fromisoformat(d.at), d.entry.seq)):
         _apply(turn, decision)
         person = turn.memory(PERSON)
-        read_now = replace(person, raised=(*person.raised, _key(decision)))
+        read_now = replace(person, raised=(*person.raised, key(decision.entry)))
         turn.take(PERSON, "decision", "Decision read", read_now, facts=(), silent=True)
 
 
@@ -54,8 +54,9 @@ def read(entry: Entry, people: Mapping[str, str]) -> Decision | None:
     )
 
 
-def _key(decision: Decision) -> str:
-    return f"decision:{decision.entry.id}"
+def key(entry: Entry) -> str:
+    """Return by what it is remembered that the decision of this Task was read."""
+    return f"decision:{entry.id}"
 
 
 def _words(reason: object) -> str | None:

@@ -94,6 +94,13 @@ class Gate:
         except Unusable:
             return False
 
+    def standing(self, entry: Entry, record: Record) -> str | None:
+        """Return "accepted", "early" or "withdrawn", as its status and its reports say; None: no input."""
+        definition = self._definition(entry.type, entry.body)
+        if definition is None:
+            return None
+        return _standing(entry, definition, _reports(record.received).get(entry.reference, ()))
+
     def read(self, record: Record, zone: tzinfo) -> Inputs:
         """Return the inputs of the record. Times are turned into the zone of the site."""
         structures = {e.reference: e.body for e in record.received if e.type == "BodyStructure"}
