@@ -1,0 +1,133 @@
+"""One patient in a thousand kills every worker process that looks at it: the others are done, it is listed.
+
+Safety SP-05. Real worker and sweep processes, a real broker; what kills is in `deadly_worker`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fhir_visits import bundle, observation, patient, put
+from installations import alive, descendants
+
+from service import clock
+from service.app import create_app
+from service.fhir import transaction
+from service.settings import Settings
+from service.store import parameters, promises
+from service.store.database import Database
+from worker.advance import advance
+
+ROOT = Path(__file__).parents[2]
+PATIENTS = 1000
+POISON = "poison-500"
+#: three leases of ten seconds, and a thousand small evaluations on a busy machine
+PATIENCE_S = 300
+
+
+@pytest.fixture
+def settings(database: Database, database_url: str, broker_url: str) -> Settings:
+    with database.transaction() as tx:
+        parameters.set_(tx, {"settle.minutes": 0}, "test", clock.now(tx))
+    return Settings(database_url=database_url, broker_url=broker_url, worker_processes=2)
+
+
+@pytest.fixture
+def tally(tmp_path: Path) -> Path:
+    return tmp_path / "deaths"
+
+
+@pytest.fixture
+def processes(settings: Settings, tally: Path, tmp_path: Path) -> Iterator[dict[str, subprocess.Popen]]:
+    """A worker and a sweep in which the poison works."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "HIPWAY_DATABASE_URL": settings.database_url,
+        "HIPWAY_BROKER_URL": settings.broker_url,
+        "HIPWAY_WORKER_PROCESSES": "2",
+    }
+    program = [sys.executable, str(ROOT / "tests" / "deadly_worker.py")]
+    running = {}
+    with (tmp_path / "log").open("wb") as log:
+        for what in ("worker", "sweep"):
+            running[what] = subprocess.Popen(
+                [*program, what, POISON, str(tally)],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        yield running
+        for process in running.values():
+            process.send_signal(signal.SIGTERM)
+        for process in running.values():
+            process.wait(30)
+
+
+def name(number: int) -> str:
+    return POISON if number == 500 else f"patient-{number}"
+
+
+def visit(number: int) -> dict:
+    """A Bundle with one finding, small because a thousand of them are evaluated."""
+    id_ = name(number)
+    return bundle(put(patient(id_)), put(observation(f"{id_}-1", f"Patient/{id_}")))
+
+
+def parked(database: Database) -> list[promises.Standing]:
+    with database.transaction() as tx:
+        return promises.parked(tx, tenant=0)
+
+
+def standing(database: Database, who: str) -> promises.Standing:
+    with database.transaction() as tx:
+        found = promises.standing(tx, who, tenant=0)
+    assert found is not None
+    return found
+
+
+def test_one_that_kills_its_worker_is_parked_after_three_attempts_and_999_are_done(
+    database, settings, processes, tally
+):
+    for number in range(PATIENTS):
+        transaction.accept(database, visit(number), sender="hospital")
+
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with database.transaction() as tx:
+            waiting = promises.waiting(tx, clock.now(tx))
+        if (waiting.count, waiting.parked) == (0, 1):
+            break
+        time.sleep(0.5)
+
+    # It is listed with its reason, after three deaths and no more.
+    (given_up,) = parked(database)
+    assert given_up.patient == POISON
+    assert given_up.failed_reason == "its workers were lost"
+    assert len(tally.read_text().split()) == 3
+    # Everybody else is done.
+    others = [standing(database, name(number)) for number in range(PATIENTS) if name(number) != POISON]
+    assert [one.patient for one in others if one.arrivals or one.done_at is None or one.failed_reason] == []
+    # Both processes survive, and the worker has replaced the children it lost.
+    assert {name: process.poll() for name, process in processes.items()} == {"worker": None, "sweep": None}
+    children = alive(descendants(processes["worker"].pid))
+    assert len([command for command in children.values() if "deadly_worker" in command]) == 2
+    # People see it: on every page, and in the numbers that raise an alarm.
+    client = create_app(settings, database).test_client()
+    assert "1 patient is not evaluated." in client.get("/").text
+    assert "hipway_promises_parked 1.0" in client.get("/metrics").text
+
+    # A correction tries it again by itself; this time with a worker that survives it.
+    transaction.accept(
+        database,
+        bundle(put(observation(f"{POISON}-1", f"Patient/{POISON}", valueInteger=5))),
+        sender="hospital",
+    )
+    assert advance(database, 0, POISON)
+    assert parked(database) == []
