@@ -1,0 +1,97 @@
+"""What a benchmark ran on, and what each process took of it: CPU time and memory from /proc."""
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from installations import descendants
+
+MIB = 1024 * 1024
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a group of processes holds, in bytes."""
+
+    processes: int
+    #: pages in memory; what processes share is counted in each
+    rss: int
+    #: the same, what is shared divided among those who share it
+    pss: int
+
+
+def describe(url: str) -> str:
+    """Return the machine in one line: cores, Python, PostgreSQL, and how busy others keep it."""
+    with psycopg.connect(url) as connection:
+        server = connection.info.parameter_status("server_version")
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    return (
+        f"{cores} cores ({_processor()}), Python {platform.python_version()}, PostgreSQL {server}, "
+        f"load before the start {load:.2f}"
+    )
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time of the process and of everything below it, in seconds."""
+    return sum(_cpu_s(each) for each in _family(pid))
+
+
+def spent(groups: Mapping[str, int]) -> dict[str, float]:
+    """Return the CPU time of each group by the process at its top, in seconds."""
+    return {name: cpu_s(pid) for name, pid in groups.items()}
+
+
+def memory(pid: int) -> Memory:
+    """Return what the process and everything below it hold; guards that only wait are left out."""
+    rss = pss = processes = 0
+    for each in _family(pid):
+        try:
+            if "guard.py" in Path(f"/proc/{each}/cmdline").read_text():
+                continue
+            sizes = dict(
+                line.split(":", 1) for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]
+            )
+        except (OSError, ValueError):
+            continue
+        processes += 1
+        rss += int(sizes["Rss"].split()[0]) * 1024
+        pss += int(sizes["Pss"].split()[0]) * 1024
+    return Memory(processes=processes, rss=rss, pss=pss)
+
+
+def shares(cpu_s: Mapping[str, float], elapsed_s: float) -> str:
+    """Return the CPU time of each group as percent of one core."""
+    return ", ".join(f"{name} {spent / elapsed_s:.0%}" for name, spent in cpu_s.items())
+
+
+def percentiles(times_s: Sequence[float]) -> tuple[float, float, float]:
+    """Return p50, p95 and p99 in milliseconds."""
+    cuts = statistics.quantiles(times_s, n=100, method="inclusive")
+    return cuts[49] * 1000, cuts[94] * 1000, cuts[98] * 1000
+
+
+def _family(pid: int) -> list[int]:
+    return [pid, *(number for number, _ in descendants(pid))]
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the CPU time of one process and of its children that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) * _TICK_S
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")

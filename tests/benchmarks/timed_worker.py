@@ -1,0 +1,84 @@
+"""`hipway worker` that writes down when each evaluation began and ended, and what it spent its time on.
+
+    BENCH_TIMES=FILE python timed_worker.py
+
+The worker is the real one; a few functions are called through a clock. A line of JSON per evaluation:
+patient, begin and end (`time.time()`), and seconds by stage.
+"""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.store.database import Database
+from worker import __main__, advance, app
+
+#: where a function is looked up when it is called, its name there, and what it is part of
+STAGES = (
+    (advance.promises, "claim", "claim"),
+    (advance.promises, "wanted", "read"),
+    (advance, "_record", "read"),
+    (advance.decisions, "latest", "read"),
+    (advance.history, "past", "read"),
+    (advance.site_parameters, "current", "read"),
+    (advance, "decide", "decide"),
+    (advance, "render", "render"),
+    (advance, "check", "check"),
+    (advance, "_assert_ours", "save"),
+    (advance.resources, "save", "save"),
+    (advance, "_rows", "save"),
+    (advance.decisions, "append", "save"),
+    (advance.promises, "settle_done", "save"),
+)
+
+_spent: Counter[str] = Counter()
+_depth = 0
+
+
+def main() -> None:
+    """Run the worker until it is asked to stop."""
+    for holder, name, stage in STAGES:
+        setattr(holder, name, _clocked(getattr(holder, name), stage))
+    app.advance = _noted(app.advance, Path(os.environ["BENCH_TIMES"]))
+    __main__.main("worker")
+
+
+def _clocked(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+    def clocked(*args: Any, **kwargs: Any) -> Any:
+        global _depth
+        begun = time.perf_counter()
+        _depth += 1
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _depth -= 1
+            # One within another counts for the outer one.
+            if not _depth:
+                _spent[stage] += time.perf_counter() - begun
+
+    return clocked
+
+
+def _noted(
+    function: Callable[[Database, int, str], bool], path: Path
+) -> Callable[[Database, int, str], bool]:
+    def noted(database: Database, tenant: int, patient: str) -> bool:
+        _spent.clear()
+        begun = time.time()
+        done = function(database, tenant, patient)
+        line = {"patient": patient, "begun": begun, "ended": time.time(), "spent": dict(_spent)}
+        if done:
+            with path.open("ab", buffering=0) as file:
+                # Shorter than a page and appended in one write: the processes do not mix their lines.
+                file.write(json.dumps(line).encode() + b"\n")
+        return done
+
+    return noted
+
+
+if __name__ == "__main__":
+    main()
