@@ -10,6 +10,9 @@ skip for any other reason is one too.
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,9 +44,22 @@ def _servers_are_here() -> bool:
     return bool(os.environ.get("HIPWAY_TEST_OWNER_URL")) or (programs and debian)
 
 
+def _packages_are_here() -> bool:
+    """Return whether packages can be installed: asked for one small one, which is not installed."""
+    uv = Path(sys.executable).with_name("uv")
+    with tempfile.TemporaryDirectory() as nowhere:
+        asked = subprocess.run(
+            [uv, "pip", "install", "--quiet", "--dry-run", "--no-deps", "--target", nowhere, "vine"],
+            capture_output=True,
+            check=False,
+        )
+    return asked.returncode == 0
+
+
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (_browser_is_here, "Chromium (Debian: apt-get install chromium), or HIPWAY_CHROMIUM"),
     "node": (lambda: shutil.which("node") is not None, "Node.js 18 or newer on the PATH"),
+    "packages": (_packages_are_here, "an index of Python packages that can be reached"),
     "servers": (
         _servers_are_here,
         "Debian's PostgreSQL and Redis (apt-get install postgresql redis-server openssl)",

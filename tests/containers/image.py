@@ -108,13 +108,11 @@ def build(root: Path) -> Image:
     """Run the builder stage into a folder that stands for `/`."""
     builder = stages()[0]
     (root / "build").mkdir(parents=True)
-    (root / "bin").mkdir()
-    for name in ("python", "python3"):
-        (root / "bin" / name).symlink_to(python())
+    _python_of_base(root / "base")
     # Everything is installed as in the image, but packages that this machine has fetched before are used.
     variables = {k: v for k, v in builder.variables().items() if k not in ("UV_NO_CACHE", "PIP_NO_CACHE_DIR")}
     here = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "HIPWAY_"))}
-    environment = {**here, **variables, "PATH": f"{root / 'bin'}:{os.environ['PATH']}"}
+    environment = {**here, **variables, "PATH": f"{root}/base/bin:{os.environ['PATH']}"}
     for step in builder.steps:
         if step.word == "COPY":
             _copy(step.text, root / "build")
@@ -132,17 +130,21 @@ def build(root: Path) -> Image:
     return Image(root=root)
 
 
-def python() -> str:
-    """The Python of the image's minor version, or the one of the tests where it is not here."""
-    version = re.search(r"python:(\d\.\d+)", stages()[0].base)
-    assert version
-    found = shutil.which(f"python{version[1]}")
-    if found is None:
-        return sys.executable
-    asked = subprocess.run(
-        [found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or sys.executable
+def _python_of_base(folder: Path) -> None:
+    """Make what the base image has: a Python with pip, of its minor version where that is here."""
+    uv = Path(sys.executable).with_name("uv")
+    version = stages()[0].base.partition(":")[2].partition("-")[0]
+    for candidate in (version, sys.executable):
+        made = subprocess.run(
+            [uv, "venv", "--quiet", "--seed", "--no-project", "--python", candidate, folder],
+            env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if made.returncode == 0:
+            return
+    raise AssertionError(made.stderr)
 
 
 def _copy(text: str, folder: Path) -> None:

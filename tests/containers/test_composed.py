@@ -33,7 +33,7 @@ def outside(scratch: Path, image: Image) -> Iterator[Outside]:
     folder.mkdir(mode=0o755)
     composed = Outside(folder, image, composefile.services())
     # As in a folder of the hospital's own: one secret is there, the others are made.
-    (folder / "secrets" / "broker_password").write_text(f"{AWKWARD}\\n", encoding="utf-8")
+    (folder / "secrets" / "broker_password").write_text(f"{AWKWARD}\n", encoding="utf-8")
     (folder / "secrets" / "broker_password").chmod(0o444)
     try:
         composed.up()
@@ -65,7 +65,7 @@ def test_every_service_that_keeps_running_is_healthy(outside: Outside):
 def test_secrets_are_made_for_the_owner_and_the_group(outside: Outside):
     made = {name: outside.folder / "secrets" / name for name in NAMES}
 
-    assert made["broker_password"].read_text(encoding="utf-8").rstrip("\\n") == AWKWARD
+    assert made["broker_password"].read_text(encoding="utf-8").removesuffix("\n") == AWKWARD
     assert stat.S_IMODE(made["database_password"].stat().st_mode) == 0o440
 
 
