@@ -24,7 +24,7 @@ from service.stories import scratch
 
 FLOOD = 40
 MODEST = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
-ROUNDS = 20
+ROUNDS = 12
 
 #: until everything is evaluated, on a slow machine with other work
 EVALUATED_S = 180

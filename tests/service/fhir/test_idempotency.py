@@ -290,7 +290,7 @@ def test_a_request_waits_for_the_one_that_holds_its_key(key, request_, database)
         thread.start()
         held.wait()
         waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        while tx.execute(waiting).scalar_one() == 0:
+        while thread.is_alive() and tx.execute(waiting).scalar_one() == 0:
             pass
         digest = b"of another request"
         answer = idempotency_keys.Kept(digest=digest, status=200, headers={}, body="{}")
