@@ -29,7 +29,7 @@ from pathways.steps import PERSON, Outcome
 from service import clock, log
 from service.store import decisions, promises, resources
 from service.store import parameters as site_parameters
-from service.store.database import Database
+from service.store.database import Database, of_the_moment
 from service.store.promises import Claim, LeaseLost
 from service.store.resources import Stored, Write
 from worker import history
@@ -68,18 +68,23 @@ def advance(database: Database, tenant: int, patient: str) -> bool:
         return False
     try:
         with renewing(database, claim):
-            database.run(lambda tx: _evaluate(tx, claim), isolation="REPEATABLE READ")
+            now = database.run(lambda tx: _evaluate(tx, claim), isolation="REPEATABLE READ")
     except LeaseLost:
         logger.warning("lease_lost", tenant=tenant, patient=patient)
         return False
     except Exception as error:
         # Whatever went wrong holds this patient and is shown; others go on.
         reason = f"{type(error).__name__}: {error}" if _safe(error) else type(error).__name__
+        parked = False
         with database.transaction() as tx:
-            parked = promises.fail(tx, claim, reason)
+            if of_the_moment(error):
+                promises.give_back(tx, claim, reason)
+            else:
+                parked = promises.fail(tx, claim, reason)
         logger.exception("evaluation_failed", tenant=tenant, patient=patient, reason=reason, parked=parked)
         return False
-    logger.info("evaluated", tenant=tenant, patient=patient, attempt=claim.attempt, due_at=claim.due_at)
+    late_s = max(0.0, (now - claim.due_at).total_seconds()) if claim.due_at else 0.0
+    logger.info("evaluated", tenant=tenant, patient=patient, attempt=claim.attempt, late_s=late_s)
     return True
 
 
@@ -88,7 +93,8 @@ def _safe(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in {"pathways", "worker", "service"}
 
 
-def _evaluate(tx: Connection, claim: Claim) -> None:
+def _evaluate(tx: Connection, claim: Claim) -> datetime:
+    """Do all the work of one evaluation and return its moment."""
     wanted = promises.wanted(tx, claim.patient, tenant=claim.tenant)
     latest = decisions.latest(tx, claim.patient, tenant=claim.tenant)
     # A clock that was set back must not take back what has been decided as time went on.
@@ -100,6 +106,7 @@ def _evaluate(tx: Connection, claim: Claim) -> None:
             due = _apply(tx, claim, pathway, record, latest, now)
             next_due = min(filter(None, (next_due, due)), default=None)
     promises.settle_done(tx, claim, wanted, next_due, now=now)
+    return now
 
 
 def _apply(

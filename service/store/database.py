@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 Result = TypeVar("Result")
@@ -20,6 +21,8 @@ Result = TypeVar("Result")
 #: serialization failure, deadlock: the database chose one of two to try again
 RETRIED = {"40001", "40P01"}
 ATTEMPTS = 4
+#: operational errors that are the statement's own: it takes too long, or asks for too much
+ITS_OWN = ("57014", "54")
 
 
 class NotDurable(Exception):
@@ -101,6 +104,19 @@ class Database:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.dispose()
+
+
+def of_the_moment(error: Exception) -> bool:
+    """Return whether the database could not do this now, whatever it was: the same may succeed later.
+
+    So it is with a lost connection, a lock that somebody holds too long, a server that stops or is full.
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, (DBAPIError, psycopg.Error)):
+        return False
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, psycopg.OperationalError) and not (sqlstate(error) or "").startswith(ITS_OWN)
 
 
 def sqlstate(error: DBAPIError | psycopg.Error) -> str | None:

@@ -6,6 +6,7 @@ is the same promise with a date.
 
     want --> due --> claim (attempt, lease) --> settle_done   arrivals gone, next timer set
                        |  renew                 fail          again after a pause, or parked
+                       |                        give_back     again after a pause
                        +-- lease runs out: due again
 
 The row of a patient is written by workers alone and arrivals by intake alone: a
@@ -29,6 +30,9 @@ MAX_LOST = 3
 
 #: pauses after the first, second, ... failure
 BACKOFF_S = (1, 5, 30, 120)
+
+#: pause after a failure that was nobody's
+GIVE_BACK_S = 5
 
 SETTLE_MINUTES = LONGEST_SETTLE // timedelta(minutes=1)
 
@@ -325,6 +329,21 @@ def fail(tx: Connection, claim: Claim, reason: str, max_attempts: int = 3) -> bo
         {**_who(claim), "token": claim.token, "reason": reason, "pause": pause, "parked": parked},
     )
     return parked
+
+
+def give_back(tx: Connection, claim: Claim, reason: str) -> None:
+    """Give the promise back after a failure that says nothing about the patient: the attempt does not count.
+
+    A lock that another worker holds too long, or a server that stops, must not park whoever is next.
+    """
+    tx.execute(
+        text(
+            "UPDATE promise SET lease_until = NULL, leased_by = NULL, failed_reason = :reason, "
+            "attempts = attempts - 1, retry_at = clock_timestamp() + make_interval(secs => :pause) "
+            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient AND leased_by = :token"
+        ),
+        {**_who(claim), "token": claim.token, "reason": reason, "pause": GIVE_BACK_S},
+    )
 
 
 def waiting(tx: Connection, now: datetime) -> Waiting:
