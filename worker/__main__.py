@@ -28,7 +28,8 @@ def main(what: str) -> None:
     if what == "sweep":
         sweep.run(settings)
         return
-    create(settings).worker_main(
+    celery = create(settings)
+    celery.worker_main(
         [
             "worker",
             "--pool=prefork",
@@ -37,7 +38,7 @@ def main(what: str) -> None:
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
-            "--queues=" + create(settings).conf.task_default_queue,
+            f"--queues={celery.conf.task_default_queue}",
         ]
     )
 

@@ -27,7 +27,12 @@ class _Process:
 def create(settings: Settings) -> Celery:
     """Return the application with its task, ready to run as a worker."""
     celery = broker.app(settings.broker_url)
-    celery.conf.update(task_time_limit=LIMIT_S, worker_proc_alive_timeout=30.0)
+    celery.conf.update(
+        task_time_limit=LIMIT_S,
+        worker_proc_alive_timeout=30.0,
+        # Turned into log records of Celery's own, our lines would come back to it and be dropped.
+        worker_redirect_stdouts=False,
+    )
 
     @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _open(**_: object) -> None:
