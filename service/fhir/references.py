@@ -49,9 +49,9 @@ class Conditional:
 
 def literal(resource: Json) -> tuple[Found, ...]:
     """Return every literal reference of the resource that leaves it, in the order in which they stand."""
-    found: list[Found] = []
-    _collect(resource, (), found)
-    return tuple(found)
+    found: list[tuple[list[str | int], str]] = []
+    _collect(resource, found)
+    return tuple(Found(tuple(reversed(steps)), target) for steps, target in found)
 
 
 def logical(resource: Json, elements: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -128,16 +128,18 @@ def identifier_token(query: str) -> tuple[str, str] | None:
     return (system, value) if bar and value else None
 
 
-def _collect(node: Any, steps: tuple[str | int, ...], found: list[Found]) -> None:
-    kind = type(node)
-    if kind is dict:
+def _collect(node: Any, found: list[tuple[list[str | int], str]]) -> None:
+    """Add what is found in the node with the steps to it, from the inside out: most nodes hold nothing."""
+    if type(node) is dict:
         target = node.get("reference")
         if type(target) is str and not target.startswith("#"):
-            found.append(Found(steps, target))
-        for key, value in node.items():
-            if type(value) is dict or type(value) is list:
-                _collect(value, (*steps, key), found)
+            found.append(([], target))
+        inside: Iterable[tuple[str | int, Any]] = node.items()
     else:
-        for position, item in enumerate(node):
-            if type(item) is dict or type(item) is list:
-                _collect(item, (*steps, position), found)
+        inside = enumerate(node)
+    for step, value in inside:
+        if type(value) is dict or type(value) is list:
+            before = len(found)
+            _collect(value, found)
+            for steps, _ in found[before:]:
+                steps.append(step)

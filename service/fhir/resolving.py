@@ -58,6 +58,8 @@ class Links:
         self._bases = {
             entry.index: (entry.full_url and references.base_of(entry.full_url)) or "" for entry in entries
         }
+        # After `resolved`: the same with the targets as they are stored.
+        self._settled: dict[int, tuple[references.Found, ...]] = {}
         # The entries of a visit point to the same few: each target is read once.
         self._meanings: dict[tuple[str, str], _Meaning] = {}
 
@@ -96,19 +98,60 @@ class Links:
                 else:
                     targets[found.target] = target
             resource = references.replaced(entry.resource, self._found[entry.index], targets)
+            settled = [
+                found._replace(target=targets[found.target])
+                for found in self._found[entry.index]
+                if found.target in targets
+            ]
             for element, system, value in self._logical_patients(entry):
                 heads = known.by_identifier("Patient", system, value)
                 if len(heads) == 1:
-                    settled = {**resource[element], "reference": f"Patient/{heads[0].id}"}
-                    resource = {**resource, element: settled}
+                    reference = f"Patient/{heads[0].id}"
+                    resource = {**resource, element: {**resource[element], "reference": reference}}
+                    settled.append(references.Found((element,), reference))
                 else:
                     faults.append(_unresolved(f"{entry.at}.{element}"))
             resolved[entry.index] = resource
+            self._settled[entry.index] = tuple(settled)
         if faults:
             raise NotValid(*faults)
         if several:
             raise Ambiguous(*several)
         return resolved
+
+    def patients(
+        self, places: Mapping[int, Place], visit: Mapping[int, Json], known: Known
+    ) -> dict[int, str | None]:
+        """Return whom each entry is about, by its index; at most one patient in all.
+
+        Args:
+            visit: as returned by `resolved`.
+
+        Raises:
+            NotValid: a second patient, or none where one is needed.
+        """
+        named = {
+            entry.index: tuple(self._named(entry, places[entry.index], known)) for entry in self._entries
+        }
+        bundle_patient = next((patient for found in named.values() for _, patient in found), None)
+        faults = []
+        result: dict[int, str | None] = {}
+        for entry in self._entries:
+            own = _own(entry, places[entry.index], visit[entry.index])
+            for where, patient in named[entry.index]:
+                if patient != bundle_patient:
+                    text = "a Bundle is about one patient, and this belongs to another"
+                    path = f".{where.path}" if where else ""
+                    faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}{path}"))
+            if own is None and entry.type in NEED_A_PATIENT:
+                element = PATIENT_ELEMENTS[entry.type][0]
+                text = "this names no patient by a reference that can be followed"
+                faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}.{element}"))
+            others = entry.type not in PATIENT_ELEMENTS and any(named[entry.index])
+            result[entry.index] = own or (bundle_patient if others else None)
+        if faults:
+            raise NotValid(*faults)
+        return result
 
     def _meaning(self, entry: Entry, target: str) -> _Meaning:
         key = (self._bases[entry.index], target)
@@ -167,59 +210,23 @@ class Links:
             if entry.resource[element].get("type") in (None, "Patient"):
                 yield element, system, value
 
-
-def patients(
-    entries: Sequence[Entry],
-    places: Mapping[int, Place],
-    visit: Mapping[int, Json],
-    known: Known,
-) -> dict[int, str | None]:
-    """Return whom each entry is about, by its index; at most one patient in all.
-
-    Raises:
-        NotValid: a second patient, or none where one is needed.
-    """
-    named = {
-        entry.index: tuple(_named(entry, places[entry.index], visit[entry.index], known)) for entry in entries
-    }
-    bundle_patient = next((patient for entry in entries for _, patient in named[entry.index]), None)
-    faults = []
-    result: dict[int, str | None] = {}
-    for entry in entries:
-        own = _own(entry, places[entry.index], visit[entry.index])
-        for where, patient in named[entry.index]:
-            if patient != bundle_patient:
-                text = "a Bundle is about one patient, and this belongs to another"
-                path = f".{where.path}" if where else ""
-                faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}{path}"))
-        if own is None and entry.type in NEED_A_PATIENT:
-            element = PATIENT_ELEMENTS[entry.type][0]
-            text = "this names no patient by a reference that can be followed"
-            faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}.{element}"))
-        others = entry.type not in PATIENT_ELEMENTS and any(named[entry.index])
-        result[entry.index] = own or (bundle_patient if others else None)
-    if faults:
-        raise NotValid(*faults)
-    return result
-
-
-def _named(
-    entry: Entry, place: Place, resource: Json, known: Known
-) -> Iterator[tuple[references.Found | None, str]]:
-    """Yield every patient the entry has to do with, and the reference that says so."""
-    if entry.type == "Patient":
-        yield None, place.id
-    elif place.head and place.head.patient:
-        # What is known to be about one patient cannot become another's.
-        yield None, place.head.patient
-    for found in references.literal(resource):
-        if (entry.type, found.element) in MAY_POINT_ELSEWHERE:
-            continue
-        identity = references.local(found.target)
-        if identity and identity[0] == "Patient":
-            yield found, identity[1]
-        elif identity and (head := known.heads.get(identity)) and head.patient:
-            yield found, head.patient
+    def _named(
+        self, entry: Entry, place: Place, known: Known
+    ) -> Iterator[tuple[references.Found | None, str]]:
+        """Yield every patient the entry has to do with, and the reference that says so."""
+        if entry.type == "Patient":
+            yield None, place.id
+        elif place.head and place.head.patient:
+            # What is known to be about one patient cannot become another's.
+            yield None, place.head.patient
+        for found in self._settled[entry.index]:
+            if (entry.type, found.element) in MAY_POINT_ELSEWHERE:
+                continue
+            identity = references.local(found.target)
+            if identity and identity[0] == "Patient":
+                yield found, identity[1]
+            elif identity and (head := known.heads.get(identity)) and head.patient:
+                yield found, head.patient
 
 
 def _own(entry: Entry, place: Place, resource: Json) -> str | None:

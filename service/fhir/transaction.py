@@ -109,7 +109,7 @@ def store(
     now = at.clock.now
     places, known = placing.place(tx, entries, wanted, asked(), tenant=tenant)
     visit: dict[int, Json] = dict(links.resolved(places, known))
-    patients = resolving.patients(entries, places, visit, known)
+    patients = links.patients(places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
     writes = _writes(tx, entries, places, visit, patients, tenant=tenant)

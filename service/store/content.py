@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -66,6 +67,7 @@ def read(body: str) -> dict[str, Any]:
     return value
 
 
+@lru_cache(maxsize=64)  # all entries of a Bundle have the same
 def instant(moment: datetime) -> str:
     """Return a FHIR instant in UTC, with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

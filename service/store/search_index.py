@@ -153,44 +153,52 @@ def instants(text: str) -> tuple[datetime, datetime] | None:
     A date without a time is read as a day of UTC. None: not a FHIR date.
     """
     match = _DATE.fullmatch(text)
-    if match is None:
-        return None
     try:
-        return _interval(match)
+        return _interval(match) if match else None
     except (ValueError, OverflowError):
         return None
 
 
 def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
-    year, month, day = (int(match[name]) if match[name] else None for name in ("year", "month", "day"))
-    assert year is not None
-    low = datetime(year, month or 1, day or 1, tzinfo=UTC)
+    low = _first(match)
     if match["clock"]:
-        zone = match["zone"].replace("Z", "+00:00")
-        low = datetime.fromisoformat(f"{low.date()}T{match['clock']}{zone}").astimezone(UTC)
         whole = "." not in match["clock"]
         return low, low + (timedelta(seconds=1) if whole else timedelta(milliseconds=1))
-    last = (year, month or 12) == (9999, 12) and (day or 31) == 31
-    if last:
+    month, day = match["month"], match["day"]
+    if (low.year, month or "12", day or "31") == (9999, "12", "31"):
         # Written for "never ends": there is no day after it.
         return low, datetime.max.replace(tzinfo=UTC)
     if day:
         return low, low + timedelta(days=1)
     if month:
-        return low, datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    return low, datetime(year + 1, 1, 1, tzinfo=UTC)
+        return low, datetime(low.year + low.month // 12, low.month % 12 + 1, 1, tzinfo=UTC)
+    return low, datetime(low.year + 1, 1, 1, tzinfo=UTC)
+
+
+def _first(match: re.Match[str]) -> datetime:
+    year, month, day = match["year"], match["month"] or "01", match["day"] or "01"
+    if match["clock"]:
+        text = f"{year}-{month}-{day}T{match['clock']}{match['zone']}"
+        return datetime.fromisoformat(text).astimezone(UTC)
+    return datetime(int(year), int(month), int(day), tzinfo=UTC)
 
 
 def _date(resource: Json) -> datetime | None:
     for element in DATES:
         if isinstance(text := resource.get(element), str):
-            interval = instants(text)
-            return interval[0] if interval else None
+            return _instant(text)
     for element in PERIODS:
         if isinstance(period := resource.get(element), dict):
-            interval = instants(str(period.get("end") or period.get("start") or ""))
-            return interval[0] if interval else None
+            return _instant(str(period.get("end") or period.get("start") or ""))
     return None
+
+
+def _instant(text: str) -> datetime | None:
+    match = _DATE.fullmatch(text)
+    try:
+        return _first(match) if match else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _tokens(element: object) -> Iterator[tuple[str, str]]:

@@ -184,6 +184,23 @@ def test_the_focus_of_a_decision_may_point_to_nothing_known(focus, send, client)
     assert made(client, response, 0)["focus"]["reference"] == focus
 
 
+def test_what_the_focus_may_point_to_no_other_element_may(send, nothing_stored):
+    response = send(bundle(post(decision("Patient/nobody", "Patient/nobody"))))
+
+    assert refused(response) == ["Bundle.entry[0].resource.for"]
+
+
+def test_a_reference_says_where_it_stands():
+    resource = {"a": [{"b": {"reference": "A/1"}}, {"reference": "#in"}], "c": {"reference": "A/1"}}
+
+    found = references.literal(resource)
+
+    assert [(each.path, each.element, each.target) for each in found] == [
+        ("a[0].b", "a", "A/1"),
+        ("c", "c", "A/1"),
+    ]
+
+
 def test_a_merged_patient_may_point_to_the_other_record(send):
     link = [{"other": {"reference": "Patient/other"}, "type": "replaced-by"}]
 

@@ -192,6 +192,8 @@ def test_a_date_means_an_interval(text, low, high):
     assert search_index.instants(text) == (low, high)
 
 
-@pytest.mark.parametrize("text", ["", "2026-13", "2026-02-30", "tomorrow", "2026-01-05T10:00", "2026-1-5"])
+@pytest.mark.parametrize(
+    "text", ["", "2026-13", "2026-00", "2026-01-00", "2026-02-30", "tomorrow", "2026-01-05T10:00", "2026-1-5"]
+)
 def test_what_is_no_date_means_nothing(text):
     assert search_index.instants(text) is None
