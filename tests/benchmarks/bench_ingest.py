@@ -31,7 +31,7 @@ import lab
 import machine
 import psycopg
 import servers
-from pipeline import Pipeline, pipeline
+from pipeline import Inserted, Pipeline, pipeline
 from sending import Sender, Sent, sender
 from servers import Servers
 
@@ -48,8 +48,8 @@ SIZES = (20_000, 200_000)
 
 HIPWAY = "hipway"
 BASELINES = ("pipeline, Bundle", "pipeline, rows", "Flask route")
-#: given a number of senders, Bundles in a second
-Run = Callable[[int], float]
+#: given a number of senders
+Run = Callable[[int], Sent | Inserted]
 #: milliseconds of CPU for a Bundle, by process
 Cost = Mapping[str, float]
 
@@ -72,18 +72,18 @@ class Bench:
         first = next(self.numbers)
         return list(lab.bundles(first * 1_000_000, count, patients=PATIENTS))
 
-    def hipway(self, senders: int) -> float:
+    def hipway(self, senders: int) -> Sent:
         """Post in a closed loop."""
-        return self._sent(self.web, senders).rate
+        return self._sent(self.web, senders)
 
-    def flask(self, senders: int) -> float:
+    def flask(self, senders: int) -> Sent:
         """Post to the bare route in a closed loop."""
-        return self._sent(self.constant, senders).rate
+        return self._sent(self.constant, senders)
 
-    def inserted(self, kind: str, senders: int) -> float:
+    def inserted(self, kind: str, senders: int) -> Inserted:
         """Insert without HTTP."""
         bodies = self.bodies(int(MOST_PER_SECOND * self.seconds))
-        return self.pipeline.rate(kind, bodies, patients=self.ids, senders=senders, seconds=self.seconds)
+        return self.pipeline.run(kind, bodies, patients=self.ids, senders=senders, seconds=self.seconds)
 
     def _sent(self, port: int, senders: int) -> Sent:
         bodies = self.bodies(int(MOST_PER_SECOND * self.seconds))
@@ -95,6 +95,7 @@ class Bench:
 def main() -> None:
     """Print the tables."""
     arguments = argparse.ArgumentParser()
+    arguments.add_argument("--web-processes", type=int, default=1)
     arguments.add_argument("--rounds", type=int, default=ROUNDS)
     arguments.add_argument("--seconds", type=float, default=SECONDS, help="of each in a round")
     arguments.add_argument("--sizes", type=int, nargs=2, default=SIZES, help="resources in the store")
@@ -102,7 +103,7 @@ def main() -> None:
     with ExitStack() as stack:
         running = stack.enter_context(servers.servers())
         print(machine.describe(running.database_url))
-        web = running.web()
+        web = running.web(HIPWAY_WEB_PROCESSES=str(given.web_processes))
         bench = Bench(
             servers=running,
             sender=stack.enter_context(sender()),
@@ -151,7 +152,7 @@ def _side_by_side(bench: Bench, rounds: int) -> None:
         BASELINES[2]: bench.flask,
     }
     names = list(runs)
-    groups = {**bench.servers.groups, "senders": bench.sender.pid, "pipeline": bench.pipeline.pid}
+    groups = bench.servers.groups
     rates: dict[tuple[str, int], list[float]] = {(name, s): [] for name in names for s in SENDERS}
     costs: dict[tuple[str, int], list[Cost]] = {(name, s): [] for name in names for s in SENDERS}
     for number in range(rounds):
@@ -160,14 +161,12 @@ def _side_by_side(bench: Bench, rounds: int) -> None:
             # Who goes first changes, so that nobody always follows the same neighbour.
             for name in (*names[number % len(names) :], *names[: number % len(names)]):
                 before = machine.spent(groups)
-                rate = runs[name](senders)
-                rates[name, senders].append(rate)
-                costs[name, senders].append(
-                    {
-                        group: (after - before[group]) / (rate * bench.seconds) * 1000
-                        for group, after in machine.spent(groups).items()
-                    }
-                )
+                ran = runs[name](senders)
+                after = machine.spent(groups)
+                rates[name, senders].append(ran.rate)
+                spent = {group: after[group] - before[group] for group in groups} | {"senders": ran.cpu_s}
+                bundles = ran.rate * bench.seconds
+                costs[name, senders].append({at: cpu / bundles * 1000 for at, cpu in spent.items()})
     print(f"Bundles in a second, {rounds} rounds of {bench.seconds:g} s each")
     print(f"{'':<20}{'senders':>8}{'median':>9}{'min':>8}{'max':>8}{'hipway is':>12}   CPU for a Bundle, ms")
     for senders in SENDERS:
@@ -213,7 +212,7 @@ def _at_size(bench: Bench, size: int) -> Measured:
     p50, p95, p99 = machine.percentiles(sent.times_s)
     memory = {name: machine.memory(pid) for name, pid in groups.items()}
     disk = filling.size(bench.servers.database_url)
-    closed = statistics.median(bench.hipway(4) for _ in range(3))
+    closed = statistics.median(bench.hipway(4).rate for _ in range(3))
     print(f"with {held} resources stored")
     print(f"  paced at {PACE} a second for {PACED_S:.0f} s: p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms")
     print(f"  of a core: {machine.shares(cpu_s, elapsed)}")

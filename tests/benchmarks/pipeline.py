@@ -72,6 +72,16 @@ Insert = Callable[[psycopg.Connection[Any], Bundle], None]
 KINDS: Mapping[str, Insert] = {"rows": _by_rows, "Bundle": _by_bundle}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inserted:
+    """How fast it went, and what it cost."""
+
+    #: Bundles in a second
+    rate: float
+    #: CPU time of the inserting process
+    cpu_s: float
+
+
 class Pipeline:
     """The inserting process."""
 
@@ -80,10 +90,10 @@ class Pipeline:
         self._connection = connection
         self.pid = pid
 
-    def rate(
+    def run(
         self, kind: str, bodies: Sequence[bytes], *, patients: Sequence[str], senders: int, seconds: float
-    ) -> float:
-        """Insert for so many seconds, or until the Bundles are used up, and return how many in a second.
+    ) -> Inserted:
+        """Insert for so many seconds, or until the Bundles are used up.
 
         Args:
             kind: `rows` or `Bundle`.
@@ -91,9 +101,9 @@ class Pipeline:
         """
         self._connection.send((kind, list(bodies), list(patients), senders, seconds))
         answer = self._connection.recv()
-        if isinstance(answer, str):
-            raise RuntimeError(f"the pipeline failed: {answer}")
-        return float(answer)
+        if isinstance(answer, Inserted):
+            return answer
+        raise RuntimeError(f"the pipeline failed: {answer}")
 
 
 @contextmanager
@@ -122,7 +132,7 @@ def _serve(connection: Connection, url: str) -> None:
         connection.send(answer)
 
 
-def _run(url: str, insert: Insert, prepared: Sequence[Bundle], senders: int, seconds: float) -> float:
+def _run(url: str, insert: Insert, prepared: Sequence[Bundle], senders: int, seconds: float) -> Inserted:
     connections = [psycopg.connect(url) for _ in range(senders)]
     waiting = iter(prepared)
     lock = threading.Lock()
@@ -139,16 +149,16 @@ def _run(url: str, insert: Insert, prepared: Sequence[Bundle], senders: int, sec
             done[sender] += 1
 
     threads = [threading.Thread(target=send, args=(sender,)) for sender in range(senders)]
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.process_time()
     end = begun + seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    elapsed = time.perf_counter() - begun
+    elapsed, spent = time.perf_counter() - begun, time.process_time() - cpu
     for connection in connections:
         connection.close()
-    return sum(done) / elapsed
+    return Inserted(rate=sum(done) / elapsed, cpu_s=spent)
 
 
 def _prepared(body: bytes, patient: str) -> Bundle:
