@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -300,15 +299,6 @@ def test_a_request_waits_for_the_one_that_holds_its_key(key, request_, database)
     assert [answer.status_code for answer in answers] == [422]
 
 
-def test_the_database_keeps_one_answer_for_a_key(key, database):
-    answer = idempotency_keys.Kept(digest=b"", status=200, headers={}, body="")
-    with database.transaction() as tx:
-        idempotency_keys.keep(tx, key, answer, tenant=0)
-        idempotency_keys.keep(tx, key, answer, tenant=1)
-    with pytest.raises(Exception, match="idempotency_key_once"), database.transaction() as tx:
-        idempotency_keys.keep(tx, key, answer, tenant=0)
-
-
 def killed_at(line: str, url: str, broker_url: str, key: str, *, after: bool) -> int:
     """Serve one request in a process of its own that kills itself at this call."""
     program = textwrap.dedent(f"""
@@ -370,55 +360,6 @@ def test_killed_between_the_commit_and_the_answer_the_retry_gets_the_answer(
     reference = "/fhir/Observation/" + retry.get_json()["id"]
     assert client.get(reference).data == retry.data
     assert stored() == before + 1
-
-
-@pytest.fixture
-def dated(database):
-    """Keep answers of these ages, instead of all others."""
-
-    def dated(*ages: timedelta) -> None:
-        answer = idempotency_keys.Kept(digest=b"", status=200, headers={}, body="")
-        with database.transaction() as tx:
-            tx.execute(text("DELETE FROM idempotency_key"))
-            for number, age in enumerate(ages):
-                idempotency_keys.keep(tx, f"dated-{number}", answer, tenant=0)
-                tx.execute(
-                    text("UPDATE idempotency_key SET kept_at = clock_timestamp() - :age WHERE key = :key"),
-                    {"age": age, "key": f"dated-{number}"},
-                )
-
-    return dated
-
-
-def test_answers_are_kept_for_thirty_days(dated, database, kept):
-    dated(timedelta(days=30, minutes=1), timedelta(days=29, hours=23), timedelta(0))
-
-    with database.transaction() as tx:
-        assert idempotency_keys.purge(tx) == 1
-
-    assert kept() == 2
-    with database.transaction() as tx:
-        assert idempotency_keys.find(tx, "dated-0", tenant=0) is None
-
-
-def test_old_answers_go_in_small_batches_oldest_first(dated, database):
-    dated(*(timedelta(days=31 + number) for number in range(5)))
-
-    with database.transaction() as tx:
-        assert idempotency_keys.purge(tx, limit=3) == 3
-        assert idempotency_keys.find(tx, "dated-0", tenant=0) is not None
-        assert idempotency_keys.find(tx, "dated-4", tenant=0) is None
-        assert idempotency_keys.purge(tx, limit=3) == 2
-        assert idempotency_keys.purge(tx, limit=3) == 0
-
-
-def test_two_that_purge_at_once_do_not_wait_for_each_other(dated, database):
-    dated(*(timedelta(days=31 + number) for number in range(4)))
-
-    with database.transaction() as one, database.transaction() as other:
-        assert idempotency_keys.purge(one, limit=2) == 2
-        other.execute(text("SET LOCAL lock_timeout = '5s'"))
-        assert idempotency_keys.purge(other, limit=2) == 2
 
 
 def test_kept_answers_go_with_the_patients_data(key, request_, database, kept):
