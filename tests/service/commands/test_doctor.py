@@ -5,11 +5,11 @@ What needs TLS is in `tests/servers`.
 
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import forgetful_server
 import next_release
 import psycopg
 import pytest
@@ -23,9 +23,6 @@ from service.doctor import machine
 from service.doctor.finding import Finding
 from service.settings import Settings
 from service.store import migrate, privileges
-from service.supervisor import account, binaries, places
-from service.supervisor.child import Child
-from service.supervisor.postgres import PORT, Postgres
 from service.supervisor.valkey import Valkey
 
 SECRET = "s3cret-of-nobody"
@@ -37,6 +34,12 @@ def valkey(scratch: Path) -> Iterator[str]:
     server = Valkey(scratch / "doctor-valkey")
     yield server.start()
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def bad_server(scratch: Path) -> Iterator[str]:
+    with forgetful_server.running(scratch / "doctor-pg") as url:
+        yield url
 
 
 @pytest.fixture
@@ -335,53 +338,3 @@ def test_a_setting_that_cannot_be_used_ends_the_look(environment):
     environment.setenv("HIPWAY_PORT", "eighty")
 
     assert [what for what, _ in fixes()] == ["settings"]
-
-
-@pytest.fixture(scope="module")
-def bad_server(scratch: Path) -> Iterator[str]:
-    """The URL of an empty database on a server as nobody should run it: forgetful, and too small."""
-    folder = scratch / "doctor-pg"
-    made = Postgres(folder)
-    password = make_url(made.start()).password
-    made.stop()
-    user = account.unprivileged()
-    sockets = places.sockets(folder / "run", user, f".s.PGSQL.{PORT}")
-    port = free_port()
-    options = {
-        "unix_socket_directories": str(sockets),
-        "listen_addresses": "127.0.0.1",
-        "port": str(port),
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "max_connections": "20",
-    }
-    child = Child(
-        "postgres",
-        [
-            *(
-                str(binaries.postgres(user) / "postgres"),
-                "-D",
-                str(places.reachable(folder / "cluster", user)),
-            ),
-            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
-        ],
-        log=folder / "bad.log",
-        account=user,
-    )
-    child.start()
-    url = f"postgresql://hipway:{password}@127.0.0.1:{port}/hipway"
-    until_it_answers(lambda: psycopg.connect(url, connect_timeout=5).close())
-    yield url
-    child.stop()
-    places.forget_sockets(folder / "run")
-
-
-def until_it_answers(connect: Callable[[], None]) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return connect()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
