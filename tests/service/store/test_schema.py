@@ -11,6 +11,7 @@ from service import clock
 from service.store import heartbeats, migrate, parameters, resources, tables, writing
 from service.store.database import Database, NotDurable
 from service.store.resources import Write
+from service.store.versions import as_json
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -110,3 +111,18 @@ def test_a_look_up_by_identity_uses_the_unique_index_before_there_are_statistics
     assert "Index Scan using resource_identity" in plan
     assert "Index Cond: ((tenant" in plan
     assert "AND (id = n.id)" in plan
+
+
+def test_a_look_up_by_value_uses_its_index_before_there_are_statistics(database):
+    with database.transaction() as tx:
+        body = {"resourceType": "Basic", "identifier": [{"system": "s", "value": "v"}]}
+        writes = [Write(type="Basic", id=f"v-{number}", body=body, fresh=True) for number in range(500)]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    with database.transaction() as tx:
+        wanted = as_json(("type", "name", "system", "value"), [("Basic", "identifier", "s", "v")])
+        rows = writing.raw(tx).execute(f"EXPLAIN {resources.FIND}", [wanted, 0]).fetchall()
+
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Only Scan using search_value_lookup" in plan
+    assert "AND (name = n.name) AND (value = n.value) AND (system = n.system)" in plan
+    assert "Index Scan using resource_pkey" in plan
