@@ -49,7 +49,9 @@ RUN groupadd --gid 10001 hipway && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hipway && \
     install --directory --owner 10001 --group 10001 --mode 0750 /secrets
 COPY --from=builder /opt/hipway /opt/hipway
+# Data are in the servers; /tmp is all that can be written here.
 ENV PATH=/opt/hipway/bin:$PATH \
+    HIPWAY_DATA=/tmp/hipway \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /opt/hipway
