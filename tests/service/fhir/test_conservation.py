@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fhir_visits import bundle, decision, encounter, observation, patient, post, practitioner, put
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, or_, text
 
@@ -249,6 +249,8 @@ def post_again_and_again(
     max_examples=40,
     deadline=None,
     database=None,
+    # Without making a failure smaller: it is small, and each try costs evaluations.
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(bundles=st.lists(BUNDLE, min_size=1, max_size=3), shuffled=st.integers(0, 2**32))

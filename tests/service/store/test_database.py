@@ -1,0 +1,65 @@
+"""Which errors of the database say nothing about what was asked: real ones, from a real server.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+import pytest
+from sqlalchemy import Connection, text
+
+from service.store.database import Database, of_the_moment
+
+
+@pytest.fixture(scope="module")
+def impatient(database_url):
+    opened = Database(
+        database_url, pool_size=1, overflow=0, pool_timeout_s=0.2, lock_timeout_s=1, statement_timeout_s=2
+    )
+    yield opened
+    opened.close()
+
+
+def failure(impatient: Database, statement: str, **values: object) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one it is is the question
+        impatient.run(lambda tx: tx.execute(text(statement), values))
+    return caught.value
+
+
+def test_a_lock_that_somebody_holds_is_of_the_moment(impatient, database):
+    def lock(tx: Connection) -> None:
+        tx.execute(text("LOCK TABLE heartbeat"))
+
+    with database.transaction() as other:
+        lock(other)
+        assert of_the_moment(failure(impatient, "SELECT * FROM heartbeat"))
+
+
+def test_no_free_connection_is_of_the_moment(impatient):
+    with impatient.transaction():
+        assert of_the_moment(failure(impatient, "SELECT 1"))
+
+
+def test_a_connection_that_is_ended_is_of_the_moment(impatient):
+    assert of_the_moment(failure(impatient, "SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def test_a_server_that_is_not_there_is_of_the_moment():
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing")
+
+    assert of_the_moment(failure(nowhere, "SELECT 1"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        pytest.param("SELECT pg_sleep(5)", {}, id="takes too long"),
+        pytest.param("SELECT 1 / 0", {}, id="has no answer"),
+        pytest.param("SELECT :text", {"text": "\0"}, id="cannot be sent"),
+        pytest.param("INSERT INTO clock (one) VALUES (true)", {}, id="is there already"),
+    ],
+)
+def test_what_a_statement_does_wrong_itself_is_not(impatient, statement, values):
+    assert not of_the_moment(failure(impatient, statement, **values))
+
+
+def test_an_error_of_the_program_is_not():
+    assert not of_the_moment(KeyError("a name"))
