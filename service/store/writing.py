@@ -247,8 +247,11 @@ def _seen(tx: Connection, writes: Sequence[Write], tenant: int) -> dict[Identity
     heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
     missing = [identity for identity in wanted if identity not in heads]
     if missing:
-        lock_identities(tx, tenant, missing)
-        heads |= {head.identity: head for head in look_up(tx, missing, tenant=tenant)}
+        cursor = raw(tx).cursor(row_factory=class_row(Head))
+        with together(tx):
+            lock_identities(tx, tenant, missing)
+            cursor.execute(LOOK_UP, look_up_parameters(sorted(missing), tenant))
+        heads |= {head.identity: head for head in cursor}
     return heads
 
 
