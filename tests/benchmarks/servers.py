@@ -79,10 +79,6 @@ class Servers:
         _wait_for(f"http://127.0.0.1:{port}/")
         return port
 
-    def log(self, name: str) -> str:
-        """Return what a process has printed."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")
-
     def stop(self) -> None:
         """Stop everything, those who give work first."""
         for child in self._children:

@@ -15,8 +15,6 @@ STORY = Path(__file__).parents[1] / "stories" / "V72.json"
 #: the patient of the story, and what replaces it
 _PATIENT = "gmt-v72"
 _OTHERS = ("v72-s", "GMT-1072")
-#: the code by which the new order is known
-ORDER = "MRI"
 
 _INSTANT = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"')
 
