@@ -158,7 +158,8 @@ def test_one_message_delivered_to_many_workers_is_worked_on_once(busy, monkeypat
     assert len(taken_over) == ROUNDS // LOST_EVERY
 
 
-def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, undisturbed):
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
+def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, undisturbed, isolation):
     monkeypatch.setattr(promises, "settle_done", lambda *_, **__: None)
     patient = visit(busy, "free")
 
@@ -175,7 +176,7 @@ def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, und
         )
         # Whoever comes second is refused by a unique key, or sees what the first one did.
         with suppress(IntegrityError):
-            busy.run(lambda tx: advancing._evaluate(tx, claim), isolation="REPEATABLE READ")
+            busy.run(lambda tx: advancing._evaluate(tx, claim), isolation=isolation)
             return True
         return False
 
