@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: by which the guard of a process is told from the process
+GUARD = "guard.py"
+
 #: from nothing to the addresses, on a slow machine
 START_S = 120
 
@@ -67,6 +70,13 @@ class Installation:
         while (line := self._read.get()) is not None:
             self.lines.append(line)
         return code, "".join(self.lines)
+
+    def heard(self) -> str:
+        """Return everything it has printed so far."""
+        while not self._read.empty():
+            if (line := self._read.get()) is not None:
+                self.lines.append(line)
+        return "".join(self.lines)
 
     def close(self) -> None:
         """Stop it if it still runs."""

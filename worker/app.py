@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
 
 from pathways import catalogue
-from service import broker, log
+from service import broker, lifeline, log
 from service.settings import Settings
 from service.store.database import Database
 from worker.advance import advance
@@ -36,6 +36,7 @@ def create(settings: Settings) -> Celery:
 
     @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _open(**_: object) -> None:
+        lifeline.end_with_parent()
         log.configure("worker", level=settings.log_level)
         catalogue.pathways()
         _Process.database = Database(settings.database_url, pool_size=2, overflow=2)

@@ -8,7 +8,7 @@ import multiprocessing
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.context import SpawnProcess
 
-from service import log
+from service import lifeline, log
 from service.settings import Settings
 from service.store.database import Database
 from worker.advance import advance
@@ -66,6 +66,7 @@ class Aside:
 
 def _serve(pipe: Pipe, settings: Settings) -> None:
     """Evaluate whom the pipe names, until it is closed."""
+    lifeline.end_with_parent()
     log.configure("sweep", level=settings.log_level)
     database = Database(settings.database_url, pool_size=2, overflow=1)
     while True:

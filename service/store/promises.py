@@ -346,6 +346,11 @@ def give_back(tx: Connection, claim: Claim, reason: str) -> None:
     )
 
 
+def release(tx: Connection) -> None:
+    """Take back every lease, for a caller who knows that no worker is left. The attempts count."""
+    tx.execute(text("UPDATE promise SET lease_until = NULL, leased_by = NULL WHERE lease_until IS NOT NULL"))
+
+
 def waiting(tx: Connection, now: datetime) -> Waiting:
     """Return how much is due by now, over all tenants; parked promises apart."""
     statement = f"""

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Child:
         stop_signal: signal.Signals = signal.SIGTERM,
         grace_s: float = 10,
         held: Sequence[int] = (),
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         """Describe a program; `start` runs it.
 
@@ -43,6 +44,7 @@ class Child:
             stop_signal: what the program understands as a request to stop.
             grace_s: how long it may take over it.
             held: open files that stay open until the program has ended, such as a lock.
+            prepare: clears away, before each start, what the last run may have left.
         """
         self.name = name
         self.log = log
@@ -52,11 +54,13 @@ class Child:
         self._stop_signal = stop_signal
         self._grace_s = grace_s
         self._held = tuple(held)
+        self._prepare = prepare
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
 
     def start(self) -> None:
         """Run the program."""
+        self._prepare()
         reading, self._lifeline = os.pipe()
         try:
             with _log(self.log) as log:
@@ -94,6 +98,8 @@ class Child:
     def let_go(self) -> None:
         """Ask the program to stop, without waiting for it."""
         if self._lifeline >= 0:
+            with suppress(OSError):
+                os.write(self._lifeline, b".")
             os.close(self._lifeline)
             self._lifeline = -1
 

@@ -2,11 +2,12 @@
 
     supervisor --(write end of a pipe)--> guard --(parent-death signal)--> program
 
-The supervisor keeps the write end and never writes. A supervisor that closes it, dies
-or is killed makes the guard read end-of-file, and the guard stops its program: first the
-stop signal, after the grace a kill. What the program leaves of its process group is killed
-in every case, also when it ends by itself. A guard that is killed itself takes
-its program along by the parent-death signal, where the system has one.
+The supervisor keeps the write end. One byte through it asks for a stop: first the stop
+signal, after the grace a kill. End-of-file without a byte says that the supervisor is gone,
+whatever ended it; then the grace is short, because the next start waits for the data. What
+the program leaves of its process group is killed in every case, also when it ends by
+itself. A guard that is killed itself takes its program along by the parent-death signal,
+where the system has one; that is a kill, because nobody is left to insist.
 
     python -I -S guard.py LIFELINE STOP_SIGNAL GRACE_S UID:GID|- PROGRAM [ARGUMENT ...]
 
@@ -21,6 +22,9 @@ import subprocess
 import sys
 
 PR_SET_PDEATHSIG = 1
+
+#: after the supervisor has died; what is stored survives a kill, and everything else is kept by promises
+ORPHANED_GRACE_S = 2.0
 
 
 def main(arguments: list[str]) -> int:
@@ -39,14 +43,15 @@ def main(arguments: list[str]) -> int:
         # A group of its own: the terminal's Ctrl-C reaches only the supervisor.
         process_group=0,
         # Safe, as this process has no threads.
-        preexec_fn=lambda: _become(user, stop_signal, guard),
+        preexec_fn=lambda: _become(user, guard),
     )
     while program.poll() is None:
         readable, _, _ = select.select([lifeline, wakeup], [], [])
         if wakeup in readable:
             os.read(wakeup, 512)
         if lifeline in readable or stops:
-            _ask(program, stop_signal, grace_s)
+            orphaned = not stops and not os.read(lifeline, 1)
+            _ask(program, stop_signal, min(grace_s, ORPHANED_GRACE_S) if orphaned else grace_s)
     _end_group(program.pid)
     return program.returncode if program.returncode >= 0 else 128 - program.returncode
 
@@ -59,7 +64,7 @@ def _pipe() -> tuple[int, int]:
     return reading, writing
 
 
-def _become(user: str, stop_signal: int, guard: int) -> None:
+def _become(user: str, guard: int) -> None:
     """Turn the forked process into the program's user, and tie its life to the guard's."""
     if user != "-":
         uid, gid = (int(number) for number in user.split(":"))
@@ -68,7 +73,7 @@ def _become(user: str, stop_signal: int, guard: int) -> None:
         os.setuid(uid)
     if sys.platform == "linux":
         # After the change of user, which clears it.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, stop_signal)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != guard:
             os._exit(1)
 

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ USER = "hipway"
 DATABASE = "hipway"
 PORT = 5432
 
-#: an older server on the same data is given this long to end
+#: what is left of an older server on the same data has ended by then
 PREDECESSOR_S = 30
 START_S = 60
 
@@ -74,7 +75,6 @@ class Postgres:
         password = self._password(cluster)
         if not (cluster / "PG_VERSION").exists():
             _make_cluster(programs, cluster, password, account)
-        _wait_for_predecessor(cluster)
         sockets = places.sockets(self._folder / "run", account, f".s.PGSQL.{PORT}")
         options = {**SERVER_SETTINGS, "unix_socket_directories": str(sockets)}
         self._child = Child(
@@ -90,6 +90,7 @@ class Postgres:
             stop_signal=signal.SIGINT,
             grace_s=30,
             held=self._held,
+            prepare=lambda: _clear(cluster),
         )
         self._child.start()
         try:
@@ -182,40 +183,55 @@ def _make_cluster(programs: Path, cluster: Path, password: str, account: account
     half.rename(cluster)
 
 
-def _wait_for_predecessor(cluster: Path) -> None:
-    """Wait for the server of a supervisor that was killed, and clear away what it left.
+def _clear(cluster: Path) -> None:
+    """End what is left of the last server on this cluster, and the record of it.
 
-    PostgreSQL itself refuses to start while the recorded process lives. A number that now
-    belongs to another program would stop it for ever, hence the look at what it is.
+    The folder is ours alone, so whatever still runs in it has lost its supervisor. PostgreSQL
+    refuses to start beside it, and a session that hangs would keep it for as long as it likes.
+    What was committed is in the log, which the next start reads. A recorded number that now
+    belongs to another program would keep PostgreSQL from starting for ever.
     """
-    record = cluster / "postmaster.pid"
     deadline = time.monotonic() + PREDECESSOR_S
-    while record.exists():
-        pid = int((record.read_text().split() or ["0"])[0])
-        if pid <= 0 or not _is_server_of(pid, cluster):
-            record.unlink(missing_ok=True)
-            return
+    while left := _running_in(cluster):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise Unusable(f"PostgreSQL still runs on {cluster} as process {pid}; stop it first.")
-        time.sleep(0.1)
+            raise Unusable(f"PostgreSQL still runs on {cluster} as process {left[0]}; stop it first.")
+        time.sleep(0.05)
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _is_server_of(pid: int, cluster: Path) -> bool:
+def _running_in(cluster: Path) -> list[int]:
+    """Return the processes of a server on this cluster, as far as the system tells."""
+    processes = Path("/proc")
+    if not (processes / "self").exists():
+        return _recorded(cluster)
+    at_home = cluster.resolve()
+    return [
+        int(process.name)
+        for process in processes.iterdir()
+        if process.name.isdigit() and _is_server(process, at_home)
+    ]
+
+
+def _is_server(process: Path, cluster: Path) -> bool:
+    """Return whether it is a PostgreSQL of the cluster, and not a person's shell that looks into it."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == cluster.resolve()
-    except FileNotFoundError:
-        # No /proc: believe the record.
-        return not Path("/proc/self").exists()
-    except PermissionError:
-        return False
+        return (process / "cwd").readlink() == cluster and (process / "comm").read_text() == "postgres\n"
     except OSError:
-        return True
+        # It has ended, or is none of ours.
+        return False
+
+
+def _recorded(cluster: Path) -> list[int]:
+    """Return the process that the cluster's own record names, if it lives."""
+    try:
+        pid = int((cluster / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, 0)
+    except (FileNotFoundError, ProcessLookupError, IndexError, ValueError):
+        return []
+    return [pid]
 
 
 def _assert_durable(connection: psycopg.Connection) -> None:

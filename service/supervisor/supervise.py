@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from service.settings import PASSWORD_FILES, Settings
+from service.store import promises
+from service.store.database import Database
 from service.supervisor import address, data_folder, places
 from service.supervisor.child import Child
 from service.supervisor.postgres import Postgres
@@ -24,7 +26,7 @@ from service.supervisor.valkey import Valkey
 
 READY_S = 90
 #: a child that ran this long is healthy: its next end is its first
-HEALTHY_S = 60
+HEALTHY_S = 10
 LONGEST_PAUSE_S = 30
 DEMO = "service.demo"
 
@@ -75,6 +77,7 @@ def _start(
 ) -> None:
     """Start everything in order; what has started is in `children`, in that order."""
     address.assert_free(settings.host, settings.port)
+    own_database = bool(settings.database_url)
     settings = _with_servers(settings, folder, children)
     inherited = {
         # The passwords of these files are part of the URLs below; both together are refused.
@@ -99,6 +102,9 @@ def _start(
         )
 
     _finish(ours("migrate", "service.commands", "migrate"))
+    if not own_database:
+        # Nobody else works on this database, and whoever did has ended with the last supervisor.
+        _release(settings.database_url)
     for name in ("worker", "sweep", "web"):
         child = ours(name, "service.commands", name)
         children.append(child)
@@ -126,6 +132,16 @@ def _with_servers(settings: Settings, folder: data_folder.DataFolder, children: 
         settings = replace(settings, broker_url=valkey.start())
         children.append(valkey.running)
     return settings
+
+
+def _release(url: str) -> None:
+    """Take back the leases of workers that are gone, so that nothing waits for them to run out."""
+    database = Database(url, pool_size=1)
+    try:
+        with database.transaction() as tx:
+            promises.release(tx)
+    finally:
+        database.close()
 
 
 def _finish(child: Child) -> None:

@@ -229,9 +229,7 @@ def test_a_failure_pauses_and_the_third_parks(database):
     assert standing(database).failed_reason == "a rule erred"
     with database.transaction() as tx:
         assert [s.patient for s in promises.parked(tx, tenant=0)] == ["p"]
-        assert promises.waiting(tx, NOW) == promises.Waiting(
-                count=0, oldest_due_at=None, late_s=0, parked=1
-            )
+        assert promises.waiting(tx, NOW) == promises.Waiting(count=0, oldest_due_at=None, late_s=0, parked=1)
 
 
 def test_a_parked_promise_does_not_hold_others(database):
@@ -311,3 +309,51 @@ def test_an_unfinished_post_and_an_evaluation_do_not_wait_for_each_other(databas
         with database.transaction() as intake:
             promises.want(intake, "p", tenant=0, due_at=NOW)
             promises.settle_done(evaluation, held, seen)
+
+
+@pytest.mark.parametrize("column", ["lease_until", "retry_at"])
+def test_a_clock_that_was_set_back_keeps_nobody_waiting(database, column):
+    """What lies an hour ahead was written before the step; the longest lease and pause are minutes."""
+    want(database)
+    first = claim(database)
+    failed(database, first) if column == "retry_at" else None
+    with database.transaction() as tx:
+        tx.execute(text(f"UPDATE promise SET {column} = clock_timestamp() + interval '1 hour'"))
+
+    assert due(database) == ["p"]
+    second = claim(database)
+
+    assert second is not None
+    if column == "lease_until":
+        # Whoever held it may still be at work; what that one did is not kept.
+        with pytest.raises(LeaseLost):
+            done(database, first)
+    done(database, second)
+    assert due(database) == []
+
+
+def test_what_is_late_is_told_in_seconds_and_a_held_clock_is_never_late(database):
+    with database.transaction() as tx:
+        clock.unset(tx)
+        promises.want(tx, "p", tenant=0, due_at=clock.now(tx) - timedelta(minutes=5))
+
+    def late(held=False):
+        with database.transaction() as tx:
+            if held:
+                clock.set_(tx, clock.now(tx), held=True)
+            return promises.waiting(tx, clock.now(tx)).late_s
+
+    assert 300 <= late() < 330
+    assert late(held=True) == 0
+
+
+def test_leases_of_workers_that_are_gone_are_taken_back_and_their_attempts_count(database):
+    want(database)
+    gone = claim(database)
+
+    with database.transaction() as tx:
+        promises.release(tx)
+
+    assert claim(database).attempt == 2
+    with pytest.raises(LeaseLost):
+        done(database, gone)

@@ -16,9 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installations import Installation, all_gone, descendants, free_port, installation
-
-GUARD = "guard.py"
+from installations import GUARD, Installation, all_gone, descendants, free_port, installation
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
