@@ -46,7 +46,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         NotDurable: the database may forget what it acknowledged.
         Exception: a pathway cannot be run; the reasons are in its message.
     """
-    database = database or Database(settings.database_url)
+    database = database or Database(settings.database_url, pool_size=8, overflow=settings.web_connections - 8)
     try:
         database.assert_durable()
     except OperationalError:

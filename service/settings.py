@@ -58,6 +58,14 @@ class Settings:
         """Return whether this is a sandbox."""
         return self.mode == "sandbox"
 
+    @property
+    def web_connections(self) -> int:
+        """Return how many connections to the database one web process opens at most.
+
+        One for each Bundle that is being stored, and some for the pages beside them.
+        """
+        return max(16, self.intake_slots + 4)
+
     def assert_connected(self) -> None:
         """Refuse to go on without a database and a broker.
 
@@ -92,8 +100,8 @@ class Settings:
                 ("postgresql", "postgresql+psycopg"),
                 user_needed=True,
             ),
-            broker_url=_url(
-                environment, "HIPWAY_BROKER", ("redis", "rediss", "redis+socket"), user_needed=False
+            broker_url=_checked(
+                _url(environment, "HIPWAY_BROKER", ("redis", "rediss", "redis+socket"), user_needed=False)
             ),
             host=host,
             port=port,
@@ -165,6 +173,16 @@ def _url(environment: Mapping[str, str], part: str, schemes: tuple[str, ...], *,
         raise InvalidSettings(file, f"is set and {variable} names no user; write postgresql://user@host/name")
     password = quote(_from_file(environment, file), safe="")
     return f"{scheme}://{user}:{password}@{host}{rest[len(authority) :]}"
+
+
+def _checked(url: str) -> str:
+    """Return a broker's URL that looks at the server's certificate, unless it says not to.
+
+    Celery itself takes any certificate where the URL does not say.
+    """
+    if not url.startswith("rediss://") or "ssl_cert_reqs=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
 
 
 def _secret_key(environment: Mapping[str, str]) -> str:

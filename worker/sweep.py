@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service import broker, clock, log
 from service.settings import Settings
-from service.store import heartbeats, promises
+from service.store import heartbeats, idempotency_keys, promises
 from service.store.database import Database
 from service.store.promises import Due
 from worker.aside import Aside
@@ -28,6 +28,8 @@ LIMIT = 200
 AGAIN_S = 10.0
 #: How many patients are done beside the sweep in one round.
 ALONE = 10
+#: How often kept answers that nobody will ask for again are looked for.
+PURGE_S = 60.0
 
 logger = log.get()
 
@@ -41,6 +43,7 @@ class Sweep:
         self._database = database
         self._aside = Aside(settings)
         self._woken: dict[tuple[int, str], float] = {}
+        self._purged = float("-inf")
 
     def round(self, moment: float) -> int:
         """Wake what is due and return how many were.
@@ -62,6 +65,9 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
+        if moment - self._purged > PURGE_S:
+            self._database.run(idempotency_keys.purge)
+            self._purged = moment
         return len(due)
 
     def close(self) -> None:

@@ -85,7 +85,7 @@ def _client(url: str) -> Any:
 
 
 def _checks(url: str) -> str:
-    """Return how closely the service looks at the certificate: unasked, Celery does not at all."""
+    """Return how closely the service looks at the certificate."""
     word = parse_qs(urlsplit(url).query).get("ssl_cert_reqs", ["none"])[0]
     return word.removeprefix("CERT_").lower()
 

@@ -19,8 +19,8 @@ OLDEST = 15
 #: what was acknowledged outlives a crash only while all of these are on
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
-#: connections that one process opens at most: `Database` as web, worker and sweep make it
-PER_WEB, PER_WORKER = 16, 4
+#: connections that one worker process opens at most
+PER_WORKER = 4
 #: the sweep and its helper, a probe of readiness, and one who migrates
 BESIDES = 8
 
@@ -140,7 +140,9 @@ def _privileges(tx: Connection, settings: Settings, lacking: tuple[Missing, ...]
 
 
 def _connections(tx: Connection, settings: Settings) -> Finding:
-    needed = settings.web_processes * PER_WEB + settings.worker_processes * PER_WORKER + BESIDES
+    needed = (
+        settings.web_processes * settings.web_connections + settings.worker_processes * PER_WORKER + BESIDES
+    )
     limits = tx.execute(
         text(
             # Some are kept for superusers and, since 16, for whom the server names; -1 is no limit.

@@ -211,3 +211,27 @@ def test_the_key_of_production_may_come_from_a_file(tmp_path: Path):
     )
 
     assert settings.secret_key == "long and random"
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        pytest.param("rediss://:p@broker/0", "rediss://:p@broker/0?ssl_cert_reqs=required", id="unasked"),
+        pytest.param(
+            "rediss://:p@broker/0?ssl_ca_certs=/ca.crt",
+            "rediss://:p@broker/0?ssl_ca_certs=/ca.crt&ssl_cert_reqs=required",
+            id="with an authority",
+        ),
+        pytest.param(
+            "rediss://:p@broker/0?ssl_cert_reqs=none", "rediss://:p@broker/0?ssl_cert_reqs=none", id="off"
+        ),
+        pytest.param("redis://:p@broker/0", "redis://:p@broker/0", id="without TLS"),
+    ],
+)
+def test_the_certificate_of_a_broker_is_looked_at_unless_the_url_says_not_to(given, used):
+    assert Settings.from_environment({"HIPWAY_BROKER_URL": given}).broker_url == used
+
+
+def test_every_bundle_that_is_stored_has_a_connection_and_the_pages_have_some_too():
+    assert Settings().web_connections == 16
+    assert Settings(intake_slots=64).web_connections == 68
