@@ -56,6 +56,19 @@ def _packages_are_here() -> bool:
     return asked.returncode == 0
 
 
+def _may_mount() -> bool:
+    """Return whether this user may mount a small file system: a container's root may not always."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False
+        )
+        if mounted.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+    return mounted.returncode == 0
+
+
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (_browser_is_here, "Chromium (Debian: apt-get install chromium), or HIPWAY_CHROMIUM"),
     "node": (lambda: shutil.which("node") is not None, "Node.js 18 or newer on the PATH"),
@@ -64,6 +77,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         _servers_are_here,
         "Debian's PostgreSQL and Redis (apt-get install postgresql redis-server openssl)",
     ),
+    "mount": (_may_mount, "root who may mount a file system in memory"),
     "reference": (lambda: reference() is not None, "HIPWAY_REFERENCE, the folder of the reference data"),
 }
 

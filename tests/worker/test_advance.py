@@ -6,7 +6,7 @@ Promises: design, section 1; decisions on time and leases; safety SP-03, SP-05, 
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import playing
@@ -196,6 +196,38 @@ def test_work_whose_lease_was_lost_is_not_kept(database, monkeypatch):
 
     assert not advance(database, 0, PATIENT)
     assert owned(database) == []
+
+
+def test_a_clock_that_is_set_back_takes_nothing_back(database):
+    """SP-10: what is decided later is never dated before what was decided."""
+    later = NOW + timedelta(days=15)
+    with database.transaction() as tx:
+        clock.set_(tx, later, held=False)
+    post(database)
+    assert advance(database, 0, PATIENT)
+    with database.transaction() as tx:
+        clock.set_(tx, later - timedelta(hours=3), held=False)
+    post(database, STORY["steps"][2]["bundle"])
+
+    assert advance(database, 0, PATIENT)
+
+    with database.transaction() as tx:
+        rows = decisions.of_instance(tx, PATIENT, catalogue.pathways()[0].name, "right", tenant=0)
+    assert rows[0].rule == "T09"
+    assert {row.at for row in rows} == {later}
+
+
+def test_a_decision_keeps_when_it_was_due(database):
+    post(database)
+    with database.transaction() as tx:
+        clock.set_(tx, NOW + timedelta(days=30), held=False)
+
+    assert advance(database, 0, PATIENT)
+
+    with database.transaction() as tx:
+        row = next(iter(decisions.latest(tx, PATIENT, tenant=0).values()))
+    assert row.at == NOW + timedelta(days=30)
+    assert datetime.fromisoformat(row.basis["due"]) < NOW + timedelta(hours=1)
 
 
 def test_an_open_plan_is_looked_at_again_within_a_day(database):

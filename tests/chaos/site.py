@@ -1,0 +1,78 @@
+"""One installation on one data folder, however often it is started again, and its database."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import psycopg
+from installations import Installation
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from service.settings import Settings
+from service.store.database import Database
+
+Result = TypeVar("Result")
+
+#: a database that is away for longer does not come back by itself
+AWAY_S = 60.0
+
+
+class Site:
+    """A running service that may lose any of its processes at any time."""
+
+    def __init__(self, data: Path, port: int, **variables: str) -> None:
+        """Start it and wait until it is ready."""
+        self.port = port
+        self._data = data
+        self._variables = variables
+        self._database: Database | None = None
+        self.start()
+        try:
+            self.installation.until_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self) -> Installation:
+        """Start the supervisor, on the data that are there."""
+        self.installation = Installation(self._data, self.port, **self._variables)
+        return self.installation
+
+    @property
+    def settings(self) -> Settings:
+        """Return where database and broker are now: a new supervisor makes new sockets."""
+        password = (self._data / "pg" / "password").read_text()
+        sockets = (self._data / "pg" / "run").resolve()
+        broker = (self._data / "valkey" / "run").resolve() / "valkey.sock"
+        return Settings(
+            database_url=f"postgresql://hipway:{quote(password)}@/hipway?host={quote(str(sockets))}&port=5432",
+            broker_url=f"redis+socket://{broker}",
+        )
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what the work returns, as often as the database has to be asked for it."""
+        end = time.monotonic() + AWAY_S
+        while True:
+            try:
+                if self._database is None:
+                    self._database = Database(self.settings.database_url, pool_size=4)
+                return self._database.run(work)
+            except (DBAPIError, psycopg.Error, NoConnection, OSError):
+                if time.monotonic() > end:
+                    raise
+                self._forget()
+                time.sleep(0.1)
+
+    def close(self) -> None:
+        """Stop everything."""
+        self._forget()
+        self.installation.close()
+
+    def _forget(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None

@@ -1,0 +1,127 @@
+"""Stories by the thousand while everything is killed and suspended: nothing lost, nothing twice.
+
+SP-01, SP-02, SP-12. `make test` plays 10,000 Bundles, `make long` 100,000; HIPWAY_CHAOS_BUNDLES
+and HIPWAY_CHAOS_SEED choose others. The figures are printed with the summary of the run.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos import copies, fingerprint, play
+from chaos.copies import Step
+from chaos.faults import Faults
+from chaos.hospital import Hospital
+from chaos.site import Site
+from installations import free_port
+from sqlalchemy import Connection, text
+
+from pathways import catalogue
+from service.store import content, promises
+
+BUNDLES = int(os.environ.get("HIPWAY_CHAOS_BUNDLES") or 10_000)
+SEED = int(os.environ.get("HIPWAY_CHAOS_SEED") or 20_261_125)
+
+#: the copy that is played before anything is disturbed
+UNDISTURBED = 0
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.fixture
+def hospital(site: Site) -> Iterator[Hospital]:
+    sending = Hospital(site.port)
+    yield sending
+    sending.close()
+
+
+@pytest.fixture
+def site(scratch: Path) -> Iterator[Site]:
+    running = Site(
+        scratch / "chaos",
+        free_port(),
+        HIPWAY_WORKER_PROCESSES="2",
+        HIPWAY_LOG_LEVEL="warning",
+    )
+    yield running
+    running.close()
+
+
+def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hospital):
+    undisturbed = copies.steps([UNDISTURBED])
+    count = max(1, round(BUNDLES / copies.bundles(undisturbed)))
+    disturbed = copies.steps(range(1, count + 1))
+
+    play.play(site, hospital, undisturbed)
+    as_it_should_be = prints(site, undisturbed)
+    begun = time.monotonic()
+    with Faults(site, SEED) as faults:
+        play.play(site, hospital, disturbed)
+    took_s = time.monotonic() - begun
+
+    assert faults.error is None
+    assert not site.run(lambda tx: promises.parked(tx, tenant=0))
+    assert missing(site, hospital) == []
+    differences = compared(as_it_should_be, prints(site, disturbed))
+    assert differences == []
+    told, report = hospital.told, faults.report
+    print(
+        f"\nchaos: {told.bundles} Bundles acknowledged in {took_s:.0f} s, seed {SEED}; "
+        f"{told.lost} answers lost, {told.put_off} put off, slowest acknowledgement {told.slowest_s:.1f} s\n"
+        f"chaos: {sum(report.done.values())} faults: "
+        + ", ".join(f"{what} {n}" for what, n in sorted(report.done.items()))
+        + f"\nchaos: restarts ready after {_spread(report.ready_s)}, "
+        + f"recovered after {_spread(report.recovered_s)}"
+    )
+    assert max(report.recovered_s, default=0) < 15
+
+
+def prints(site: Site, steps: list[Step]) -> dict[tuple[str, int], fingerprint.Fingerprint]:
+    """Return what is left of every patient."""
+    sides = {pathway.name: pathway.sides for pathway in catalogue.pathways()}
+    patients = {(step.story, step.copy): step.patient for step in steps}
+
+    def read(tx: Connection) -> dict[tuple[str, int], fingerprint.Fingerprint]:
+        return {which: fingerprint.of(tx, patient, sides) for which, patient in patients.items()}
+
+    return site.run(read)
+
+
+def compared(
+    right: dict[tuple[str, int], fingerprint.Fingerprint],
+    found: dict[tuple[str, int], fingerprint.Fingerprint],
+) -> list[str]:
+    """Return every line that one patient has and the undisturbed one of the same story has not."""
+    differences = []
+    for (story, copy), lines in found.items():
+        wanted, given = Counter(right[story, UNDISTURBED]), Counter(lines)
+        differences += [f"{story} copy {copy}: missing {line}" for line in (wanted - given).elements()]
+        differences += [f"{story} copy {copy}: too much {line}" for line in (given - wanted).elements()]
+    return differences
+
+
+def missing(site: Site, hospital: Hospital) -> list[str]:
+    """Return every acknowledged version that is not stored with the content that was sent."""
+    statement = text(
+        "SELECT digest FROM (SELECT type, id, version, digest FROM resource "
+        "UNION ALL SELECT type, id, version, digest FROM history) AS stored "
+        "WHERE type = :type AND id = :id AND version = :version"
+    )
+
+    def read(tx: Connection) -> list[str]:
+        lost = []
+        for type_, id_, version, sent in hospital.told.acknowledged:
+            row = tx.execute(statement, {"type": type_, "id": id_, "version": version}).one_or_none()
+            if row is None or bytes(row.digest) != content.digest(sent):
+                lost.append(f"{type_}/{id_}/_history/{version}")
+        return lost
+
+    return site.run(read)
+
+
+def _spread(times: list[float]) -> str:
+    return f"{min(times):.1f} to {max(times):.1f} s ({len(times)})" if times else "no restart"
