@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import request
 
+from service.store import promises
 from service.web import elements, patients, queries, tasks, visit, worklist
 from service.web.elements import Json
 from service.web.pages import pages
@@ -28,12 +29,14 @@ def show_worklist() -> str:
         }
         filters = _filters(request.args, "team" if seen.acting else "all")
         shown = worklist.build(work, places, filters, seen.acting)
-        wanted = worklist.people_shown(shown)
+        parked = promises.parked(tx, tenant=TENANT)[: worklist.ROWS]
+        wanted = {*worklist.people_shown(shown), *(standing.patient for standing in parked)}
         people = queries.of_type(tx, "Patient", wanted, tenant=TENANT)
         return visit.page(
             seen,
             "worklist.html",
             list=shown,
+            parked=parked,
             token=seen.forms.token,
             places=places,
             people={id: patients.describe(p, seen.when, seen.words) for id, p in people.items()},

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from service import clock
+from service.store import promises
 from service.store.database import Database
 
 
@@ -124,3 +126,23 @@ def test_an_open_plan_without_work_is_listed_as_waiting(client: FlaskClient, rec
 
     assert "1 more open plan is waiting" in client.get("/").text
     assert "Waits for data, needs nobody today" in client.get("/?view=plans").text
+
+
+def test_who_is_not_evaluated_is_listed_with_the_reason_and_since_when(client, several):
+    """SP-05: a poison input is visible, with the patient it is about."""
+    with several.transaction() as tx:
+        promises.want(tx, "gmt-1066", tenant=0, due_at=clock.now(tx))
+        claim = promises.claim(tx, tenant=0, patient="gmt-1066")
+        promises.fail(tx, claim, "EvaluationFailed: Pain Persists: a division by zero", max_attempts=1)
+
+    page = client.get("/").text
+
+    (row,) = re.findall(r'<tr id="parked-gmt-1066">.*?</tr>', page, re.DOTALL)
+    assert "OKOYE" in row
+    assert "EvaluationFailed: Pain Persists" in row
+    assert "unread Bundles: 1" in row
+    assert "1 patient is not evaluated." in page
+
+
+def test_while_everybody_is_evaluated_nothing_is_listed(client, several):
+    assert "parked-" not in client.get("/").text
