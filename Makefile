@@ -3,7 +3,7 @@ SHELL = /bin/sh
 BIN = .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help run test check bench shots lock clean
+.PHONY: help run test check bench long shots lock clean
 .DEFAULT_GOAL = help
 
 help: ## say what there is
@@ -27,6 +27,13 @@ check: ## formatting, lint, types and the direction of imports
 bench: ## the benchmarks, as tables of ratios; ONLY=ingest runs one
 	@.ci/setup dev
 	@set -e; for bench in tests/benchmarks/bench_$(or $(ONLY),*).py; do echo; PYTHONPATH=tests $(BIN)/python $$bench; done
+
+long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choose others, the report is .hipway/long.txt
+	@.ci/setup dev
+	@mkdir -p .hipway
+	@HIPWAY_CHAOS_BUNDLES=$(or $(BUNDLES),100000) HIPWAY_CHAOS_SEED=$(SEED) \
+		$(BIN)/pytest -s tests/flows/test_chaos.py >.hipway/long.txt 2>&1; \
+		status=$$?; cat .hipway/long.txt; exit $$status
 
 shots: ## pictures of every page and state into .hipway/shots/
 	@.ci/setup dev
