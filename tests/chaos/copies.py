@@ -1,5 +1,6 @@
 """Stories with ids of their own: as many patients as there are copies, and the same people around them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,28 @@ def steps(copies: Sequence[int], stories: Sequence[str] | None = None) -> list[S
         if not story.get("parameters") and (stories is None or story["id"] in stories):
             found += [step for copy in copies for step in _steps(story, copy)]
     return found
+
+
+def side_by_side(instants: int) -> list[str]:
+    """Return the stories that fit into so many instants, taken in by how little each adds.
+
+    They share one clock, and everything waits whenever it moves: stories that happen at the
+    same times make a dense load, those at times of their own a thin one.
+    """
+    times: dict[str, set[datetime]] = {}
+    weight: Counter[str] = Counter()
+    for step in steps([0]):
+        times.setdefault(step.story, set()).update({step.at, step.evaluated_at})
+        weight[step.story] += step.bundle is not None
+    chosen: list[str] = []
+    covered: set[datetime] = set()
+    while times:
+        story = min(times, key=lambda story: (len(times[story] - covered) / weight[story], story))
+        if len(covered | times[story]) > instants:
+            break
+        covered |= times.pop(story)
+        chosen.append(story)
+    return sorted(chosen)
 
 
 def bundles(found: Sequence[Step]) -> int:

@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[int, str]] = {
 #: a child process of which kind stands for a kind without words of its own
 OF = {"web process": "web", "worker process": "worker", "database session": "database"}
 
-PAUSE_S = (0.5, 4.0)
+PAUSE_S = (1.0, 7.0)
 #: longer than a lease, so that somebody else does the work of what is suspended
 SUSPENDED_S = (0.2, 12.0)
 SUSPEND = 0.3
