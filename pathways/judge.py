@@ -4,6 +4,7 @@ The facts are indexed once; each state of an instance is one run with other para
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -77,21 +78,32 @@ class Judge:
         self.facts = tuple(facts)
         self._moment = moment
         self._patient = patient
-        self._fixed = {
-            **{name: value for name, value in site.items() if name in pathway.library.parameters},
-            "Evaluation Instant": moment.isoformat(timespec="milliseconds"),
-            "Other Side Stage": other_stage,
-            "Any Side Known": any_known,
-        }
+        self._site = site
+        self.others = {"Other Side Stage": other_stage, "Any Side Known": any_known}
+        self._runs: dict[str, cql.Run] = {}
+
+    def beside(self, other_stage: str | None, *, any_known: bool) -> "Judge":
+        """Return the same rules over the same facts, with the other side in this stage."""
+        judge = copy(self)
+        judge.others = {"Other Side Stage": other_stage, "Any Side Known": any_known}
+        return judge
 
     @cached_property
-    def _records(self) -> cql.Records:
-        return cql.Records([self._patient, *(fact.canonical for fact in self.facts)])
+    def _fixed(self) -> cql.Run:
+        """The run with what is the same whatever is asked; the others only differ from it."""
+        known = self.pathway.library.parameters
+        given = {name: value for name, value in self._site.items() if value is not None and name in known}
+        given["Evaluation Instant"] = self._moment.isoformat(timespec="milliseconds")
+        records = cql.Records([self._patient, *(fact.canonical for fact in self.facts)])
+        return self.pathway.library.at(self._moment, records, given)
 
     def ask(self, memory: Memory, item: Item | None = None, stage: str | None = None) -> cql.Run:
-        """Return a run of the library for what is remembered, and for one item or chosen stage."""
+        """Return a run of the library for what is remembered, and for one item or chosen stage.
+
+        The same question has the same run, which remembers what it has already evaluated.
+        """
         given = {
-            **self._fixed,
+            **self.others,
             "Stage": memory.stage,
             "Stage Before": memory.stage_before,
             "Stage Entered": memory.stage_since,
@@ -103,7 +115,11 @@ class Judge:
         }
         known = self.pathway.library.parameters
         present = {name: value for name, value in given.items() if value is not None and name in known}
-        return self.pathway.library.at(self._moment, self._records, present)
+        # As text, which keeps apart what is equal and yet not the same: 7 and 7.0, or 1 and true.
+        question = repr(present)
+        if question not in self._runs:
+            self._runs[question] = self._fixed.but(present)
+        return self._runs[question]
 
 
 def met(run: cql.Run, rule: Rule) -> bool:

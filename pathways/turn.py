@@ -58,14 +58,19 @@ class Turn:
         any_known = any(self.known(side) for side in self.pathway.sides)
         key = (instance, other_stage, any_known)
         if key not in self._judges:
-            self._judges[key] = Judge(
-                self.pathway,
-                self.facts(instance),
-                self.case.record.patient.body,
-                moment=self.now,
-                site=self.case.site,
-                other_stage=other_stage,
-                any_known=any_known,
+            asked = next((judge for (of, *_), judge in self._judges.items() if of == instance), None)
+            self._judges[key] = (
+                asked.beside(other_stage, any_known=any_known)
+                if asked
+                else Judge(
+                    self.pathway,
+                    self.facts(instance),
+                    self.case.record.patient.body,
+                    moment=self.now,
+                    site=self.case.site,
+                    other_stage=other_stage,
+                    any_known=any_known,
+                )
             )
         return self._judges[key]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pathways.cql import dependencies, explain, fhir, nodes
 from pathways.cql.compiler import Compiler, Function, Retrieve
-from pathways.cql.parameters import Parameter, parameter_defined
+from pathways.cql.parameters import Parameter, Value, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
 from pathways.cql.scope import Closure, Frame, Node
 from pathways.cql.temporal import HOME, DateTime, OutOfRange
@@ -108,7 +108,23 @@ class Library:
             records = fhir.Records(records)
         if not isinstance(moment, DateTime):
             moment = DateTime.of(moment)
-        return Run(self, moment, records, dict(parameters or {}))
+        given = self.given(moment, parameters or {})
+        for name, parameter in self.parameters.items():
+            if parameter.required and name not in given:
+                raise EvaluationFailed(name, "a required parameter is missing")
+        return Run(self, moment, records, given)
+
+    def given(self, moment: DateTime, parameters: Mapping[str, Any]) -> dict[str, Value]:
+        """Return values by name as a run keeps them, converted to their types.
+
+        Raises:
+            EvaluationFailed: a parameter is unknown, or not of its type.
+        """
+        unknown = parameters.keys() - self.parameters.keys()
+        if unknown:
+            raise EvaluationFailed("parameters", f"unknown: {', '.join(sorted(unknown))}")
+        with _Home(moment):
+            return {name: self.parameters[name].given(value) for name, value in parameters.items()}
 
     def compile(self, library: Node) -> None:
         """Compile every definition; what speaks against it is noted in the compiler."""
@@ -139,7 +155,7 @@ class Run:
     """One evaluation; ask it for definitions by name."""
 
     def __init__(
-        self, library: Library, moment: DateTime, records: fhir.Records, parameters: dict[str, Any]
+        self, library: Library, moment: DateTime, records: fhir.Records, given: Mapping[str, Value]
     ) -> None:
         self.library = library
         self.moment = moment
@@ -147,14 +163,19 @@ class Run:
         self._at = (moment.fields, moment.offset)
         self._values: dict[str, Any] = {}
         self._parts: dict[str, dict[int, Any]] = {}
-        self._keys: dict[str, Any] = {}
-        unknown = parameters.keys() - library.parameters.keys()
-        if unknown:
-            raise EvaluationFailed("parameters", f"unknown: {', '.join(sorted(unknown))}")
-        with _Home(moment):
-            self._parameters = {
-                name: parameter.resolve(self, parameters) for name, parameter in library.parameters.items()
-            }
+        self._given = given
+        self._defaults: dict[str, Value] = {}
+
+    def but(self, parameters: Mapping[str, Any]) -> "Run":
+        """Return another run of the moment and the records, with other values for these parameters.
+
+        All others are as here, and are not converted again.
+
+        Raises:
+            EvaluationFailed: a parameter is unknown, or not of its type.
+        """
+        given = {**self._given, **self.library.given(self.moment, parameters)}
+        return Run(self.library, self.moment, self.records, given)
 
     def __getitem__(self, name: str) -> Any:
         """Return the value of a definition.
@@ -200,17 +221,20 @@ class Run:
 
     def _key(self, name: str) -> tuple[Any, ...]:
         # A definition has one value for one moment, the same records and the parameters it reads; runs
-        # that differ in other parameters share it. Text keeps apart what is equal and yet not the same:
-        # 7 and 7.0, or one instant in two offsets.
-        keys = self._keys
-        for parameter in self.library.needs[name]:
-            if parameter not in keys:
-                keys[parameter] = repr(self._parameters[parameter])
-        return (self.library, name, self._at, *(keys[need] for need in self.library.needs[name]))
+        # that differ in other parameters share it.
+        parameters = [self._parameter(need).text for need in self.library.needs[name]]
+        return (self.library, name, self._at, *parameters)
 
     def parameter(self, name: str) -> Any:
         """Return a parameter's value from inside the run."""
-        return self._parameters[name]
+        return self._parameter(name).value
+
+    def _parameter(self, name: str) -> Value:
+        # A default is an expression of its own, evaluated when it is first read.
+        value = self._given.get(name) or self._defaults.get(name)
+        if value is None:
+            value = self._defaults[name] = self.library.parameters[name].default(self)
+        return value
 
     def part(self, closure: Closure, frame: Frame) -> Any:
         """Return the value of a part of a definition, for an explanation."""

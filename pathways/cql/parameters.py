@@ -30,20 +30,26 @@ class Parameter:
         self._test = type_test(type_)
         self._default = default
 
-    def resolve(self, run: "Run", given: Mapping[str, Any]) -> Any:
-        """Return the given value, converted to the declared type, or the default.
+    def given(self, value: Any) -> "Value":
+        """Return the value a caller gave, converted to the declared type.
 
         Raises:
-            EvaluationFailed: it is missing without a default, or not of the type.
+            EvaluationFailed: it is not of the type.
         """
-        if self.name not in given:
-            if self._default is None:
-                raise EvaluationFailed(self.name, "a required parameter is missing")
-            return run.part(*self._default)
-        value = self._converted(given[self.name])
-        if value is not None and not self._test(value):
+        converted = self._converted(value)
+        if converted is not None and not self._test(converted):
             raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}")
-        return value
+        return Value(converted)
+
+    def default(self, run: "Run") -> "Value":
+        """Return the default.
+
+        Raises:
+            EvaluationFailed: there is none.
+        """
+        if self._default is None:
+            raise EvaluationFailed(self.name, "a required parameter is missing")
+        return Value(run.part(*self._default))
 
     def _converted(self, value: Any) -> Any:
         try:
@@ -52,6 +58,26 @@ class Parameter:
             return _converted(value, self.type)
         except ValueError:
             raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}") from None
+
+
+class Value:
+    """The value of a parameter. Runs that differ in other parameters share it."""
+
+    __slots__ = ("_text", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return what keeps it apart from every other value.
+
+        Also from what is equal and yet not the same: 7 and 7.0, or one instant in two offsets.
+        """
+        if self._text is None:
+            self._text = repr(self.value)
+        return self._text
 
 
 def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:

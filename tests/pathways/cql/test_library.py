@@ -206,6 +206,32 @@ def test_runs_with_other_parameters_share_what_does_not_depend_on_them(
     assert example.at(moment + timedelta(days=30), records, PLACE)["Pulse"] is None
 
 
+def test_a_run_may_differ_from_another_in_some_parameters(
+    example: cql.Library, moment: datetime, observation: Observation
+) -> None:
+    records = cql.Records([observation("one", "pulse", "2026-03-14T08:00:00Z", **beats("90"))])
+    slow = example.at(moment, records, {**PLACE, "fast": 80, "Since": "2026-03-01"})
+
+    fast = slow.but({"fast": 100})
+
+    assert (slow["Fast"], fast["Fast"]) == (True, False)
+    assert fast["Days since"] == slow["Days since"] == 13
+    assert fast.but({"Since": None})["Days since"] is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [({"fast": True}, "fast"), ({"Since": "yesterday"}, "Since"), ({"slow": 1}, "parameters")],
+)
+def test_what_another_run_is_given_must_fit_too(
+    example: cql.Library, moment: datetime, parameters: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(cql.EvaluationFailed) as failed:
+        example.at(moment, [], PLACE).but(parameters)
+
+    assert failed.value.definition == name
+
+
 def test_an_unknown_definition_is_a_key_error(example: cql.Library, moment: datetime) -> None:
     with pytest.raises(KeyError):
         example.at(moment, [], PLACE)["No such thing"]
