@@ -2,6 +2,7 @@
 
 import argparse
 
+from service import log
 from service.commands.run import refuse_production
 from service.settings import Settings
 
@@ -13,6 +14,15 @@ SPARE_THREADS = 32
 #: Connections a process has open, idle ones included; more wait in the backlog of the machine.
 #: Requests are limited by `service.fhir.admission`, which can tell senders apart.
 CONNECTIONS = 1024
+
+#: what the server says of itself goes the way of our own lines
+OUR_LOG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}, "granian.access": {"handlers": []}},
+}
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,6 +46,7 @@ def run(_args: argparse.Namespace) -> int:
     settings = Settings.from_environment()
     refuse_production(settings)
     settings.assert_connected()
+    log.configure("web", level=settings.log_level)
     Granian(
         "service.wsgi:app",
         address=address.numeric(settings.host),
@@ -50,7 +61,8 @@ def run(_args: argparse.Namespace) -> int:
         websockets=False,
         # Access lines would carry addresses with ids; the application writes its own.
         log_access=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
+        log_dictconfig=OUR_LOG,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     ).serve()
