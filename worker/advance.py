@@ -8,9 +8,8 @@ A crash on any line leaves the claim's lease to run out, and the attempt is coun
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from fhir.resources.R4B import get_fhir_model_class
@@ -21,26 +20,21 @@ from pathways import catalogue, parameters
 from pathways.basis import basis
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
-from pathways.memory import Memory
-from pathways.record import Entry, Json, Record
+from pathways.record import Json, Record
 from pathways.render import render
 from pathways.sheet import Sheet
 from pathways.steps import PERSON, Outcome
-from service import clock, log
+from service import log
 from service.store import decisions, promises, resources
-from service.store import parameters as site_parameters
 from service.store.database import Database, of_the_moment
 from service.store.promises import Claim, LeaseLost
-from service.store.resources import Stored, Write
-from worker import history
+from service.store.resources import Write
+from worker import snapshot
 from worker.heartbeat import renewing
+from worker.snapshot import Snapshot
 
 ENGINE = "1.0.0"
 SENDER = "hipway-engine"
-#: what hospitals send that rules read
-RECEIVED = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Task", "Patient")
-#: what an evaluation may change of its own
-OWNED = ("CarePlan", "ServiceRequest", "Task", "Flag")
 #: the daily look: soon after midnight at the site, spread over an hour so that not all come at once
 DAILY = timedelta(minutes=5)
 SPREAD_S = 3600
@@ -95,42 +89,35 @@ def _safe(error: Exception) -> bool:
 
 def _evaluate(tx: Connection, claim: Claim) -> datetime:
     """Do all the work of one evaluation and return its moment."""
-    wanted = promises.wanted(tx, claim.patient, tenant=claim.tenant)
-    latest = decisions.latest(tx, claim.patient, tenant=claim.tenant)
+    pathways = catalogue.pathways()
+    seen = snapshot.read(tx, claim, pathways)
     # A clock that was set back must not take back what has been decided as time went on.
-    now = max((clock.now(tx), *(row.at for row in latest.values())))
-    record = _record(tx, claim)
+    now = max((seen.now, *(row.at for row in seen.latest.values())))
     next_due: datetime | None = None
-    if record is not None:
-        for pathway in catalogue.pathways():
-            due = _apply(tx, claim, pathway, record, latest, now)
+    rows: list[decisions.Row] = []
+    if seen.record is not None:
+        for pathway in pathways:
+            decided, due = _apply(tx, claim, pathway, seen, seen.record, now)
+            rows += decided
             next_due = min(filter(None, (next_due, due)), default=None)
-    promises.settle_done(tx, claim, wanted, next_due, now=now)
+    with resources.together(tx):
+        decisions.append(tx, rows, tenant=claim.tenant)
+        settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)
+    settled()
     return now
 
 
 def _apply(
-    tx: Connection,
-    claim: Claim,
-    pathway: Pathway,
-    record: Record,
-    latest: Mapping[tuple[str, str], decisions.Row],
-    now: datetime,
-) -> datetime | None:
-    """Apply one pathway and return when the patient must be looked at again."""
-    chosen = site_parameters.current(tx)
-    site = parameters.resolve(pathway, chosen)
-    memories = {
-        instance: Memory.from_json(row.after)
-        for (name, instance), row in latest.items()
-        if name == pathway.name
-    }
+    tx: Connection, claim: Claim, pathway: Pathway, seen: Snapshot, record: Record, now: datetime
+) -> tuple[list[decisions.Row], datetime | None]:
+    """Apply one pathway; return its decisions and when the patient must be looked at again."""
+    site = parameters.resolve(pathway, seen.chosen)
     case = Case(
         tenant=claim.tenant,
         record=record,
-        memories=memories,
+        memories=seen.memories[pathway.name],
         moment=now,
-        history={side: history.past(tx, claim, pathway, side, memories.get(side)) for side in pathway.sides},
+        history=seen.history[pathway.name],
         site=site,
     )
     outcome = decide(pathway, case)
@@ -138,7 +125,7 @@ def _apply(
         pathway=pathway,
         tenant=claim.tenant,
         patient=claim.patient,
-        profile=str(chosen.get("profile", pathway.default_profile)),
+        profile=str(seen.chosen.get("profile", pathway.default_profile)),
         changed=parameters.changed(pathway, site),
         stored={reference: entry.body for reference, entry in record.own.items()},
         engine=ENGINE,
@@ -146,6 +133,18 @@ def _apply(
     written = render(sheet, outcome)
     for resource in written:
         check(resource)
+    _save(tx, claim, written, now)
+    return _rows(claim, pathway, outcome, sheet), _next(
+        outcome, pathway, claim.patient, str(site["site.timeZone"])
+    )
+
+
+def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> None:
+    """Store the outputs.
+
+    Raises:
+        IdTaken: somebody else has stored a resource under one of our ids; it is not written over.
+    """
     writes = [
         Write(
             type=resource["resourceType"],
@@ -157,10 +156,11 @@ def _apply(
         )
         for resource in written
     ]
-    _assert_ours(tx, writes, claim.tenant)
-    resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER)
-    decisions.append(tx, _rows(claim, pathway, outcome, sheet), tenant=claim.tenant)
-    return _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
+    heads = resources.look_up_or_lock(tx, writes, tenant=claim.tenant)
+    for head in heads.values():
+        if not head.owned:
+            raise IdTaken(f"{head.type}/{head.id}")
+    resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
 
 
 def check(resource: Json) -> None:
@@ -174,18 +174,6 @@ def check(resource: Json) -> None:
     except ValidationError as error:
         places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
         raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {places}") from None
-
-
-def _assert_ours(tx: Connection, writes: Sequence[Write], tenant: int) -> None:
-    """Refuse to write over a resource that somebody else has stored under one of our ids.
-
-    Raises:
-        IdTaken: naming type and id.
-    """
-    found = resources.heads(tx, [(write.type, write.id) for write in writes], tenant=tenant)
-    for head in found.values():
-        if not head.owned:
-            raise IdTaken(f"{head.type}/{head.id}")
 
 
 def _rows(claim: Claim, pathway: Pathway, outcome: Outcome, sheet: Sheet) -> list[decisions.Row]:
@@ -212,63 +200,6 @@ def _rows(claim: Claim, pathway: Pathway, outcome: Outcome, sheet: Sheet) -> lis
         )
         for step in outcome.steps
     ]
-
-
-def _record(tx: Connection, claim: Claim) -> Record | None:
-    """Return the patient's record, None while the patient is unknown."""
-    received = resources.of_patient(
-        tx, claim.patient, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=claim.tenant
-    )
-    own = resources.of_patient(tx, claim.patient, types=OWNED, owned=True, tenant=claim.tenant)
-    entries = [_entry(stored) for stored in received]
-    patient = next((e for e in entries if e.type == "Patient" and e.id == claim.patient), None)
-    if patient is None:
-        return None
-    return Record(
-        patient=patient,
-        received=tuple(entries),
-        own={stored.reference: _entry(stored) for stored in own},
-        people=_people(tx, entries, claim.tenant),
-    )
-
-
-def _entry(stored: Stored) -> Entry:
-    return Entry(
-        type=stored.type,
-        id=stored.id,
-        version=stored.version,
-        seq=stored.seq,
-        received=stored.received,
-        body=stored.resource,
-    )
-
-
-def _people(tx: Connection, entries: Iterable[Entry], tenant: int) -> dict[str, str]:
-    """Return the names of the stored people who recorded or decided something, by reference."""
-    references = {
-        actor.get("actor", actor).get("reference", "")
-        for entry in entries
-        for actor in (
-            *entry.body.get("performer", ()),
-            *(entry.body[role] for role in ("owner", "requester") if role in entry.body),
-        )
-    }
-    people = {}
-    for reference in references:
-        kind, _, id = reference.partition("/")
-        if kind == "Practitioner":
-            stored = resources.current(tx, kind, id, tenant=tenant)
-            if stored is not None and not stored.deleted:
-                people[reference] = _called(stored.resource.get("name", []))
-    return people
-
-
-def _called(names: Sequence[Mapping[str, Any]]) -> str:
-    """Return how somebody is called; empty where no name is stored."""
-    if not names:
-        return ""
-    parts = (*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", ""))
-    return " ".join(part for part in parts if part)
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

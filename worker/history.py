@@ -1,6 +1,6 @@
 """The transitions in force of an instance, read back from the log of decisions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -15,21 +15,34 @@ from service.store.decisions import Row
 from service.store.promises import Claim
 
 
-def past(
-    tx: Connection, claim: Claim, pathway: Pathway, instance: str, memory: Memory | None
-) -> tuple[Past, ...]:
-    """Return the transitions in force, newest first; empty while there are none."""
-    if memory is None or not memory.path:
-        return ()
+def ask(
+    tx: Connection, claim: Claim, pathway: Pathway, memories: Mapping[str, Memory]
+) -> Callable[[], dict[str, tuple[Past, ...]]]:
+    """Ask for the transitions in force of each remembered instance, and return how to get them, newest first.
+
+    They are there after the end of a block of `together`.
+    """
     # The step before a transition may have set something quietly in the same evaluation.
-    numbers = sorted({number for step in memory.path for number in (step, step - 1)})
-    rows = {
-        row.number: row
-        for row in decisions.of_numbers(
-            tx, claim.patient, pathway.name, instance, numbers, tenant=claim.tenant
-        )
+    numbers = {
+        instance: sorted({number for step in memory.path for number in (step, step - 1)})
+        for instance, memory in memories.items()
     }
-    return tuple(_past(pathway, rows, number) for number in reversed(memory.path) if number in rows)
+    read = decisions.ask_numbers(tx, claim.patient, pathway.name, numbers, tenant=claim.tenant)
+
+    def answer() -> dict[str, tuple[Past, ...]]:
+        rows: dict[str, dict[int, Row]] = {instance: {} for instance in memories}
+        for row in read():
+            rows[row.instance][row.number] = row
+        return {
+            instance: tuple(
+                _past(pathway, rows[instance], number)
+                for number in reversed(memory.path)
+                if number in rows[instance]
+            )
+            for instance, memory in memories.items()
+        }
+
+    return answer
 
 
 def _past(pathway: Pathway, rows: Mapping[int, Row], number: int) -> Past:

@@ -4,17 +4,22 @@ Where a patient stands is the `after` of the latest row of an instance; nothing 
 is remembered anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from psycopg.rows import dict_row
+from sqlalchemy import ColumnElement, Connection, select
 
 from service.store import content, tables
+from service.store.versions import as_json
+from service.store.writing import raw
+
+#: pathway and instance
+Instance = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,24 +48,39 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def append(tx: Connection, rows: Sequence[Row], *, tenant: int) -> None:
-    """Store the decisions, in their order.
+    """Store the decisions, in their order. Nothing is waited for within a block of `together`.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: another evaluation wrote the same number first.
+        psycopg.errors.UniqueViolation: another evaluation wrote the same number first.
     """
     if rows:
-        tx.execute(insert(tables.decision), [_values(row, tenant) for row in rows])
+        raw(tx).execute(_APPEND, [tenant, as_json(COLUMNS, map(_values, rows))])
 
 
-def latest(tx: Connection, patient: str, *, tenant: int) -> dict[tuple[str, str], Row]:
+def latest(tx: Connection, patient: str, *, tenant: int) -> dict[Instance, Row]:
     """Return the newest decision of each (pathway, instance)."""
-    table = tables.decision.c
-    rows = tx.execute(
-        _select(table.tenant == tenant, table.patient == patient)
-        .ext(distinct_on(table.pathway, table.instance))
-        .order_by(table.pathway, table.instance, table.number.desc())
-    )
-    return {(row.pathway, row.instance): row for row in map(_row, rows.mappings())}
+    return ask_latest(tx, patient, tenant=tenant)()
+
+
+def ask_latest(tx: Connection, patient: str, *, tenant: int) -> Callable[[], dict[Instance, Row]]:
+    """Ask for what `latest` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).cursor(row_factory=dict_row)
+    cursor.execute(_LATEST, [tenant, patient])
+    return lambda: {(row.pathway, row.instance): row for row in map(_row, cursor)}
+
+
+def ask_numbers(
+    tx: Connection, patient: str, pathway: str, numbers: Mapping[str, Iterable[int]], *, tenant: int
+) -> Callable[[], list[Row]]:
+    """Ask for the decisions with these numbers of each instance, and return how to get them, in no order.
+
+    They are there after the end of a block of `together`.
+    """
+    pairs = [(instance, number) for instance, wanted in numbers.items() for number in wanted]
+    cursor = raw(tx).cursor(row_factory=dict_row)
+    if pairs:
+        cursor.execute(_NUMBERS, [*map(list, zip(*pairs, strict=True)), tenant, patient, pathway])
+    return lambda: [_row(row) for row in cursor] if pairs else []
 
 
 def of_instance(tx: Connection, patient: str, pathway: str, instance: str, *, tenant: int) -> list[Row]:
@@ -74,46 +94,46 @@ def of_instance(tx: Connection, patient: str, pathway: str, instance: str, *, te
             table.instance == instance,
         ).order_by(table.number.desc())
     )
-    return [_row(row) for row in rows.mappings()]
-
-
-def of_numbers(
-    tx: Connection, patient: str, pathway: str, instance: str, numbers: Sequence[int], *, tenant: int
-) -> list[Row]:
-    """Return the decisions of the instance with these numbers, newest first."""
-    table = tables.decision.c
-    rows = tx.execute(
-        _select(
-            table.tenant == tenant,
-            table.patient == patient,
-            table.pathway == pathway,
-            table.instance == instance,
-            table.number.in_(numbers),
-        ).order_by(table.number.desc())
-    )
-    return [_row(row) for row in rows.mappings()]
+    return [_row(dict(row)) for row in rows.mappings()]
 
 
 def of_run(tx: Connection, run: UUID, *, tenant: int = 0) -> list[Row]:
     """Return every decision of one evaluation, in order."""
     table = tables.decision.c
     rows = tx.execute(_select(table.tenant == tenant, table.run == run).order_by(table.key))
-    return [_row(row) for row in rows.mappings()]
+    return [_row(dict(row)) for row in rows.mappings()]
 
 
 def _select(*conditions: ColumnElement[bool]) -> Any:
     return select(*(tables.decision.c[name] for name in COLUMNS)).where(*conditions)
 
 
-def _values(row: Row, tenant: int) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in COLUMNS}
-    for name in ("before", "after", "basis"):
-        values[name] = content.write(values[name])
-    return {**values, "tenant": tenant}
+def _values(row: Row) -> list[object]:
+    return [content.write(value) if name in _JSON else value for name, value in _fields(row)]
 
 
-def _row(row: RowMapping) -> Row:
-    values: dict[str, Any] = dict(row)
-    for name in ("before", "after", "basis"):
-        values[name] = msgspec.json.decode(values[name])
-    return Row(**values)
+def _fields(row: Row) -> Iterator[tuple[str, Any]]:
+    return ((name, getattr(row, name)) for name in COLUMNS)
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    return Row(**{name: msgspec.json.decode(v) if name in _JSON else v for name, v in row.items()})
+
+
+_JSON = ("before", "after", "basis")
+_NAMES = ", ".join(COLUMNS)
+_REST = ", ".join(name for name in COLUMNS if name != "tenant")
+
+_APPEND = (
+    f"INSERT INTO decision (tenant, {_REST}) SELECT %s, {_REST} "  # noqa: S608 - constants of this module
+    "FROM json_to_recordset(%s::json) AS d (patient text, pathway text, instance text, number integer, "
+    "at timestamptz, run uuid, rule text, before text, after text, basis text)"
+)
+_LATEST = (
+    f"SELECT DISTINCT ON (pathway, instance) {_NAMES} FROM decision "  # noqa: S608
+    "WHERE tenant = %s AND patient = %s ORDER BY pathway, instance, number DESC"
+)
+_NUMBERS = (
+    f"SELECT {_NAMES} FROM unnest(%s::text[], %s::integer[]) AS n (instance, number) "  # noqa: S608
+    "JOIN decision USING (instance, number) WHERE tenant = %s AND patient = %s AND pathway = %s"
+)

@@ -13,14 +13,16 @@ The row of a patient is written by workers alone and arrivals by intake alone: a
 hospital's POST never waits for an evaluation.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
+from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, text
 
-from service.store.writing import raw
+from service.store.writing import raw, together
 
 #: no input waits longer, however many follow
 LONGEST_SETTLE = timedelta(minutes=60)
@@ -200,80 +202,88 @@ def claim(
     and while the clock is held unless a person asked. Meant for a transaction of its
     own: an attempt counts even if the worker dies in it.
     """
+    token = uuid4()
     who = {"tenant": tenant, "patient": patient, "kind": kind}
-    tx.execute(
-        text(
-            "INSERT INTO promise (tenant, kind, patient) SELECT :tenant, :kind, :patient "
-            "WHERE NOT EXISTS (SELECT FROM promise WHERE tenant = :tenant AND kind = :kind "
-            "AND patient = :patient) ON CONFLICT DO NOTHING"
-        ),
-        who,
+    more = {"token": token, "lease_s": lease_s, "forced": forced, "max_lost": max_lost}
+    taking = raw(tx).cursor(row_factory=namedtuple_row)
+    with together(tx):
+        # Each statement sees what was committed before it began. The lock comes before the look: what
+        # is read under it is what the last worker left.
+        raw(tx).execute(_BE_THERE, who)
+        raw(tx).execute(_LOCK, who)
+        taking.execute(_TAKE, {**who, **more})
+    row: Any = taking.fetchone()
+    if row is None:
+        return None
+    return Claim(
+        tenant=tenant,
+        patient=patient,
+        kind=kind,
+        token=token,
+        attempt=row.attempts,
+        lease_s=lease_s,
+        due_at=row.due_at,
+        wanted=tuple(row.wanted),
     )
-    # The lock comes before the look: what is read below is what the last worker left.
-    tx.execute(
-        text("SELECT FROM promise WHERE tenant = :tenant AND kind = :kind AND patient = :patient FOR UPDATE"),
-        who,
-    )
-    statement = f"""
-        SELECT p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free,
+
+
+_THIS = "tenant = %(tenant)s AND kind = %(kind)s AND patient = %(patient)s"
+_BE_THERE = (
+    "INSERT INTO promise (tenant, kind, patient) SELECT %(tenant)s, %(kind)s, %(patient)s "  # noqa: S608
+    f"WHERE NOT EXISTS (SELECT FROM promise WHERE {_THIS}) ON CONFLICT DO NOTHING"
+)
+_LOCK = f"SELECT FROM promise WHERE {_THIS} FOR UPDATE"
+_TAKE = f"""
+    WITH looked AS (
+        SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free,
             coalesce(w.forced, false) AS asked,
             NOT {_passed("p.lease_until")} AS leased,
             LEAST(w.due_at, p.due_at) AS due_at,
             LEAST(w.due_at, p.due_at) <= {_NOW} AND NOT {_HELD} AS due
-        FROM promise p LEFT JOIN (
-            SELECT * FROM ({_PENDING}) AS pending
-            WHERE tenant = :tenant AND kind = :kind AND patient = :patient
-        ) AS w USING (tenant, kind, patient)
-        WHERE p.tenant = :tenant AND p.kind = :kind AND p.patient = :patient
-    """  # noqa: S608 - constants of this module
-    row = tx.execute(text(statement), who).one()
-    if row.leased or not (forced or (row.free and (row.due or row.asked))):
-        return None
-    attempts = 0 if row.parked else row.attempts
-    if attempts >= max_lost:
-        _park(tx, who, "its workers were lost")
-        return None
-    token = uuid4()
-    tx.execute(
-        text(
-            "UPDATE promise SET attempts = :attempts, leased_by = :token, parked_at = NULL, retry_at = NULL, "
-            "lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
-            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient"
-        ),
-        {**who, "attempts": attempts + 1, "token": token, "lease_s": lease_s},
+        FROM promise p LEFT JOIN (SELECT * FROM ({_PENDING}) AS pending WHERE {_THIS}) AS w
+        USING (tenant, kind, patient)
+        WHERE {_THIS}
+    ), ready AS (
+        SELECT key, due_at, CASE WHEN parked THEN 0 ELSE attempts END AS attempts FROM looked
+        WHERE NOT leased AND (%(forced)s OR (free AND (due OR asked)))
+    ), lost AS (
+        UPDATE promise AS p SET parked_at = clock_timestamp(), failed_reason = 'its workers were lost',
+            lease_until = NULL, leased_by = NULL
+        FROM ready WHERE p.key = ready.key AND ready.attempts >= %(max_lost)s
     )
-    return Claim(
-        **who,  # type: ignore[arg-type]
-        token=token,
-        attempt=attempts + 1,
-        lease_s=lease_s,
-        due_at=row.due_at,
-        wanted=wanted(tx, patient, tenant=tenant, kind=kind),
-    )
+    UPDATE promise AS p SET attempts = ready.attempts + 1, leased_by = %(token)s, parked_at = NULL,
+        retry_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    FROM ready WHERE p.key = ready.key AND ready.attempts < %(max_lost)s
+    RETURNING p.attempts, ready.due_at, ARRAY(SELECT key FROM arrival WHERE {_THIS} ORDER BY key) AS wanted
+"""  # noqa: S608 - constants of this module
 
 
-def renew(tx: Connection, claim: Claim) -> bool:
-    """Extend the lease from now; False if it was lost."""
+def renew(tx: Connection, claim: Claim, lease_s: float | None = None) -> bool:
+    """Extend the lease from now, by its length or another one; False if it was lost."""
     result = tx.execute(
         text(
             "UPDATE promise SET lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
             "WHERE tenant = :tenant AND kind = :kind AND patient = :patient AND leased_by = :token"
         ),
-        {**_who(claim), "token": claim.token, "lease_s": claim.lease_s},
+        {**_who(claim), "token": claim.token, "lease_s": lease_s or claim.lease_s},
     )
     return result.rowcount == 1
 
 
 def wanted(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> tuple[int, ...]:
     """Return the arrivals this transaction sees."""
-    rows = tx.execute(
-        text(
-            "SELECT key FROM arrival WHERE tenant = :tenant AND kind = :kind AND patient = :patient "
-            "ORDER BY key"
-        ),
-        {"tenant": tenant, "kind": kind, "patient": patient},
-    )
-    return tuple(row.key for row in rows)
+    return ask_wanted(tx, patient, tenant=tenant, kind=kind)()
+
+
+def ask_wanted(
+    tx: Connection, patient: str, *, tenant: int, kind: str = "advance"
+) -> Callable[[], tuple[int, ...]]:
+    """Ask for what `wanted` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute(_WANTED, {"tenant": tenant, "kind": kind, "patient": patient})
+    return lambda: tuple(key for (key,) in cursor)
+
+
+_WANTED = f"SELECT key FROM arrival WHERE {_THIS} ORDER BY key"  # noqa: S608 - constants of this module
 
 
 def settle_done(
@@ -294,20 +304,49 @@ def settle_done(
     Raises:
         LeaseLost: the transaction must be rolled back.
     """
-    result = tx.execute(
-        text(
-            "UPDATE promise SET due_at = :due_at, lease_until = NULL, leased_by = NULL, attempts = 0, "
-            "retry_at = NULL, failed_reason = NULL, parked_at = NULL, done_at = :done_at "
-            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient AND leased_by = :token"
-        ),
-        {**_who(claim), "token": claim.token, "due_at": next_due, "done_at": now or datetime.now(UTC)},
+    ask_to_settle(tx, claim, wanted, next_due, now=now)()
+
+
+def ask_to_settle(
+    tx: Connection,
+    claim: Claim,
+    wanted: Collection[int] | None = None,
+    next_due: datetime | None = None,
+    *,
+    now: datetime | None = None,
+) -> Callable[[], None]:
+    """Ask for what `settle_done` does, and return how to learn whether it was done: it raises LeaseLost.
+
+    It must be called, after the end of a block of `together` and before the commit.
+    """
+    cursor = raw(tx).execute(
+        _SETTLE,
+        {
+            **_who(claim),
+            "token": claim.token,
+            "due_at": next_due,
+            "done_at": now or datetime.now(UTC),
+            "keys": list(claim.wanted if wanted is None else wanted),
+        },
     )
-    if result.rowcount != 1:
-        raise LeaseLost
-    tx.execute(
-        text("DELETE FROM arrival WHERE key = ANY(:keys)"),
-        {"keys": list(claim.wanted if wanted is None else wanted)},
+
+    def answer() -> None:
+        if cursor.fetchone() is None:
+            raise LeaseLost
+
+    return answer
+
+
+_SETTLE = f"""
+    WITH kept AS (
+        UPDATE promise SET due_at = %(due_at)s, lease_until = NULL, leased_by = NULL, attempts = 0,
+            retry_at = NULL, failed_reason = NULL, parked_at = NULL, done_at = %(done_at)s
+        WHERE {_THIS} AND leased_by = %(token)s RETURNING key
+    ), done AS (
+        DELETE FROM arrival WHERE key = ANY(%(keys)s) AND EXISTS (SELECT FROM kept)
     )
+    SELECT key FROM kept
+"""  # noqa: S608 - constants of this module
 
 
 def fail(tx: Connection, claim: Claim, reason: str, max_attempts: int = 3) -> bool:
@@ -398,17 +437,6 @@ def _standings(tx: Connection, where: str, names: dict[str, object]) -> list[Sta
         ) AS standing WHERE {where} ORDER BY parked_at, patient
     """  # noqa: S608 - constants of this module
     return [Standing(**row) for row in tx.execute(text(statement), names).mappings()]
-
-
-def _park(tx: Connection, who: dict[str, object], reason: str) -> None:
-    tx.execute(
-        text(
-            "UPDATE promise SET parked_at = clock_timestamp(), failed_reason = :reason, "
-            "lease_until = NULL, leased_by = NULL "
-            "WHERE tenant = :tenant AND kind = :kind AND patient = :patient"
-        ),
-        {**who, "reason": reason},
-    )
 
 
 def _who(claim: Claim) -> dict[str, object]:

@@ -19,6 +19,7 @@ from service.store.writing import (
     each,
     lock_identities,
     look_up,
+    look_up_or_lock,
     look_up_parameters,
     raw,
     save,
@@ -37,6 +38,8 @@ __all__ = [
     "VersionConflict",
     "Write",
     "ask",
+    "ask_all",
+    "ask_of_patient",
     "by_identifier",
     "current",
     "find",
@@ -44,6 +47,7 @@ __all__ = [
     "history",
     "lock",
     "lock_identities",
+    "look_up_or_lock",
     "of_patient",
     "save",
     "together",
@@ -61,6 +65,7 @@ Found = tuple[dict[Identity, Head], dict[IndexName, list[Head]]]
 Answer = Callable[[], Found]
 
 
+CURRENT = each(COLUMNS)
 SUPERSEDED = COLUMNS.replace("key, ", "NULL AS key, ", 1)
 
 #: only these are narrowed by `codes`; all others are few
@@ -75,6 +80,17 @@ def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None
         [tenant, type, id],
     )
     return rows[0] if rows else None
+
+
+def ask_all(
+    tx: Connection, identities: Collection[Identity], *, tenant: int
+) -> Callable[[], dict[Identity, Stored]]:
+    """Ask for the current versions of those that exist, and return how to get them.
+
+    They are there after the end of a block of `together`.
+    """
+    read = _ask(tx, CURRENT, look_up_parameters(sorted(identities), tenant)) if identities else list
+    return lambda: {(found.type, found.id): found for found in read()}
 
 
 def heads(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Head]:
@@ -132,6 +148,22 @@ def of_patient(
 ) -> list[Stored]:
     """Return the current versions of the patient's resources, in the order of receipt.
 
+    See `ask_of_patient`.
+    """
+    return ask_of_patient(tx, patient, tenant=tenant, types=types, codes=codes, owned=owned)()
+
+
+def ask_of_patient(
+    tx: Connection,
+    patient: str,
+    *,
+    tenant: int,
+    types: Sequence[str],
+    codes: Collection[tuple[str, str]] | None = None,
+    owned: bool | None = None,
+) -> Callable[[], list[Stored]]:
+    """Ask for what `of_patient` returns, and return how to get it after the end of a block of `together`.
+
     Args:
         patient: the id alone.
         codes: system and code of which an Observation, Procedure or DiagnosticReport must have one.
@@ -145,7 +177,7 @@ def of_patient(
     if owned is not None:
         conditions.append("owned = %s")
         parameters.append(owned)
-    return _all(
+    return _ask(
         tx,
         f"SELECT {COLUMNS} FROM resource WHERE {' AND '.join(conditions)} ORDER BY seq",  # noqa: S608
         parameters,
@@ -208,6 +240,10 @@ FIND = (
 
 
 def _all(tx: Connection, statement: str, parameters: list[Any]) -> list[Stored]:
-    with raw(tx).cursor(row_factory=dict_row) as cursor:
-        cursor.execute(statement, parameters)
-        return [stored(row) for row in cursor]
+    return _ask(tx, statement, parameters)()
+
+
+def _ask(tx: Connection, statement: str, parameters: list[Any]) -> Callable[[], list[Stored]]:
+    cursor = raw(tx).cursor(row_factory=dict_row)
+    cursor.execute(statement, parameters)
+    return lambda: [stored(row) for row in cursor]

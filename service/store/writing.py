@@ -156,7 +156,7 @@ def save(
         VersionConflict: `if_version` is not the current version.
     """
     digests = {write.identity: content.digest(write.body) for write in writes}
-    heads = dict(seen) if seen is not None else _seen(tx, writes, tenant)
+    heads = dict(seen if seen is not None else look_up_or_lock(tx, writes, tenant=tenant))
     changed = [write for write in writes if _changes(write, heads.get(write.identity), digests)]
     known = [write.identity for write in changed if write.identity in heads]
     if known:
@@ -179,6 +179,20 @@ def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock
     with raw(tx).cursor(row_factory=class_row(Head)) as cursor:
         cursor.execute(LOCK if lock else LOOK_UP, look_up_parameters(ordered, tenant))
         return cursor.fetchall()
+
+
+def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[Identity, Head]:
+    """Return what is there, with a lock on the identity of what is not: what `save` takes as seen."""
+    wanted = [write.identity for write in writes if not write.fresh]
+    heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
+    missing = [identity for identity in wanted if identity not in heads]
+    if missing:
+        cursor = raw(tx).cursor(row_factory=class_row(Head))
+        with together(tx):
+            lock_identities(tx, tenant, missing)
+            cursor.execute(LOOK_UP, look_up_parameters(sorted(missing), tenant))
+        heads |= {head.identity: head for head in cursor}
+    return heads
 
 
 def each(columns: str, *, lock: bool = False) -> str:
@@ -239,20 +253,6 @@ def stored(row: dict[str, Any]) -> Stored:
 def _lock_key(tenant: int, name: tuple[str, ...]) -> int:
     text = "\x1f".join((str(tenant), *name))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
-
-
-def _seen(tx: Connection, writes: Sequence[Write], tenant: int) -> dict[Identity, Head]:
-    """Return what is there, with a lock on the identity of what is not."""
-    wanted = [write.identity for write in writes if not write.fresh]
-    heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
-    missing = [identity for identity in wanted if identity not in heads]
-    if missing:
-        cursor = raw(tx).cursor(row_factory=class_row(Head))
-        with together(tx):
-            lock_identities(tx, tenant, missing)
-            cursor.execute(LOOK_UP, look_up_parameters(sorted(missing), tenant))
-        heads |= {head.identity: head for head in cursor}
-    return heads
 
 
 def _changes(write: Write, head: Head | None, digests: dict[Identity, bytes]) -> bool:

@@ -20,19 +20,14 @@ from worker import __main__, advance, app
 #: where a function is looked up when it is called, its name there, and what it is part of
 STAGES = (
     (advance.promises, "claim", "claim"),
-    (advance.promises, "wanted", "read"),
-    (advance, "_record", "read"),
-    (advance.decisions, "latest", "read"),
-    (advance.history, "past", "read"),
-    (advance.site_parameters, "current", "read"),
+    (advance.snapshot, "read", "read"),
     (advance, "decide", "decide"),
     (advance, "render", "render"),
     (advance, "check", "check"),
-    (advance, "_assert_ours", "save"),
-    (advance.resources, "save", "save"),
+    (advance, "_save", "save"),
     (advance, "_rows", "save"),
     (advance.decisions, "append", "save"),
-    (advance.promises, "settle_done", "save"),
+    (advance.promises, "ask_to_settle", "save"),
 )
 
 _spent: Counter[str] = Counter()

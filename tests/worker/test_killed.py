@@ -27,8 +27,15 @@ PATIENT = "gmt-v03"
 NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
 KILLED = -9
 
-#: where the process ends: while deciding, rendering, saving, logging, and before the commit
-LINES = ["decide", "render", "resources.save", "decisions.append", "promises.settle_done"]
+#: where the process ends: while deciding, rendering, saving, logging, settling, and before the commit
+LINES = [
+    "decide",
+    "render",
+    "resources.save",
+    "decisions.append",
+    "promises.ask_to_settle",
+    "_evaluate",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,8 @@ from uuid import uuid4
 
 import playing
 import pytest
+from psycopg.errors import UniqueViolation
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
 from service import clock
 from service.fhir import transaction
@@ -160,7 +160,7 @@ def test_one_message_delivered_to_many_workers_is_worked_on_once(busy, monkeypat
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
 def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, undisturbed, isolation):
-    monkeypatch.setattr(promises, "settle_done", lambda *_, **__: None)
+    monkeypatch.setattr(promises, "ask_to_settle", lambda *_, **__: lambda: None)
     patient = visit(busy, "free")
 
     def work() -> bool:
@@ -175,7 +175,7 @@ def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, und
             due_at=None,
         )
         # Whoever comes second is refused by a unique key, or sees what the first one did.
-        with suppress(IntegrityError):
+        with suppress(UniqueViolation):
             busy.run(lambda tx: advancing._evaluate(tx, claim), isolation=isolation)
             return True
         return False
@@ -243,8 +243,8 @@ def test_a_worker_stopped_beyond_its_lease_keeps_nothing_of_what_it_did(
 def test_a_worker_stopped_before_its_commit_parks_nobody(database, database_url, undisturbed, tmp_path):
     patient = visit(database, "holding")
     impatient = Database(database_url, lock_timeout_s=1)
-    with stopped(database_url, patient, "decisions.append", tmp_path / "said") as worker:
-        # Everything is written but the commit: whoever comes next waits for its locks, in vain,
+    with stopped(database_url, patient, "resources.save", tmp_path / "said") as worker:
+        # All resources are written, but not committed: whoever comes next waits for its locks, in vain,
         # and more often than a patient is tried that cannot be evaluated.
         for _ in range(promises.MAX_LOST + 1):
             now(database, patient)

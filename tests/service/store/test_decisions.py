@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg.errors import UniqueViolation
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from service.store import decisions
 from service.store.decisions import Row
@@ -49,7 +50,7 @@ def test_an_instance_is_read_newest_first_and_a_run_in_order(tx):
 def test_two_evaluations_cannot_write_the_same_decision(tx):
     decisions.append(tx, [row(1)], tenant=0)
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(UniqueViolation):
         decisions.append(tx, [row(1, rule="R2")], tenant=0)
 
 

@@ -1,0 +1,129 @@
+"""What an evaluation reads, all of one snapshot: two round trips, however much there is.
+
+arrivals, latest decisions, clock, parameters, record  ->  people named there, transitions in force
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pathways import catalogue
+from pathways.corrections import Past
+from pathways.definition import Pathway
+from pathways.memory import Memory
+from pathways.record import Entry, Record
+from service.store import decisions, promises, resources, site
+from service.store.promises import Claim
+from service.store.resources import Stored
+from worker import history
+
+#: what hospitals send that rules read
+RECEIVED = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Task", "Patient")
+#: what an evaluation may change of its own
+OWNED = ("CarePlan", "ServiceRequest", "Task", "Flag")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state of one patient, and of the site, as one transaction sees them."""
+
+    #: the arrivals whose data are in the record
+    wanted: tuple[int, ...]
+    #: the service clock
+    now: datetime
+    #: what the site has changed, `profile` among it
+    chosen: Mapping[str, object]
+    latest: Mapping[decisions.Instance, decisions.Row]
+    #: by pathway, then by instance
+    memories: Mapping[str, Mapping[str, Memory]]
+    #: the transitions in force, newest first, by pathway, then by side
+    history: Mapping[str, Mapping[str, tuple[Past, ...]]]
+    #: None while the patient is unknown
+    record: Record | None
+
+
+def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
+    """Return what the pathways may look at for the claim's patient."""
+    who, tenant = claim.patient, claim.tenant
+    with resources.together(tx):
+        wanted = promises.ask_wanted(tx, who, tenant=tenant)
+        latest = decisions.ask_latest(tx, who, tenant=tenant)
+        of_site = site.ask(tx, tenant=tenant)
+        received = resources.ask_of_patient(
+            tx, who, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=tenant
+        )
+        own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
+    rows, state, entries = latest(), of_site(), [_entry(stored) for stored in received()]
+    memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
+    with resources.together(tx):
+        people = _ask_people(tx, entries, tenant)
+        pasts = {
+            pathway.name: history.ask(tx, claim, pathway, memories[pathway.name]) for pathway in pathways
+        }
+    patient = next((e for e in entries if e.type == "Patient" and e.id == who), None)
+    return Snapshot(
+        wanted=wanted(),
+        now=state.clock.now,
+        chosen=state.parameters,
+        latest=rows,
+        memories=memories,
+        history={name: past() for name, past in pasts.items()},
+        record=None
+        if patient is None
+        else Record(
+            patient=patient,
+            received=tuple(entries),
+            own={stored.reference: _entry(stored) for stored in own()},
+            people=people(),
+        ),
+    )
+
+
+def _memories(rows: Mapping[decisions.Instance, decisions.Row], pathway: Pathway) -> dict[str, Memory]:
+    return {
+        instance: Memory.from_json(row.after)
+        for (name, instance), row in rows.items()
+        if name == pathway.name
+    }
+
+
+def _entry(stored: Stored) -> Entry:
+    return Entry(
+        type=stored.type,
+        id=stored.id,
+        version=stored.version,
+        seq=stored.seq,
+        received=stored.received,
+        body=stored.resource,
+    )
+
+
+def _ask_people(tx: Connection, entries: Iterable[Entry], tenant: int) -> Callable[[], dict[str, str]]:
+    """Ask for the names of the stored people who recorded or decided something, by reference."""
+    references = {
+        actor.get("actor", actor).get("reference", "")
+        for entry in entries
+        for actor in (
+            *entry.body.get("performer", ()),
+            *(entry.body[role] for role in ("owner", "requester") if role in entry.body),
+        )
+    }
+    split = (reference.partition("/") for reference in references)
+    practitioners = {(kind, id) for kind, _, id in split if kind == "Practitioner"}
+    read = resources.ask_all(tx, practitioners, tenant=tenant)
+    return lambda: {
+        stored.reference: _called(stored.resource.get("name", []))
+        for stored in read().values()
+        if not stored.deleted
+    }
+
+
+def _called(names: Sequence[Mapping[str, Any]]) -> str:
+    """Return how somebody is called; empty where no name is stored."""
+    if not names:
+        return ""
+    parts = (*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", ""))
+    return " ".join(part for part in parts if part)
