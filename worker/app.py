@@ -16,6 +16,8 @@ from worker.pulse import Pulse
 #: A rule that runs away is ended with its process; the promise counts the attempt.
 LIMIT_S = 60
 
+logger = log.get()
+
 
 class _Process:
     """What a worker process keeps open: made after the fork, because connections do not survive one."""
@@ -49,7 +51,12 @@ def create(settings: Settings) -> Celery:
     @celery.task(name=broker.ADVANCE)  # type: ignore[untyped-decorator]
     def _advance(tenant: int, patient: str) -> None:
         assert _Process.database is not None
-        advance(_Process.database, tenant, patient)
+        try:
+            advance(_Process.database, tenant, patient)
+        except Exception:
+            # Celery would log the message of the error, which may hold what a record says. The
+            # promise is still there: the sweep wakes somebody again.
+            logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
         _Process.pulse.beat(_Process.database)
 
     @celery.task(name=broker.BEAT)  # type: ignore[untyped-decorator]

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from threading import Event
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from service import broker, clock, log
 from service.settings import Settings
@@ -110,7 +111,7 @@ def run(settings: Settings) -> None:
         while not stop.is_set():
             try:
                 sweep.round(time.monotonic())
-            except DBAPIError as error:
+            except (DBAPIError, NoConnection) as error:
                 logger.warning("sweep_without_database", reason=type(error).__name__)
             stop.wait(EVERY_S)
     finally:

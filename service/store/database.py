@@ -50,6 +50,8 @@ class Database:
             # a request that gets no connection in this time is answered 503
             pool_timeout=pool_timeout_s,
             pool_pre_ping=True,
+            # An error's text is logged by libraries, and the parameters are patients' data.
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
                 "application_name": "hipway",

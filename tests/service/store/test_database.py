@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from service.store.database import Database, of_the_moment
 
@@ -63,3 +64,13 @@ def test_what_a_statement_does_wrong_itself_is_not(impatient, statement, values)
 
 def test_an_error_of_the_program_is_not():
     assert not of_the_moment(KeyError("a name"))
+
+
+def test_the_text_of_an_error_names_no_parameter(database):
+    """Libraries log what an error says, and parameters are patients' data."""
+    with pytest.raises(DBAPIError) as raised, database.transaction() as tx:
+        tx.execute(
+            text("SELECT 1 / :zero FROM (SELECT CAST(:name AS text)) AS t"), {"zero": 0, "name": "Castell"}
+        )
+
+    assert "Castell" not in str(raised.value)
