@@ -35,6 +35,8 @@ OF = {"web process": "web", "worker process": "worker", "database session": "dat
 PAUSE_S = (1.0, 7.0)
 #: longer than a lease, so that somebody else does the work of what is suspended
 SUSPENDED_S = (0.2, 12.0)
+#: without a supervisor nothing that ended starts again, which is no news after a moment
+SUPERVISOR_S = 2.0
 SUSPEND = 0.3
 
 #: a start that takes longer has failed
@@ -85,7 +87,7 @@ class Faults:
         weights = [weight for weight, _ in KINDS.values()]
         (kind,) = self._random.choices(list(KINDS), weights)
         suspended = self._random.random() < SUSPEND
-        for_s = self._random.uniform(*SUSPENDED_S)
+        for_s = SUPERVISOR_S if kind == "supervisor" else self._random.uniform(*SUSPENDED_S)
         victims = self._victims(kind)
         if not victims:
             return

@@ -28,7 +28,7 @@ SEED = int(os.environ.get("HIPWAY_CHAOS_SEED") or 20_261_125)
 
 #: `make long` plays every story; the others are those that happen at the same times
 LONG = 50_000
-INSTANTS = 60
+INSTANTS = 40
 
 #: the copy that is played before anything is disturbed
 UNDISTURBED = 0
