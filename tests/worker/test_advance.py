@@ -4,9 +4,11 @@ Promises: design, section 1; decisions on time and leases; safety SP-03, SP-05, 
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import playing
@@ -196,6 +198,28 @@ def test_work_whose_lease_was_lost_is_not_kept(database, monkeypatch):
 
     assert not advance(database, 0, PATIENT)
     assert owned(database) == []
+
+
+def test_slow_work_is_kept_although_its_lease_was_renewed_meanwhile(database, monkeypatch):
+    """A renewal changes the row that the work changes at its end: the database has the work repeated."""
+    post(database)
+    monkeypatch.setattr(advancing.promises, "claim", partial(promises.claim, lease_s=1.2))
+    begun = []
+
+    def slow(*args):
+        begun.append(standing(database).lease_until)
+        time.sleep(0.6)
+        return decide(*args)
+
+    decide = advancing.decide
+    monkeypatch.setattr(advancing, "decide", slow)
+
+    assert advance(database, 0, PATIENT)
+
+    assert begun == sorted(set(begun))
+    assert len(begun) > 1
+    assert owned(database)
+    assert standing(database).attempts == 0
 
 
 def test_a_clock_that_is_set_back_takes_nothing_back(database):
