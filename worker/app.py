@@ -3,6 +3,8 @@
 Acknowledged early, prefetch 1, no result: the promise in the database is the only retry.
 """
 
+import gc
+
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
 
@@ -42,6 +44,9 @@ def create(settings: Settings) -> Celery:
         log.configure("worker", level=settings.log_level)
         catalogue.pathways()
         _Process.database = Database(settings.database_url, pool_size=2, overflow=2)
+        # What is loaded by now stays as long as the process; no collection need go through it.
+        gc.collect()
+        gc.freeze()
 
     @worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     def _close(**_: object) -> None:
