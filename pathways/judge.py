@@ -60,6 +60,14 @@ class Item:
         }
 
 
+def of_site(pathway: Pathway, moment: datetime, site: Mapping[str, Any]) -> cql.Run:
+    """Return the run of what is the same for every side, over no records: moment and parameters."""
+    known = pathway.library.parameters
+    given = {name: value for name, value in site.items() if value is not None and name in known}
+    given["Evaluation Instant"] = moment.isoformat(timespec="milliseconds")
+    return pathway.library.at(moment, cql.Records(()), given)
+
+
 class Judge:
     """The rules over the facts of one side. Times are in the zone of the site."""
 
@@ -73,35 +81,44 @@ class Judge:
         site: Mapping[str, Any],
         other_stage: str | None,
         any_known: bool = True,
+        of_site: cql.Run | None = None,
     ) -> None:
+        """Bind the rules; `of_site` is what the function of this name returns, to convert it once."""
         self.pathway = pathway
         self.facts = tuple(facts)
         self._moment = moment
         self._patient = patient
         self._site = site
+        self._of_site = of_site
         self.others = {"Other Side Stage": other_stage, "Any Side Known": any_known}
         self._runs: dict[str, cql.Run] = {}
+        self.asked: dict[tuple[int, Item | None, str | None], tuple[Memory, cql.Run]] = {}
 
     def beside(self, other_stage: str | None, *, any_known: bool) -> "Judge":
         """Return the same rules over the same facts, with the other side in this stage."""
         judge = copy(self)
         judge.others = {"Other Side Stage": other_stage, "Any Side Known": any_known}
+        judge.asked = {}
         return judge
 
     @cached_property
     def _fixed(self) -> cql.Run:
         """The run with what is the same whatever is asked; the others only differ from it."""
-        known = self.pathway.library.parameters
-        given = {name: value for name, value in self._site.items() if value is not None and name in known}
-        given["Evaluation Instant"] = self._moment.isoformat(timespec="milliseconds")
         records = cql.Records([self._patient, *(fact.canonical for fact in self.facts)])
-        return self.pathway.library.at(self._moment, records, given)
+        return (self._of_site or of_site(self.pathway, self._moment, self._site)).over(records)
 
     def ask(self, memory: Memory, item: Item | None = None, stage: str | None = None) -> cql.Run:
         """Return a run of the library for what is remembered, and for one item or chosen stage.
 
         The same question has the same run, which remembers what it has already evaluated.
         """
+        question = (id(memory), item, stage)
+        if question not in self.asked:
+            # The memory is kept with its run, so that no other gets its identity.
+            self.asked[question] = memory, self._run(memory, item, stage)
+        return self.asked[question][1]
+
+    def _run(self, memory: Memory, item: Item | None, stage: str | None) -> cql.Run:
         given = {
             **self.others,
             "Stage": memory.stage,
@@ -116,10 +133,10 @@ class Judge:
         known = self.pathway.library.parameters
         present = {name: value for name, value in given.items() if value is not None and name in known}
         # As text, which keeps apart what is equal and yet not the same: 7 and 7.0, or 1 and true.
-        question = repr(present)
-        if question not in self._runs:
-            self._runs[question] = self._fixed.but(present)
-        return self._runs[question]
+        values = repr(present)
+        if values not in self._runs:
+            self._runs[values] = self._fixed.but(present)
+        return self._runs[values]
 
 
 def met(run: cql.Run, rule: Rule) -> bool:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pathways import cql, effects, identity
 from pathways.definition import Pathway, Rule
 from pathways.effects import Context
 from pathways.inputs import Fact, Inputs
-from pathways.judge import Item, Judge, explained
+from pathways.judge import Item, Judge, explained, of_site
 from pathways.memory import Memory
 from pathways.raising import Origin, raise_outputs
 from pathways.record import Json
@@ -17,6 +18,9 @@ from pathways.steps import PERSON, Decision, Outcome, Raised, Step
 
 if TYPE_CHECKING:
     from pathways.decide import Case
+
+
+_NOTHING = Memory()
 
 
 class Turn:
@@ -37,7 +41,7 @@ class Turn:
 
     def memory(self, instance: str) -> Memory:
         """Return what is remembered of the instance now; an empty memory where nothing is."""
-        return self.memories.get(instance, Memory())
+        return self.memories.get(instance, _NOTHING)
 
     def known(self, instance: str) -> bool:
         """Return whether the instance has been opened."""
@@ -70,9 +74,14 @@ class Turn:
                     site=self.case.site,
                     other_stage=other_stage,
                     any_known=any_known,
+                    of_site=self._of_site,
                 )
             )
         return self._judges[key]
+
+    @cached_property
+    def _of_site(self) -> cql.Run:
+        return of_site(self.pathway, self.now, self.case.site)
 
     def ask(self, instance: str, item: Item | None = None, stage: str | None = None) -> cql.Run:
         """Return the rules, asked about the instance as it is now."""

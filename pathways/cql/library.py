@@ -14,7 +14,7 @@ from typing import Any
 
 from pathways.cql import dependencies, explain, fhir, nodes
 from pathways.cql.compiler import Compiler, Function, Retrieve
-from pathways.cql.parameters import Parameter, Value, parameter_defined
+from pathways.cql.parameters import Parameter, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
 from pathways.cql.scope import Closure, Frame, Node
 from pathways.cql.temporal import HOME, DateTime, OutOfRange
@@ -114,7 +114,7 @@ class Library:
                 raise EvaluationFailed(name, "a required parameter is missing")
         return Run(self, moment, records, given)
 
-    def given(self, moment: DateTime, parameters: Mapping[str, Any]) -> dict[str, Value]:
+    def given(self, moment: DateTime, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by name as a run keeps them, converted to their types.
 
         Raises:
@@ -155,7 +155,12 @@ class Run:
     """One evaluation; ask it for definitions by name."""
 
     def __init__(
-        self, library: Library, moment: DateTime, records: fhir.Records, given: Mapping[str, Value]
+        self,
+        library: Library,
+        moment: DateTime,
+        records: fhir.Records,
+        given: Mapping[str, Any],
+        given_texts: Mapping[str, str] | None = None,
     ) -> None:
         self.library = library
         self.moment = moment
@@ -164,7 +169,9 @@ class Run:
         self._values: dict[str, Any] = {}
         self._parts: dict[str, dict[int, Any]] = {}
         self._given = given
-        self._defaults: dict[str, Value] = {}
+        self._defaults: dict[str, Any] = {}
+        self._given_texts = _texts(given) if given_texts is None else given_texts
+        self._texts = dict(self._given_texts)
 
     def but(self, parameters: Mapping[str, Any]) -> "Run":
         """Return another run of the moment and the records, with other values for these parameters.
@@ -174,8 +181,18 @@ class Run:
         Raises:
             EvaluationFailed: a parameter is unknown, or not of its type.
         """
-        given = {**self._given, **self.library.given(self.moment, parameters)}
-        return Run(self.library, self.moment, self.records, given)
+        others = self.library.given(self.moment, parameters)
+        return Run(
+            self.library,
+            self.moment,
+            self.records,
+            {**self._given, **others},
+            {**self._given_texts, **_texts(others)},
+        )
+
+    def over(self, records: fhir.Records) -> "Run":
+        """Return the run of the moment and the parameters over other records."""
+        return Run(self.library, self.moment, records, self._given, self._given_texts)
 
     def __getitem__(self, name: str) -> Any:
         """Return the value of a definition.
@@ -222,19 +239,23 @@ class Run:
     def _key(self, name: str) -> tuple[Any, ...]:
         # A definition has one value for one moment, the same records and the parameters it reads; runs
         # that differ in other parameters share it.
-        parameters = [self._parameter(need).text for need in self.library.needs[name]]
-        return (self.library, name, self._at, *parameters)
+        needs, texts = self.library.needs[name], self._texts
+        try:
+            return (self.library, name, self._at, *map(texts.__getitem__, needs))
+        except KeyError:
+            for need in needs:
+                if need not in texts:
+                    texts[need] = repr(self.parameter(need))
+            return self._key(name)
 
     def parameter(self, name: str) -> Any:
         """Return a parameter's value from inside the run."""
-        return self._parameter(name).value
-
-    def _parameter(self, name: str) -> Value:
+        if name in self._given:
+            return self._given[name]
         # A default is an expression of its own, evaluated when it is first read.
-        value = self._given.get(name) or self._defaults.get(name)
-        if value is None:
-            value = self._defaults[name] = self.library.parameters[name].default(self)
-        return value
+        if name not in self._defaults:
+            self._defaults[name] = self.library.parameters[name].default(self)
+        return self._defaults[name]
 
     def part(self, closure: Closure, frame: Frame) -> Any:
         """Return the value of a part of a definition, for an explanation."""
@@ -285,6 +306,11 @@ def _declare(compiler: Compiler, statement: Node) -> None:
     compiler.functions.setdefault(function.name, []).append(function)
     if function.expression is None:
         compiler.refuse(function.name, "an external function")
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    # Text keeps apart what is equal and yet not the same: 7 and 7.0, or one instant in two offsets.
+    return {name: repr(value) for name, value in values.items()}
 
 
 def _reason(fault: Exception) -> str:

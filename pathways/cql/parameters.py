@@ -30,7 +30,7 @@ class Parameter:
         self._test = type_test(type_)
         self._default = default
 
-    def given(self, value: Any) -> "Value":
+    def given(self, value: Any) -> Any:
         """Return the value a caller gave, converted to the declared type.
 
         Raises:
@@ -39,9 +39,9 @@ class Parameter:
         converted = self._converted(value)
         if converted is not None and not self._test(converted):
             raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}")
-        return Value(converted)
+        return converted
 
-    def default(self, run: "Run") -> "Value":
+    def default(self, run: "Run") -> Any:
         """Return the default.
 
         Raises:
@@ -49,7 +49,7 @@ class Parameter:
         """
         if self._default is None:
             raise EvaluationFailed(self.name, "a required parameter is missing")
-        return Value(run.part(*self._default))
+        return run.part(*self._default)
 
     def _converted(self, value: Any) -> Any:
         try:
@@ -58,26 +58,6 @@ class Parameter:
             return _converted(value, self.type)
         except ValueError:
             raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}") from None
-
-
-class Value:
-    """The value of a parameter. Runs that differ in other parameters share it."""
-
-    __slots__ = ("_text", "value")
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self._text: str | None = None
-
-    @property
-    def text(self) -> str:
-        """Return what keeps it apart from every other value.
-
-        Also from what is equal and yet not the same: 7 and 7.0, or one instant in two offsets.
-        """
-        if self._text is None:
-            self._text = repr(self.value)
-        return self._text
 
 
 def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:
