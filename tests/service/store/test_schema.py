@@ -113,6 +113,21 @@ def test_a_look_up_by_identity_uses_the_unique_index_before_there_are_statistics
     assert "AND (id = n.id)" in plan
 
 
+def test_the_record_of_a_patient_uses_its_index_before_there_are_statistics(database):
+    with database.transaction() as tx:
+        writes = [
+            Write(type="Basic", id=f"p-{number}", body={"resourceType": "Basic"}, patient=f"p-{number % 50}")
+            for number in range(500)
+        ]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    with database.transaction() as tx:
+        statement = f"EXPLAIN {resources.OF_PATIENT} WHERE type = ANY(%s) AND NOT deleted ORDER BY seq"
+        rows = writing.raw(tx).execute(statement, [0, "p-7", ["Basic", "Task"]]).fetchall()
+
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index Scan using resource_of_patient" in plan
+
+
 def test_a_look_up_by_value_uses_its_index_before_there_are_statistics(database):
     with database.transaction() as tx:
         body = {"resourceType": "Basic", "identifier": [{"system": "s", "value": "v"}]}
