@@ -4,16 +4,20 @@ Acknowledged early, prefetch 1, no result: the promise in the database is the on
 """
 
 import gc
+import time
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import task_received, worker_process_init, worker_process_shutdown, worker_ready
+from celery.worker import state
 
 from pathways import catalogue
 from service import broker, lifeline, log
 from service.settings import Settings
 from service.store.database import Database
+from worker import vigil
 from worker.advance import advance
 from worker.pulse import Pulse
+from worker.vigil import Vigil
 
 #: A rule that runs away is ended with its process; the promise counts the attempt.
 LIMIT_S = 60
@@ -52,6 +56,17 @@ def create(settings: Settings) -> Celery:
     def _close(**_: object) -> None:
         if _Process.database is not None:
             _Process.database.close()
+
+    watched = Vigil(time.monotonic())
+
+    @worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
+    def _watch(**_: object) -> None:
+        watched.taken(time.monotonic())
+        vigil.keep(settings, watched, lambda: bool(state.active_requests))
+
+    @task_received.connect(weak=False)  # type: ignore[untyped-decorator]
+    def _taken(**_: object) -> None:
+        watched.taken(time.monotonic())
 
     @celery.task(name=broker.ADVANCE)  # type: ignore[untyped-decorator]
     def _advance(tenant: int, patient: str) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,8 +42,7 @@ def running(scratch: Path) -> Iterator[Installation]:
 @contextmanager
 def suspended(service: Installation, words: str) -> Iterator[None]:
     """Suspend the processes with these words in their commands, and all below them, for a block."""
-    below = descendants(service.process.pid)
-    found = [pid for (pid, _), command in below.items() if words in command and GUARD not in command]
+    found = pids(service, words)
     stopped = {pid for parent in found for pid in (parent, *(child for child, _ in descendants(parent)))}
     assert stopped
     for pid in stopped:
@@ -52,6 +52,11 @@ def suspended(service: Installation, words: str) -> Iterator[None]:
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
+
+
+def pids(service: Installation, words: str) -> list[int]:
+    below = descendants(service.process.pid)
+    return [pid for (pid, _), command in below.items() if words in command and GUARD not in command]
 
 
 def put(service: Installation, path: str, content: object) -> None:
@@ -132,6 +137,19 @@ def test_a_sweep_that_stands_still_is_told_while_new_data_are_evaluated(running)
         assert post(running, "no-sweep").status_code == 200
         until(lambda: due(running) == 0)
 
+    until(lambda: not_ready(running) == set())
+
+
+def test_workers_work_again_after_a_broker_that_was_killed_in_the_midst_of_it(running):
+    """Celery's consumer may stay connected and never ask again; then the worker ends and starts anew."""
+    (broker,) = pids(running, "valkey-server")
+    with ThreadPoolExecutor(8) as senders:
+        sent = [senders.submit(post, running, f"midst-{number}") for number in range(200)]
+        until(lambda: due(running) > 5)
+        os.kill(broker, signal.SIGKILL)
+
+    assert all(answer.result().status_code == 200 for answer in sent)
+    until(lambda: due(running) == 0)
     until(lambda: not_ready(running) == set())
 
 
