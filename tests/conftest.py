@@ -23,7 +23,7 @@ from service.supervisor.valkey import Valkey
 
 TEMPLATE = "hipway_test_template"
 
-pytest_plugins = ("optional_parts", "hazard_log")
+pytest_plugins = ("figures", "optional_parts", "hazard_log")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 from installations import GUARD, descendants
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from chaos.site import Site
 
@@ -48,7 +48,7 @@ class Report:
     """What was done to the installation, and how it came back."""
 
     done: Counter[str] = field(default_factory=Counter)
-    #: seconds from a start of the supervisor until it is ready, and until nothing of before waits
+    #: seconds from a start of the supervisor until it is ready, and until it evaluates who waits
     ready_s: list[float] = field(default_factory=list)
     recovered_s: list[float] = field(default_factory=list)
 
@@ -118,22 +118,26 @@ class Faults:
         return found if kind == "guard" else found[:1]
 
     def _start_again(self) -> None:
-        """Start the supervisor that was killed, and measure until everything of before is done."""
+        """Start the supervisor that was killed, and measure until patients are evaluated again."""
         self._site.installation.process.wait()
         self._site.installation.close()
         begun = time.monotonic()
         self._site.start()
         _until_ready(self._site)
         self.report.ready_s.append(time.monotonic() - begun)
-        before = self._site.run(lambda tx: tx.execute(text("SELECT max(key) FROM arrival")).scalar_one())
-        while before and self._site.run(lambda tx: _waits(tx, before)):
+        waiting = self._site.run(_waiting)
+        while waiting and not self._site.run(lambda tx: _fewer(tx, waiting)):
             time.sleep(0.05)
         self.report.recovered_s.append(time.monotonic() - begun)
 
 
-def _waits(tx, before: int) -> bool:
-    statement = "SELECT EXISTS (SELECT FROM arrival WHERE forced AND key <= :before)"
-    return bool(tx.execute(text(statement), {"before": before}).scalar_one())
+def _waiting(tx: Connection) -> list[int]:
+    return list(tx.execute(text("SELECT key FROM arrival WHERE forced")).scalars())
+
+
+def _fewer(tx: Connection, waiting: list[int]) -> bool:
+    left = tx.execute(text("SELECT count(*) FROM arrival WHERE key = ANY(:keys)"), {"keys": waiting})
+    return int(left.scalar_one()) < len(waiting)
 
 
 def _until_ready(site: Site) -> None:

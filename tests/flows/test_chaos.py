@@ -55,7 +55,7 @@ def site(scratch: Path) -> Iterator[Site]:
     running.close()
 
 
-def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hospital):
+def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hospital, tell):
     stories = None if BUNDLES >= LONG else copies.side_by_side(INSTANTS)
     undisturbed = copies.steps([UNDISTURBED], stories)
     count = max(1, round(BUNDLES / copies.bundles(undisturbed)))
@@ -74,13 +74,14 @@ def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hosp
     differences = compared(as_it_should_be, prints(site, disturbed))
     assert differences == []
     told, report = hospital.told, faults.report
-    print(
-        f"\nchaos: {told.bundles} Bundles acknowledged in {took_s:.0f} s, seed {SEED}; "
-        f"{told.lost} answers lost, {told.put_off} put off, slowest acknowledgement {told.slowest_s:.1f} s\n"
-        f"chaos: {sum(report.done.values())} faults: "
-        + ", ".join(f"{what} {n}" for what, n in sorted(report.done.items()))
-        + f"\nchaos: restarts ready after {_spread(report.ready_s)}, "
-        + f"recovered after {_spread(report.recovered_s)}"
+    tell(
+        f"chaos: {told.bundles} Bundles of {len(as_it_should_be)} stories acknowledged in {took_s:.0f} s; "
+        f"{told.lost} answers lost, {told.put_off} put off, slowest acknowledgement {told.slowest_s:.1f} s"
+    )
+    tell(f"chaos: seed {SEED}, {sum(report.done.values())} faults: {_counted(report.done)}")
+    tell(
+        f"chaos: after a kill of the supervisor ready in {_spread(report.ready_s)}, "
+        f"evaluating again in {_spread(report.recovered_s)}"
     )
     assert max(report.recovered_s, default=0) < 15
 
@@ -126,6 +127,10 @@ def missing(site: Site, hospital: Hospital) -> list[str]:
         return lost
 
     return site.run(read)
+
+
+def _counted(done: Counter[str]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in sorted(done.items()))
 
 
 def _spread(times: list[float]) -> str:
