@@ -4,6 +4,7 @@ Settling: the pathway's rules, section 2.3.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -299,6 +300,38 @@ def test_many_workers_with_one_message_claim_once(database):
         thread.join()
 
     assert sum(found is not None for found in claims) == 1
+
+
+def test_a_claim_that_had_to_wait_sees_what_the_other_one_left(database):
+    """SP-12: it looks once it has the lock, not before."""
+    want(database)
+    done(database, claim(database))
+    want(database)
+    found = []
+    with database.transaction() as tx:
+        first = promises.claim(tx, tenant=0, patient="p")
+        second = threading.Thread(target=lambda: found.append(claim(database)))
+        second.start()
+        until_one_waits(database)
+    second.join()
+
+    assert first is not None
+    assert found == [None]
+
+
+def until_one_waits(database):
+    """Return when a transaction waits for a lock in this database."""
+    statement = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        with database.transaction() as tx:
+            if tx.execute(statement).scalar_one():
+                return
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.02)
 
 
 def test_an_unfinished_post_and_an_evaluation_do_not_wait_for_each_other(database):
