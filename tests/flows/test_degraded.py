@@ -60,7 +60,7 @@ def pids(service: Installation, words: str) -> list[int]:
 
 
 def put(service: Installation, path: str, content: object) -> None:
-    assert httpx.put(f"{service.url}{path}", json=content, timeout=30).is_success
+    assert httpx.put(f"{service.url}{path}", json=content, timeout=150).is_success
 
 
 def post(service: Installation, patient: str) -> httpx.Response:
@@ -142,15 +142,22 @@ def test_a_sweep_that_stands_still_is_told_while_new_data_are_evaluated(running)
 
 def test_workers_work_again_after_a_broker_that_was_killed_in_the_midst_of_it(running):
     """Celery's consumer may stay connected and never ask again; then the worker ends and starts anew."""
-    (broker,) = pids(running, "valkey-server")
+    now = httpx.get(f"{running.url}/sandbox/clock", timeout=30).json()["now"]
+    put(running, "/sandbox/clock", {"now": now, "evaluation": "held"})
     with ThreadPoolExecutor(8) as senders:
-        sent = [senders.submit(post, running, f"midst-{number}") for number in range(200)]
-        until(lambda: due(running) > 5)
+        answers = list(senders.map(lambda number: post(running, f"midst-{number}"), range(150)))
+    assert all(answer.status_code == 200 for answer in answers)
+    (broker,) = pids(running, "valkey-server")
+
+    with ThreadPoolExecutor(1) as person:
+        # All of them are woken at once, so that the broker dies with a long queue and work under way.
+        person.submit(put, running, "/sandbox/clock", {"now": now, "evaluation": "automatic"})
+        until(lambda: due(running) < 140)
         os.kill(broker, signal.SIGKILL)
 
-    assert all(answer.result().status_code == 200 for answer in sent)
     until(lambda: due(running) == 0)
     until(lambda: not_ready(running) == set())
+    assert httpx.delete(f"{running.url}/sandbox/clock", timeout=30).is_success
 
 
 @contextmanager
