@@ -54,6 +54,11 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
+                # A host that is gone without a word is noticed; the system alone would wait for hours.
+                "tcp_user_timeout": 15_000,
+                "keepalives_idle": 5,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
                 "application_name": "hipway",
                 "options": " ".join(
                     (

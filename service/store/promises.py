@@ -114,7 +114,7 @@ _HELD = "(SELECT coalesce(held AND now IS NOT NULL, false) FROM clock)"
 
 _PENDING = f"""
     SELECT a.tenant, a.kind, a.patient, count(*) AS arrivals, {_ARRIVALS_DUE} AS due_at,
-           bool_or(a.forced) AS forced, max(a.arrived_at) AS arrived_at
+           bool_or(a.forced) AS forced, max(a.arrived_at) AS arrived_at, array_agg(a.key) AS keys
     FROM arrival a GROUP BY a.tenant, a.kind, a.patient
 """  # noqa: S608 - constants of this module
 
@@ -127,11 +127,14 @@ def _passed(instant: str) -> str:
     return f"({instant} IS NULL OR {instant} <= clock_timestamp() OR {instant} > {_FAR})"
 
 
+# Something arrived that the last attempt had not seen when it began. Told by the arrivals
+# themselves: they become visible in another order than they are numbered or dated.
+_UNTRIED = "coalesce(NOT (w.keys <@ coalesce(p.tried, '{}')), false)"
+
 # Free: nobody has it, no pause after a failure, and not parked, unless something arrived
-# since then: it may be the correction.
+# that was not tried: it may be the correction.
 _FREE = f"""
-    {_passed("p.lease_until")} AND {_passed("p.retry_at")}
-    AND (p.parked_at IS NULL OR coalesce(w.arrived_at > p.parked_at, false))
+    {_passed("p.lease_until")} AND {_passed("p.retry_at")} AND (p.parked_at IS NULL OR {_UNTRIED})
 """
 
 
@@ -235,7 +238,7 @@ _BE_THERE = (
 _LOCK = f"SELECT FROM promise WHERE {_THIS} FOR UPDATE"
 _TAKE = f"""
     WITH looked AS (
-        SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free,
+        SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free, {_UNTRIED} AS untried,
             coalesce(w.forced, false) AS asked,
             NOT {_passed("p.lease_until")} AS leased,
             LEAST(w.due_at, p.due_at) AS due_at,
@@ -244,7 +247,9 @@ _TAKE = f"""
         USING (tenant, kind, patient)
         WHERE {_THIS}
     ), ready AS (
-        SELECT key, due_at, CASE WHEN parked THEN 0 ELSE attempts END AS attempts FROM looked
+        SELECT key, due_at,
+            CASE WHEN parked OR (untried AND attempts >= %(max_lost)s) THEN 0 ELSE attempts END AS attempts
+        FROM looked
         WHERE NOT leased AND (%(forced)s OR (free AND (due OR asked)))
     ), lost AS (
         UPDATE promise AS p SET parked_at = clock_timestamp(), failed_reason = 'its workers were lost',
@@ -252,9 +257,10 @@ _TAKE = f"""
         FROM ready WHERE p.key = ready.key AND ready.attempts >= %(max_lost)s
     )
     UPDATE promise AS p SET attempts = ready.attempts + 1, leased_by = %(token)s, parked_at = NULL,
-        retry_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+        retry_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+        tried = ARRAY(SELECT key FROM arrival WHERE {_THIS} ORDER BY key)
     FROM ready WHERE p.key = ready.key AND ready.attempts < %(max_lost)s
-    RETURNING p.attempts, ready.due_at, ARRAY(SELECT key FROM arrival WHERE {_THIS} ORDER BY key) AS wanted
+    RETURNING p.attempts, ready.due_at, p.tried AS wanted
 """  # noqa: S608 - constants of this module
 
 
@@ -396,7 +402,7 @@ def waiting(tx: Connection, now: datetime) -> Waiting:
         WITH w AS ({_PENDING}), d AS (
             SELECT w.due_at, w.arrived_at
             FROM w LEFT JOIN promise p USING (tenant, kind, patient)
-            WHERE w.due_at <= :now AND (p.parked_at IS NULL OR w.arrived_at > p.parked_at)
+            WHERE w.due_at <= :now AND (p.parked_at IS NULL OR {_UNTRIED})
             UNION ALL
             SELECT p.due_at, NULL FROM promise p
             WHERE p.due_at <= :now AND p.parked_at IS NULL AND NOT EXISTS (
@@ -431,8 +437,7 @@ def _standings(tx: Connection, where: str, names: dict[str, object]) -> list[Sta
             SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
                 LEAST(w.due_at, p.due_at) AS due_at, p.lease_until, coalesce(p.attempts, 0) AS attempts,
                 p.failed_reason, p.done_at,
-                CASE WHEN coalesce(w.arrived_at > p.parked_at, false) THEN NULL ELSE p.parked_at END
-                    AS parked_at
+                CASE WHEN {_UNTRIED} THEN NULL ELSE p.parked_at END AS parked_at
             FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
         ) AS standing WHERE {where} ORDER BY parked_at, patient
     """  # noqa: S608 - constants of this module

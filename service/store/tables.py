@@ -127,6 +127,7 @@ promise = Table(
     Column("failed_reason", Text),
     Column("parked_at", INSTANT),  # given up until a person or new data say otherwise
     Column("done_at", INSTANT),  # service clock of the last evaluation that succeeded
+    Column("tried", ARRAY(BigInteger)),  # the arrivals that were there when the last attempt began
     # one worker at a time for a patient and a kind of work: the lease is on this row
     UniqueConstraint("tenant", "kind", "patient", name="promise_one_per_patient"),
     Index("promise_due", "due_at", postgresql_where=text("due_at IS NOT NULL AND parked_at IS NULL")),

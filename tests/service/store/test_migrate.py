@@ -9,7 +9,7 @@ import next_release
 import pytest
 from sqlalchemy import text
 
-from service.store import decisions, migrate, promises, resources, tables
+from service.store import decisions, migrate, promises, resources
 from service.store.database import Database
 from service.store.migrate import Move, NotMigrated
 from service.store.resources import Write
@@ -62,9 +62,17 @@ def content(database):
     names = ("resource", "history", "search_value", "arrival", "promise", "decision", "clock")
     with database.transaction() as tx:
         return {
-            name: tx.execute(tables.metadata.tables[name].select().order_by(text("1"))).all()
+            name: [dict(row) for row in tx.execute(text(f"SELECT * FROM {name} ORDER BY 1")).mappings()]
             for name in names
         }
+
+
+def only(found, known):
+    """Return of what was found what an older schema has columns for, too."""
+    return {
+        name: [{column: row[column] for column in old} for row, old in zip(found[name], rows, strict=True)]
+        for name, rows in known.items()
+    }
 
 
 def at(database):
@@ -84,7 +92,7 @@ def test_a_step_up_and_a_step_down_keep_the_record(url, database, folder):
 
     assert up == Move(before=migrate.head(), after=next_release.REVISION)
     assert down == Move(before=next_release.REVISION, after=migrate.head())
-    assert before == between == content(database)
+    assert before == only(between, before) == content(database)
 
 
 def test_every_step_of_ours_leads_down_and_up_and_keeps_the_record(url, database):
@@ -94,11 +102,12 @@ def test_every_step_of_ours_leads_down_and_up_and_keeps_the_record(url, database
     for revision in reversed(migrate.revisions()[:-1]):
         migrate.downgrade(url, revision)
         assert at(database) == revision
-        assert content(database) == before
+        known = content(database)
+        assert known == only(before, known)
     migrate.upgrade(url)
 
     assert at(database) == migrate.head()
-    assert content(database) == before
+    assert only(content(database), known) == known
 
 
 def test_a_newer_database_is_left_as_it_is(url, database, folder):

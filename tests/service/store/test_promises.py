@@ -390,3 +390,45 @@ def test_leases_of_workers_that_are_gone_are_taken_back_and_their_attempts_count
     assert claim(database).attempt == 2
     with pytest.raises(LeaseLost):
         done(database, gone)
+
+
+def test_what_arrives_during_the_last_attempt_is_tried_before_anything_is_given_up(database):
+    """It may be the correction of what made the others fail."""
+    want(database)
+    for _ in range(2):
+        failed(database, claim(database))
+        later(database)
+    last = claim(database)
+    want(database)
+
+    assert failed(database, last)
+    later(database)
+
+    assert due(database) == ["p"]
+    assert claim(database).attempt == 1
+
+
+def test_what_arrives_before_lost_workers_are_told_is_tried_too(database):
+    want(database)
+    for _ in range(promises.MAX_LOST):
+        assert claim(database) is not None
+        later(database)
+    want(database)
+
+    assert claim(database).attempt == 1
+    for _ in range(promises.MAX_LOST):
+        later(database)
+        claim(database)
+    assert standing(database).parked_at is not None
+
+
+def test_an_arrival_that_commits_after_the_park_is_tried_whatever_its_number(database):
+    with database.transaction() as slow:
+        promises.want(slow, "p", tenant=0, due_at=NOW)
+        want(database)
+        for _ in range(3):
+            failed(database, claim(database))
+            later(database)
+        assert due(database) == []
+
+    assert due(database) == ["p"]
