@@ -55,6 +55,12 @@ class Automation:
         return next((trouble.part for trouble in self.troubles if trouble.part in before), None)
 
 
+def answers(tx: Connection, part: Part) -> bool:
+    """Return whether the part has been seen within its limit."""
+    _, age = heartbeats.ages(tx).get(part, (None, float("inf")))
+    return abs(age) <= LIMITS_S[part]
+
+
 def look(tx: Connection, now: datetime) -> Automation:
     """Return how the automation goes.
 

@@ -4,6 +4,7 @@ Readiness names each part that is not ready and since when. Nothing here tells a
 about a patient.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -39,6 +40,9 @@ class Watch:
             ("method", "route", "status"),
             registry=self.registry,
         )
+        self.database_up = Gauge(
+            "hipway_database_up", "Whether the figures of the work are of now", registry=self.registry
+        )
         self.waiting = Gauge(
             "hipway_promises_due", "Patients whose evaluation is due", registry=self.registry
         )
@@ -56,15 +60,22 @@ class Watch:
         )
         self._missing_since: dict[str, datetime] = {}
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._seen: tuple[float, dict[str, str | None]] | None = None
 
     def parts(self, look: Callable[[], dict[str, str | None]]) -> dict[str, str | None]:
         """Return what the look found, at most once in a while."""
-        with self._lock:
+        # While one looks, which may take as long as a time-out, others get what was seen before.
+        if not self._looking.acquire(blocking=self._seen is None):
+            assert self._seen is not None
+            return self._seen[1]
+        try:
             moment = time.monotonic()
             if self._seen is None or moment - self._seen[0] > REMEMBERED_S:
                 self._seen = (moment, look())
             return self._seen[1]
+        finally:
+            self._looking.release()
 
     def missing_since(self, part: str, *, ready: bool) -> datetime | None:
         """Note whether the part is ready and return since when it is not."""
@@ -115,8 +126,13 @@ def metrics() -> Response:
         with hipway.database.transaction() as tx:
             seen = automation.look(tx, clock.now(tx))
     except (SQLAlchemyError, psycopg.Error):
-        # The counts of this process are told even so; readiness says what is missing.
+        # The counts of this process are told even so. What is not known now must not look well.
+        watch.database_up.set(0)
+        for gauge in (watch.waiting, watch.oldest, watch.parked):
+            gauge.set(math.nan)
+        watch.beat.clear()
         return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
+    watch.database_up.set(1)
     watch.waiting.set(seen.waiting.count)
     watch.oldest.set(seen.waiting.late_s)
     watch.parked.set(seen.waiting.parked)

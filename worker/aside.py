@@ -72,6 +72,15 @@ def _serve(pipe: Pipe, settings: Settings) -> None:
     while True:
         try:
             tenant, patient = pipe.recv()
-            pipe.send(advance(database, tenant, patient))
+            pipe.send(_done(database, tenant, patient))
         except (EOFError, OSError):
             return
+
+
+def _done(database: Database, tenant: int, patient: str) -> bool:
+    try:
+        return advance(database, tenant, patient)
+    except Exception:
+        # Python would print the error with its message, which may hold what a record says.
+        logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
+        return False

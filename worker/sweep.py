@@ -16,7 +16,7 @@ from threading import Event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from service import broker, clock, log
+from service import automation, broker, clock, log
 from service.settings import Settings
 from service.store import heartbeats, idempotency_keys, promises
 from service.store.database import Database
@@ -55,6 +55,7 @@ class Sweep:
         with self._database.transaction() as tx:
             heartbeats.beat(tx, heartbeats.SWEEP)
             due = promises.due(tx, clock.now(tx), LIMIT)
+            working = automation.answers(tx, heartbeats.WORKER)
         backlog = broker.backlog(self._settings)
         if backlog is not None:
             with self._database.transaction() as tx:
@@ -62,20 +63,22 @@ class Sweep:
         may_send = backlog is not None and backlog < broker.FULL
         if may_send:
             broker.ask_for_beat(self._settings, expires_s=AGAIN_S)
-        left = [found for found in due if not self._left_to_workers(found, moment, may_send=may_send)]
+        left = [
+            found
+            for found in due
+            if not self._left_to_workers(found, moment, may_send=may_send, working=working)
+        ]
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        if moment - self._purged > PURGE_S:
-            self._database.run(idempotency_keys.purge)
-            self._purged = moment
+        self._purge(moment)
         return len(due)
 
     def close(self) -> None:
         """End the process beside this one, if there is one."""
         self._aside.close()
 
-    def _left_to_workers(self, found: Due, moment: float, *, may_send: bool) -> bool:
+    def _left_to_workers(self, found: Due, moment: float, *, may_send: bool, working: bool) -> bool:
         """Wake a worker for the patient, if none has been just now, and return whether one will come."""
         who = (found.tenant, found.patient)
         at = self._woken.get(who)
@@ -85,8 +88,15 @@ class Sweep:
             return False
         self._woken[who] = moment
         # A second wake-up says that nobody followed the first. What a worker has begun and not
-        # ended stays with the workers: it may be what ends them.
-        return at is None or found.attempts > 0
+        # ended stays with the workers, while there are any: it may be what ends them.
+        return at is None or (found.attempts > 0 and working)
+
+    def _purge(self, moment: float) -> None:
+        """Remove kept answers whose time is over; in the next round again while there are more."""
+        if moment - self._purged <= PURGE_S:
+            return
+        if self._database.run(idempotency_keys.purge) < idempotency_keys.PURGED_AT_ONCE:
+            self._purged = moment
 
     def _do(self, left: Iterable[Due], *, broker_is_there: bool) -> None:
         done = 0

@@ -54,9 +54,15 @@ def keep(settings: Settings, vigil: Vigil, busy: Callable[[], bool]) -> None:
     """Watch in a thread of its own, and end this process when it is deaf."""
 
     def watch() -> None:
+        looked = time.monotonic()
         while True:
             time.sleep(EVERY_S)
-            if vigil.is_deaf(broker.backlog(settings), busy=busy(), now=time.monotonic()):
+            now = time.monotonic()
+            if now - looked > 2 * EVERY_S:
+                # The whole process stood still; it has to be given time to take something.
+                vigil.taken(now)
+            looked = now
+            if vigil.is_deaf(broker.backlog(settings), busy=busy(), now=now):
                 logger.error("worker_takes_no_messages", ends_with=DEAF)
                 os._exit(DEAF)
 

@@ -187,17 +187,29 @@ def _watch(children: list[Child]) -> NoReturn:
         for life in lives:
             code = life.child.ended()
             if life.again_at is not None and now >= life.again_at:
-                life.child.let_go()
-                life.child.start()
-                life.started, life.again_at = now, None
+                _start_again(life)
             elif life.again_at is None and code is not None:
-                life.ends = 1 if now - life.started > HEALTHY_S else life.ends + 1
-                pause_s = min(2 ** (life.ends - 1), LONGEST_PAUSE_S)
-                life.again_at = now + pause_s
-                _say(
-                    f"{life.child.name} ended with {code}, starts again in {pause_s} s; see {life.child.log}"
-                )
+                _later(life, f"ended with {code}", healthy=now - life.started > HEALTHY_S)
         time.sleep(0.2)
+
+
+def _start_again(life: _Life) -> None:
+    life.child.let_go()
+    try:
+        life.child.start()
+    except (Unusable, OSError) as error:
+        # One child that cannot start, for want of disk or memory, must not end the others.
+        _later(life, f"cannot start ({error})", healthy=False)
+        return
+    life.started, life.again_at = time.monotonic(), None
+
+
+def _later(life: _Life, what: str, *, healthy: bool) -> None:
+    """Start the child again after a pause, a longer one each time it ends soon."""
+    life.ends = 1 if healthy else life.ends + 1
+    pause_s = min(2 ** (life.ends - 1), LONGEST_PAUSE_S)
+    life.again_at = time.monotonic() + pause_s
+    _say(f"{life.child.name} {what}, starts again in {pause_s} s; see {life.child.log}")
 
 
 def _stop(children: list[Child], folder: data_folder.DataFolder) -> None:

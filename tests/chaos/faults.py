@@ -62,6 +62,8 @@ class Faults:
         self.error: Exception | None = None
         self._site = site
         self._random = random.Random(seed)
+        #: each is killed once before chance decides
+        self._first = self._random.sample(list(KINDS), len(KINDS))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)
         self._resumed: list[threading.Timer] = []
@@ -85,8 +87,8 @@ class Faults:
 
     def _hit(self) -> None:
         weights = [weight for weight, _ in KINDS.values()]
-        (kind,) = self._random.choices(list(KINDS), weights)
-        suspended = self._random.random() < SUSPEND
+        (kind,) = self._first[:1] or self._random.choices(list(KINDS), weights)
+        suspended = not self._first and self._random.random() < SUSPEND
         for_s = SUPERVISOR_S if kind == "supervisor" else self._random.uniform(*SUSPENDED_S)
         victims = self._victims(kind)
         if not victims:
@@ -95,6 +97,7 @@ class Faults:
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGSTOP if suspended else signal.SIGKILL)
             self.report.done[f"{kind} {'suspended' if suspended else 'killed'}"] += 1
+            del self._first[:1]
         if suspended:
             timer = threading.Timer(for_s, _resume, [victim])
             timer.start()
@@ -127,6 +130,8 @@ class Faults:
         self.report.ready_s.append(time.monotonic() - begun)
         waiting = self._site.run(_waiting)
         while waiting and not self._site.run(lambda tx: _fewer(tx, waiting)):
+            if time.monotonic() - begun > READY_S:
+                raise AssertionError(f"{len(waiting)} patients wait {READY_S:.0f} s after a start")
             time.sleep(0.05)
         self.report.recovered_s.append(time.monotonic() - begun)
 

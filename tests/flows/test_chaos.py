@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from chaos import copies, fingerprint, play
 from chaos.copies import Step
-from chaos.faults import Faults
+from chaos.faults import KINDS, Faults
 from chaos.hospital import Hospital
 from chaos.site import Site
 from installations import free_port
@@ -83,7 +83,8 @@ def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hosp
         f"chaos: after a kill of the supervisor ready in {_spread(report.ready_s)}, "
         f"evaluating again in {_spread(report.recovered_s)}"
     )
-    assert max(report.recovered_s, default=0) < 15
+    assert {f"{kind} killed" for kind in KINDS} <= report.done.keys()
+    assert max(report.recovered_s) < 15
 
 
 def prints(site: Site, steps: list[Step]) -> dict[tuple[str, int], fingerprint.Fingerprint]:
