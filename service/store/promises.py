@@ -233,7 +233,9 @@ def claim(
 _THIS = "tenant = %(tenant)s AND kind = %(kind)s AND patient = %(patient)s"
 _BE_THERE = (
     "INSERT INTO promise (tenant, kind, patient) SELECT %(tenant)s, %(kind)s, %(patient)s "  # noqa: S608
-    f"WHERE NOT EXISTS (SELECT FROM promise WHERE {_THIS}) ON CONFLICT DO NOTHING"
+    # A late wake-up, or one of another installation, is about nobody and leaves nothing.
+    f"WHERE EXISTS (SELECT FROM arrival WHERE {_THIS}) "
+    f"AND NOT EXISTS (SELECT FROM promise WHERE {_THIS}) ON CONFLICT DO NOTHING"
 )
 _LOCK = f"SELECT FROM promise WHERE {_THIS} FOR UPDATE"
 _TAKE = f"""

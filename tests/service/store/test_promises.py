@@ -79,8 +79,9 @@ def test_what_is_wanted_is_due_and_claimed_once(database):
     assert due(database) == []
 
 
-def test_without_anything_wanted_there_is_nothing_to_claim(database):
+def test_without_anything_wanted_there_is_nothing_to_claim_and_nothing_left(database):
     assert claim(database) is None
+    assert standing(database) is None
 
 
 def test_a_kept_promise_is_not_due_again(database):
