@@ -38,9 +38,28 @@ CASES = [f"{module} {name} {when}" for module, name in deadly_web.LINES for when
 class Web:
     """A web server that dies where it is told to, and comes back."""
 
-    def __init__(self, port: int, order: Path) -> None:
+    def __init__(self, port: int, order: Path, log: Path, **variables: str) -> None:
         self.port = port
         self._order = order
+        self._log = log
+        self._environment = {**os.environ, **variables, "HIPWAY_DEADLY": str(order)}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, as a supervisor does each time it has ended."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(TESTS / "deadly_web.py"), str(self.port)],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop(self) -> None:
+        # Its own process ends with it; an orderly stop may meet a process that is just coming back.
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def die_at(self, line: str) -> None:
         self._order.write_text(line)
@@ -63,6 +82,9 @@ class Web:
     def until_back(self) -> None:
         deadline = time.monotonic() + 60
         while True:
+            # Processes that die soon after their start make the server give up, too.
+            if self._process is None or self._process.poll() is not None:
+                self.start()
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
                 connection.request("GET", "/health/live")
@@ -78,29 +100,21 @@ class Web:
 
 @pytest.fixture(scope="module")
 def web(scratch: Path, database_url: str, broker_url: str) -> Iterator[Web]:
-    port, order = free_port(), scratch / "deadly"
-    with (scratch / "deadly-web.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(TESTS / "deadly_web.py"), str(port)],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent))),
-                "HIPWAY_DATABASE_URL": database_url,
-                "HIPWAY_BROKER_URL": broker_url,
-                "HIPWAY_PORT": str(port),
-                "HIPWAY_DEADLY": str(order),
-            },
-            stdout=log,
-            stderr=log,
-        )
-        server = Web(port, order)
-        try:
-            server.until_back()
-            yield server
-        finally:
-            # Its own process ends with it; an orderly stop may meet a process that is just coming back.
-            process.kill()
-            process.wait()
+    port = free_port()
+    server = Web(
+        port,
+        scratch / "deadly",
+        scratch / "deadly-web.log",
+        PYTHONPATH=os.pathsep.join((str(TESTS), str(TESTS.parent))),
+        HIPWAY_DATABASE_URL=database_url,
+        HIPWAY_BROKER_URL=broker_url,
+        HIPWAY_PORT=str(port),
+    )
+    try:
+        server.until_back()
+        yield server
+    finally:
+        server.stop()
 
 
 def left(database: Database, name: str) -> dict[str, int]:
