@@ -55,10 +55,14 @@ class Automation:
         return next((trouble.part for trouble in self.troubles if trouble.part in before), None)
 
 
-def answers(tx: Connection, part: Part) -> bool:
-    """Return whether the part has been seen within its limit."""
-    _, age = heartbeats.ages(tx).get(part, (None, float("inf")))
-    return abs(age) <= LIMITS_S[part]
+def silent(ages: Mapping[str, float], part: Part) -> bool:
+    """Return whether the part has not been seen within its limit; one that was never seen has not.
+
+    Args:
+        ages: seconds since each part was seen. Seen in the future, it was seen before the database's
+            clock was set back, and not since.
+    """
+    return abs(ages.get(part, float("inf"))) > LIMITS_S[part]
 
 
 def look(tx: Connection, now: datetime) -> Automation:
@@ -67,17 +71,11 @@ def look(tx: Connection, now: datetime) -> Automation:
     Args:
         now: the service clock.
     """
-    ages = heartbeats.ages(tx)
+    seen = heartbeats.ages(tx)
+    ages = {part: age for part, (_, age) in seen.items()}
     waiting = promises.waiting(tx, now)
-    troubles = []
-    for part in CHAIN:
-        seen_at, age = ages.get(part, (None, float("inf")))
-        # Seen in the future: the database's clock was set back, and nothing was seen since.
-        if abs(age) > LIMITS_S[part]:
-            troubles.append(Trouble(part=part, since=seen_at))
-            break
+    stopped = next((part for part in CHAIN if silent(ages, part)), None)
+    troubles = [Trouble(part=stopped, since=seen[stopped][0] if stopped in seen else None)] if stopped else []
     if waiting.late_s > LATE_S:
         troubles.append(Trouble(part="late", since=now - timedelta(seconds=waiting.late_s)))
-    return Automation(
-        troubles=tuple(troubles), waiting=waiting, ages={part: age for part, (_, age) in ages.items()}
-    )
+    return Automation(troubles=tuple(troubles), waiting=waiting, ages=ages)

@@ -55,7 +55,7 @@ class Sweep:
         with self._database.transaction() as tx:
             heartbeats.beat(tx, heartbeats.SWEEP)
             due = promises.due(tx, clock.now(tx), LIMIT)
-            working = automation.answers(tx, heartbeats.WORKER)
+            ages = {part: age for part, (_, age) in heartbeats.ages(tx).items()}
         backlog = broker.backlog(self._settings)
         if backlog is not None:
             with self._database.transaction() as tx:
@@ -63,6 +63,7 @@ class Sweep:
         may_send = backlog is not None and backlog < broker.FULL
         if may_send:
             broker.ask_for_beat(self._settings, expires_s=AGAIN_S)
+        working = not automation.silent(ages, heartbeats.WORKER)
         left = [
             found
             for found in due

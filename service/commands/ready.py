@@ -78,10 +78,10 @@ def judged(process: str, ages: dict[str, float]) -> tuple[str, bool]:
         process: worker or sweep.
         ages: seconds since each part was last seen; a part never seen is not there.
     """
-    from service.automation import CHAIN, LIMITS_S
+    from service.automation import CHAIN, silent
 
     for part in takewhile(lambda part: part != process, CHAIN):
-        if abs(ages.get(part, float("inf"))) > LIMITS_S[part]:
+        if silent(ages, part):
             return f"the {part} is not seen, so nothing can be said about the {process}", True
     if process not in ages:
         return f"no {process} has been seen", False
