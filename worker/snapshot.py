@@ -15,9 +15,9 @@ from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.memory import Memory
 from pathways.record import Entry, Record
+from service.record import entry
 from service.store import decisions, promises, resources, site
 from service.store.promises import Claim
-from service.store.resources import Stored
 from worker import history
 
 #: what hospitals send that rules read
@@ -56,7 +56,7 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
             tx, who, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=tenant
         )
         own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
-    rows, state, entries = latest(), of_site(), [_entry(stored) for stored in received()]
+    rows, state, entries = latest(), of_site(), [entry(stored) for stored in received()]
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
     with resources.together(tx):
         people = _ask_people(tx, entries, tenant)
@@ -76,7 +76,7 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
         else Record(
             patient=patient,
             received=tuple(entries),
-            own={stored.reference: _entry(stored) for stored in own()},
+            own={stored.reference: entry(stored) for stored in own()},
             people=people(),
         ),
     )
@@ -88,17 +88,6 @@ def _memories(rows: Mapping[decisions.Instance, decisions.Row], pathway: Pathway
         for (name, instance), row in rows.items()
         if name == pathway.name
     }
-
-
-def _entry(stored: Stored) -> Entry:
-    return Entry(
-        type=stored.type,
-        id=stored.id,
-        version=stored.version,
-        seq=stored.seq,
-        received=stored.received,
-        body=stored.resource,
-    )
 
 
 def _ask_people(tx: Connection, entries: Iterable[Entry], tenant: int) -> Callable[[], dict[str, str]]:

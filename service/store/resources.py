@@ -18,7 +18,6 @@ from service.store.writing import (
     Write,
     each,
     lock_identities,
-    look_up,
     look_up_or_lock,
     look_up_parameters,
     raw,
@@ -43,7 +42,6 @@ __all__ = [
     "by_identifier",
     "current",
     "find",
-    "heads",
     "history",
     "lock",
     "lock_identities",
@@ -97,11 +95,6 @@ def ask_all(
     """
     read = _ask(tx, CURRENT, look_up_parameters(sorted(identities), tenant)) if identities else list
     return lambda: {(found.type, found.id): found for found in read()}
-
-
-def heads(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Head]:
-    """Return what is known of the current versions of those that exist, without their bodies."""
-    return {head.identity: head for head in look_up(tx, identities, tenant=tenant)}
 
 
 def lock(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, Stored]:

@@ -16,11 +16,10 @@ from pathways import catalogue, cql, inputs, judge, outlook, parameters
 from pathways.definition import Pathway
 from pathways.memory import Memory, Order
 from pathways.outlook import WayOut
-from pathways.record import Entry
 from pathways.record import Record as Facts
+from service.record import entry
 from service.store import parameters as site_parameters
 from service.store import resources
-from service.store.resources import Stored
 from service.web import basis
 from service.web.basis import Condition
 from service.web.elements import CODES
@@ -145,17 +144,6 @@ def _facts(tx: Connection, patient: str, *, tenant: int) -> Facts | None:
     found = resources.of_patient(
         tx, patient, types=TYPES, codes=catalogue.codes(), owned=False, tenant=tenant
     )
-    entries = tuple(_entry(stored) for stored in found)
+    entries = tuple(entry(stored) for stored in found)
     person = next((e for e in entries if e.type == "Patient" and e.id == patient), None)
     return Facts(patient=person, received=entries, own={}, people={}) if person else None
-
-
-def _entry(stored: Stored) -> Entry:
-    return Entry(
-        type=stored.type,
-        id=stored.id,
-        version=stored.version,
-        seq=stored.seq,
-        received=stored.received,
-        body=stored.resource,
-    )
