@@ -7,13 +7,14 @@ never holds others up for longer than they may wait.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 Result = TypeVar("Result")
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 #: serialization failure, deadlock: the database chose one of two to try again
 RETRIED = {"40001", "40P01"}
 ATTEMPTS = 4
+#: a connection that lay idle longer is asked whether it still works before it is used
+IDLE_S = 1.0
 #: operational errors that are the statement's own: it takes too long, or asks for too much
 ITS_OWN = ("57014", "54")
 
@@ -49,7 +52,6 @@ class Database:
             max_overflow=overflow,
             # a request that gets no connection in this time is answered 503
             pool_timeout=pool_timeout_s,
-            pool_pre_ping=True,
             # An error's text is logged by libraries, and the parameters are patients' data.
             hide_parameters=True,
             connect_args={
@@ -70,6 +72,7 @@ class Database:
                 ),
             },
         )
+        _ask_idle_ones(self._engine)
 
     @contextmanager
     def transaction(self, isolation: Isolation | None = None) -> Iterator[Connection]:
@@ -111,6 +114,29 @@ class Database:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.dispose()
+
+
+def _ask_idle_ones(engine: Engine) -> None:
+    """Have a connection that lay idle asked whether it still works, and replaced if not, before it is used.
+
+    One that was in use a moment ago is not asked: a round trip for each transaction costs more than the
+    error it would prevent, which senders and the queue know how to repeat.
+    https://docs.sqlalchemy.org/en/20/core/pooling.html#custom-legacy-pessimistic-ping
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _put_back(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _take(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        idle_since = record.info.get("idle_since")
+        if idle_since is None or time.monotonic() - idle_since < IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise DisconnectionError(type(error).__name__) from None
 
 
 def of_the_moment(error: Exception) -> bool:

@@ -3,11 +3,13 @@
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
+import time
+
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from service.store.database import Database, of_the_moment
+from service.store.database import IDLE_S, Database, of_the_moment
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,16 @@ def test_no_free_connection_is_of_the_moment(impatient):
 
 def test_a_connection_that_is_ended_is_of_the_moment(impatient):
     assert of_the_moment(failure(impatient, "SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def test_a_connection_that_was_ended_while_it_lay_idle_is_replaced(impatient, database):
+    impatient.run(lambda tx: tx.execute(text("SELECT 1")))
+    with impatient.transaction() as tx:
+        pid = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    database.run(lambda tx: tx.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}))
+    time.sleep(IDLE_S)
+
+    assert impatient.run(lambda tx: tx.execute(text("SELECT 1")).scalar_one()) == 1
 
 
 def test_a_server_that_is_not_there_is_of_the_moment():
