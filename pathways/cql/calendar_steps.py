@@ -71,13 +71,11 @@ def _uncertain(
         # Whether a year or month is over depends on the day; a day or less is counted from its start.
         asked = max(asked, 2)
     needed = min(asked - left.first + 1, left.finest - left.first)
-    low = count(_latest(left, needed), _earliest(right), precision)
-    high = count(_earliest(left), _latest(right, needed), precision)
+    if len(left.fields) >= needed <= len(right.fields):
+        return count(left.lowest(), right.lowest(), precision)
+    low = count(_latest(left, needed), right.lowest(), precision)
+    high = count(left.lowest(), _latest(right, needed), precision)
     return low if low == high else Uncertainty(low, high)
-
-
-def _earliest(value: Temporal) -> Temporal:
-    return value.lowest()
 
 
 def _latest(value: Temporal, needed: int) -> Temporal:
@@ -87,9 +85,7 @@ def _latest(value: Temporal, needed: int) -> Temporal:
 
 
 def _same_offset(value: Temporal) -> Temporal:
-    if isinstance(value, DateTime):
-        return DateTime(*value.at_home())
-    return value
+    return value.read_at_home() if isinstance(value, DateTime) else value
 
 
 def _boundaries(left: Temporal, right: Temporal, precision: str) -> int:

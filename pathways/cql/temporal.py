@@ -63,6 +63,12 @@ class Temporal:
         """Return the same kind of value, in the same offset, with these fields."""
         return type(self)(*fields)
 
+    def _of_known(self, fields: tuple[int, ...]) -> Self:
+        """Return `with_fields` of fields that come from a value that was checked, without a check."""
+        made = object.__new__(type(self))
+        made.fields = fields
+        return made
+
     def known(self, precision: str) -> int | None:
         """Return one field, or None when the value is not that precise."""
         at = PRECISIONS.index(precision) - self.first
@@ -70,14 +76,14 @@ class Temporal:
 
     def lowest(self) -> Self:
         """Return the earliest fully known value this one may be."""
-        return self.with_fields(self.fields + _LEAST[self.first + len(self.fields) : self.finest])
+        return self._of_known(self.fields + _LEAST[self.first + len(self.fields) : self.finest])
 
     def highest(self) -> Self:
         """Return the latest fully known value this one may be."""
         fields = self.fields + _MOST[self.first + len(self.fields) : self.finest]
         if self.first == 0 and len(self.fields) < 3:
             fields = (*fields[:2], calendar.monthrange(fields[0], fields[1])[1], *fields[3:])
-        return self.with_fields(fields)
+        return self._of_known(fields)
 
     def at_home(self) -> tuple[int, ...]:
         """Return the fields as read in the offset of the evaluation."""
@@ -149,6 +155,14 @@ class DateTime(Temporal):
         """Return the DateTime with these fields in the same offset."""
         return DateTime(*fields, offset=None if self.implied else self.offset)
 
+    def _of_known(self, fields: tuple[int, ...]) -> "DateTime":
+        made = super()._of_known(fields)
+        made.implied = self.implied
+        # Written without an offset, it is at home, wherever that is now.
+        made.offset = HOME.get() if self.implied else self.offset
+        made._home = None  # noqa: SLF001 - made here, without the constructor
+        return made
+
     def at_home(self) -> tuple[int, ...]:
         """Return the fields in the offset of the evaluation; a day without a time stays that day."""
         home = HOME.get()
@@ -160,7 +174,13 @@ class DateTime(Temporal):
 
     def date(self) -> Date:
         """Return the day in the value's own offset."""
-        return Date(*self.fields[:3])
+        return _date_of(self.fields)
+
+    def read_at_home(self) -> "DateTime":
+        """Return the value as it reads in the offset of the evaluation."""
+        made = self._of_known(self.at_home())
+        made.implied, made.offset = True, HOME.get()
+        return made
 
     def python(self) -> _datetime:
         """Return the earliest instant this may be, as an aware Python datetime."""
@@ -180,6 +200,12 @@ class DateTime(Temporal):
         sign = "-" if self.offset < 0 else "+"
         zone = "Z" if self.offset == 0 else f"{sign}{abs(self.offset) // 60:02}:{abs(self.offset) % 60:02}"
         return f"{day}T{_time_text(self.fields[3:])}{zone}"
+
+
+def _date_of(fields: tuple[int, ...]) -> Date:
+    made = object.__new__(Date)
+    made.fields = fields[:3]
+    return made
 
 
 def compare(left: Temporal, right: Temporal, precision: str | None = None) -> int | None:

@@ -22,6 +22,9 @@ from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.values import Labelled, Tuple
 
+#: what JSON is read as; a decimal may remember how it was spelled, in a type of its own
+_JSON = frozenset({str, int, float, bool, dict})
+
 
 @node("ExpressionRef")
 def _expression(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
@@ -177,7 +180,7 @@ def _retrieve(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
 
 @node("Property")
 def _property(compiler: Compiler, node: Node, scope: Scope) -> Closure:
-    source = _source(compiler, node, scope)
+    source = source_of(compiler, node, scope)
     closure = source
     *outer, last = node["path"].split(".")
     for path in outer:
@@ -188,7 +191,8 @@ def _property(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return _last_element(node, closure, last)
 
 
-def _source(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+def source_of(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    """Return the closure of what a Property is read from."""
     if "scope" in node:
         slot = _slot(scope, node["scope"])
         return lambda _run, slots: slots[slot]
@@ -201,11 +205,21 @@ def _last_element(node: Node, source: Closure, path: str) -> Closure:
         raise Unsupported("a value whose type cannot be known")
     if path == "value" and is_system(type_):
         return _value(source, type_name(type_))
-    choices: tuple[tuple[str, str], ...] = ()
-    if isinstance(type_, dict) and type_["type"] == "ChoiceTypeSpecifier":
-        names = [type_name(choice) or "" for choice in type_.get("choice", [])]
-        choices = fhir.choice_keys(path, names)
-    return _element(source, path, choices)
+    return _element(source, path, _choices(node, path))
+
+
+def _choices(node: Node, path: str) -> tuple[tuple[str, str], ...]:
+    type_ = result_type(node)
+    if not isinstance(type_, dict) or type_["type"] != "ChoiceTypeSpecifier":
+        return ()
+    return fhir.choice_keys(path, [type_name(choice) or "" for choice in type_.get("choice", [])])
+
+
+def key_of_choice(node: Node, type_: str) -> str | None:
+    """Return the JSON key that a Property has when its choice is of this type, None of any other node."""
+    if node.get("type") != "Property" or "." in node["path"]:
+        return None
+    return next((key for key, of in _choices(node, node["path"]) if of == type_), None)
 
 
 def _value(source: Closure, type_: str | None) -> Closure:
@@ -215,9 +229,9 @@ def _value(source: Closure, type_: str | None) -> Closure:
         value = source(run, slots)
         if value is None:
             return None
-        if isinstance(value, Labelled):
+        if type(value) is Labelled:
             value = value.json
-        if isinstance(value, Tuple) or not isinstance(value, (str, int, float, _Decimal, dict)):
+        if type(value) not in _JSON and not isinstance(value, _Decimal):
             return attribute(value, "value")
         if primitive is None:
             raise Unanswerable("a value whose type is not known")

@@ -6,6 +6,7 @@ from typing import Any
 from pathways.cql import conversion
 from pathways.cql.compiler import FHIR, SYSTEM, Compiler, Unsupported, node, type_name
 from pathways.cql.intervals import point_type
+from pathways.cql.nodes.references import key_of_choice, source_of
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.temporal import OutOfRange
@@ -17,10 +18,11 @@ Test = Callable[[Any], bool]
 @node("As")
 def _as(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     operand = compiler.expression(node["operand"], scope)
-    specifier = node.get("asTypeSpecifier") or node["asType"]
+    specifier = _named(node.get("asTypeSpecifier") or node["asType"])
     strict = node.get("strict", False)
     if isinstance(specifier, str) and specifier.startswith(FHIR) and not strict:
-        return _as_element(operand, type_name(specifier) or "", type_test(specifier))
+        cast_element = _as_element(operand, type_name(specifier) or "", type_test(specifier))
+        return _read_directly(compiler, node["operand"], scope, type_name(specifier) or "", cast_element)
     test = type_test(specifier)
     unwrapped = not _is_choice(specifier)
 
@@ -37,6 +39,12 @@ def _as(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return cast
 
 
+def _named(specifier: Any) -> Any:
+    # A named type is written in two ways: as its name, and as a specifier that holds it.
+    named = isinstance(specifier, Mapping) and specifier.get("type") == "NamedTypeSpecifier"
+    return specifier["name"] if named else specifier
+
+
 def _as_element(operand: Closure, name: str, test: Test) -> Closure:
     # The cast of a choice element to one of its types, which every reading of an Observation begins with.
     def cast(run: Any, slots: Any) -> Any:
@@ -46,6 +54,20 @@ def _as_element(operand: Closure, name: str, test: Test) -> Closure:
         return value if value is not None and test(value) else None
 
     return cast
+
+
+def _read_directly(compiler: Compiler, node: Node, scope: Scope, name: str, otherwise: Closure) -> Closure:
+    # Within a query, where no explanation asks for the parts, the cast of a choice is one look-up by its key.
+    key = key_of_choice(node, name) if scope.in_query else None
+    if key is None:
+        return otherwise
+    source = source_of(compiler, node, scope)
+
+    def read(run: Any, slots: Any) -> Any:
+        value = source(run, slots)
+        return value.get(key) if type(value) is dict else otherwise(run, slots)
+
+    return read
 
 
 @node("Is")
