@@ -31,8 +31,10 @@ class Records:
         self._by_type: dict[str, list[Json]] = {}
         self._by_code: dict[tuple[str, str], dict[tuple[str | None, str | None], list[Json]]] = {}
         self._references: dict[str, list[str]] = {}
-        # What runs over these records have found and may share; each key says all a value depends on.
-        self.shared: dict[tuple[Any, ...], Any] = {}
+        # What runs over these records have found and may share, by definition and circumstance: what
+        # stands for all that the value depends on, an object for each.
+        self.shared: dict[tuple[str, object], Any] = {}
+        self.circumstances: dict[tuple[Any, ...], object] = {}
         for resource in self.all:
             self._by_type.setdefault(resource["resourceType"], []).append(resource)
             if "id" in resource:

@@ -60,8 +60,10 @@ class Library:
         self.phrases: Mapping[str, str] = elm.get("hipway", {}).get("phrases", {})
         self.parameters: dict[str, Parameter] = {}
         self.nodes: dict[str, Node] = {}
-        # The parameters each definition reads, itself or through others.
-        self.needs: dict[str, tuple[str, ...]] = {}
+        # The parameters that definitions read, themselves or through others, and for each definition
+        # the place of its own among them.
+        self.needs: list[tuple[str, ...]] = []
+        self.needed: dict[str, int] = {}
         self._compiler = compiler
         self._compiled: dict[str, tuple[Closure, Frame]] = {}
 
@@ -147,8 +149,10 @@ class Library:
                 self._compiled[statement["name"]] = compiler.definition(
                     statement["name"], statement["expression"]
                 )
-        for name, needs in dependencies.parameters_read(compiler, statements).items():
-            self.needs[name] = needs
+        read = dependencies.parameters_read(compiler, statements)
+        places = {needs: place for place, needs in enumerate(dict.fromkeys(read.values()))}
+        self.needs = list(places)
+        self.needed = {name: places[needs] for name, needs in read.items()}
 
 
 class Run:
@@ -172,6 +176,7 @@ class Run:
         self._defaults: dict[str, Any] = {}
         self._given_texts = _texts(given) if given_texts is None else given_texts
         self._texts = dict(self._given_texts)
+        self._circumstances: dict[int, object] = {}
 
     def but(self, parameters: Mapping[str, Any]) -> "Run":
         """Return another run of the moment and the records, with other values for these parameters.
@@ -236,17 +241,22 @@ class Run:
         """Return the values that parts of a definition have in this run, by node."""
         return self._parts.setdefault(definition, {})
 
-    def _key(self, name: str) -> tuple[Any, ...]:
+    def _key(self, name: str) -> tuple[str, object]:
         # A definition has one value for one moment, the same records and the parameters it reads; runs
         # that differ in other parameters share it.
-        needs, texts = self.library.needs[name], self._texts
-        try:
-            return (self.library, name, self._at, *map(texts.__getitem__, needs))
-        except KeyError:
-            for need in needs:
-                if need not in texts:
-                    texts[need] = repr(self.parameter(need))
-            return self._key(name)
+        place = self.library.needed[name]
+        if place not in self._circumstances:
+            self._circumstances[place] = self._circumstance(self.library.needs[place])
+        return name, self._circumstances[place]
+
+    def _circumstance(self, needs: tuple[str, ...]) -> object:
+        """Return an object that stands for the library, the moment and the values of these parameters."""
+        texts = self._texts
+        for need in needs:
+            if need not in texts:
+                texts[need] = repr(self.parameter(need))
+        key = (self.library, self._at, needs, *map(texts.__getitem__, needs))
+        return self.records.circumstances.setdefault(key, object())
 
     def parameter(self, name: str) -> Any:
         """Return a parameter's value from inside the run."""
