@@ -32,6 +32,8 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     if node.get("where"):
         conditions.append(compiler.expression(node["where"], inner))
     finish = _finish(compiler, node, inner, sources)
+    if len(sources) == 1:
+        return _of_one_source(sources[0], lets, conditions, finish)
 
     def asked(run: Any, slots: Slots) -> Any:
         found: list[Any] = []
@@ -49,6 +51,36 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
         for combination in product(*given):
             for slot, row in zip(places, combination, strict=True):
                 slots[slot] = row
+            for let, slot in lets:
+                slots[slot] = let(run, slots)
+            for condition in conditions:
+                if condition(run, slots) is not True:
+                    break
+            else:
+                yield
+
+    return asked
+
+
+def _of_one_source(
+    source: tuple[Closure, int, str],
+    lets: list[tuple[Closure, int]],
+    conditions: list[Closure],
+    finish: "Finish",
+) -> Closure:
+    # Nearly every query has one source, and needs no product of sources.
+    rows_of, place, _ = source
+
+    def asked(run: Any, slots: Slots) -> Any:
+        rows = rows_of(run, slots)
+        if rows is None:
+            return None
+        many = isinstance(rows, list)
+        return finish(run, slots, rows_kept(run, slots, rows if many else [rows]), many, [])
+
+    def rows_kept(run: Any, slots: Slots, rows: list[Any]) -> Rows:
+        for row in rows:
+            slots[place] = row
             for let, slot in lets:
                 slots[slot] = let(run, slots)
             for condition in conditions:
@@ -152,6 +184,8 @@ def _sort(compiler: Compiler, node: Node, scope: Scope) -> Sort:
 
     def sort(run: Any, slots: Slots, rows: list[Any]) -> list[Any]:
         # The last key first: Python's sort keeps the order of what it finds alike.
+        if len(rows) < 2:
+            return rows
         for key, down in reversed(keys):
             ranks = _sortable([key(run, slots, row) for row in rows])
             places = sorted(range(len(rows)), key=ranks.__getitem__, reverse=down)
