@@ -12,7 +12,7 @@ https://cql.hl7.org/ (1.5.3), https://cql.hl7.org/elm.html
 
 from pathways.cql.fhir import Records
 from pathways.cql.library import Library, Run, load, matches
-from pathways.cql.refusal import EvaluationFailed, Refused
+from pathways.cql.refusal import EvaluationFailed, Reason, Refused
 from pathways.cql.temporal import Date, DateTime, Time
 from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple, Uncertainty
 
@@ -26,6 +26,7 @@ __all__ = [
     "Library",
     "Quantity",
     "Ratio",
+    "Reason",
     "Records",
     "Refused",
     "Run",

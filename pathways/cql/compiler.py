@@ -3,10 +3,11 @@
 No text is ever executed. A node type is known when a module of `nodes` has registered it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pathways.cql.refusal import Unanswerable
+from pathways.cql import schema
+from pathways.cql.refusal import Reason, Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Frame, Node, Scope
 from pathways.cql.values import Code, Concept, Vocabulary
 
@@ -16,6 +17,9 @@ FHIR = "{http://hl7.org/fhir}"
 NodeCompiler = Callable[["Compiler", Node, Scope], Closure]
 
 NODES: dict[str, NodeCompiler] = {}
+
+# What reading a node raises that lacks a part, or has one of another kind.
+NOT_WHOLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 def node(*types: str) -> Callable[[NodeCompiler], NodeCompiler]:
@@ -29,15 +33,12 @@ def node(*types: str) -> Callable[[NodeCompiler], NodeCompiler]:
     return registered
 
 
-class Unsupported(Exception):
-    """One reason to refuse the library; the compiler adds where."""
-
-
 class Function:
-    """A function of the library: its body, filled in when everything is compiled."""
+    """A function of a library: its body, filled in when everything is compiled."""
 
     def __init__(self, definition: Node) -> None:
         self.name: str = definition["name"]
+        self.private = is_private(definition)
         self.operands: list[Node] = definition.get("operand", [])
         self.expression: Node | None = None if definition.get("external") else definition.get("expression")
         self.body: Closure = _not_yet
@@ -54,37 +55,62 @@ class Retrieve:
         self.label = label
 
 
-class Compiler:
-    """The library while it is being compiled: what its names mean, and what speaks against it."""
+class Program:
+    """What all libraries that are loaded together share: what they read, what they name, why not to run."""
 
-    def __init__(self, library: Node, *, plain_return: bool = False) -> None:
-        self.library = library
+    def __init__(self, *, plain_return: bool = False) -> None:
         self.plain_return = plain_return
-        self.reasons: list[str] = []
+        self.reasons: list[Reason] = []
+        # By the identity of the node: what a Retrieve reads, and what a reference refers to.
         self.retrieves: dict[int, Retrieve] = {}
+        self.full_names: dict[int, str] = {}
+        self.called: dict[int, Function] = {}
+
+    def refuse(self, definition: str, what: str, *, locator: str = "", hint: str = "") -> None:
+        """Note a reason, once."""
+        reason = Reason(definition, what, locator, hint)
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+
+class Compiler:
+    """One library while it is being compiled: what its names mean.
+
+    Names of an included library are told apart from others by a prefix, its own name and a dot.
+    """
+
+    def __init__(self, library: Node, program: Program, *, prefix: str = "") -> None:
+        self.program = program
+        self.prefix = prefix
+        self.includes: dict[str, Compiler] = {}
         self.functions: dict[str, list[Function]] = {}
         self.expressions = {
-            d["name"] for d in _definitions(library, "statements") if d.get("type") != "FunctionDef"
+            d["name"]: d for d in definitions_of(library, "statements") if d.get("type") != "FunctionDef"
         }
-        self.parameters = {d["name"] for d in _definitions(library, "parameters")}
-        self.systems = {d["name"]: d for d in _definitions(library, "codeSystems")}
-        self.codes = {d["name"]: d for d in _definitions(library, "codes")}
-        self.concepts = {d["name"]: d for d in _definitions(library, "concepts")}
+        self.parameters = {d["name"]: d for d in definitions_of(library, "parameters")}
+        self.systems = {d["name"]: d for d in definitions_of(library, "codeSystems")}
+        self.codes = {d["name"]: d for d in definitions_of(library, "codes")}
+        self.concepts = {d["name"]: d for d in definitions_of(library, "concepts")}
         self.helpers = {
             d["localIdentifier"]
-            for d in _definitions(library, "includes")
+            for d in definitions_of(library, "includes")
             if d.get("path", "").endswith("FHIRHelpers")
         }
 
     def expression(self, node: Node, scope: Scope) -> Closure:
         """Return the closure of a node; a reason to refuse is noted and compiling goes on."""
-        compile_ = NODES.get(node.get("type", ""))
         try:
+            compile_ = NODES.get(node["type"])
             if compile_ is None:
-                raise Unsupported(f"node type {node.get('type')} is not known")
+                raise Unsupported(f"node type {node['type']} is not known", "say it with other operators")
+            for element in schema.unknown(node):
+                raise Unsupported(f"{node['type']} with {element}, which is not known", "leave it out")
             closure = compile_(self, node, scope)
         except Unsupported as reason:
-            self.refuse(scope.frame.definition, str(reason))
+            self.refuse(scope.frame, node, str(reason), reason.hint)
+            return _not_yet
+        except NOT_WHOLE as fault:
+            self.refuse(scope.frame, node, _not_whole(node, fault), "translate it anew")
             return _not_yet
         if not scope.in_query:
             if node["type"] in ("FunctionRef", "Query"):
@@ -96,20 +122,18 @@ class Compiler:
         """Return the closure of a node, or one that answers null when there is no node."""
         return _null if node is None else self.expression(node, scope)
 
-    def refuse(self, definition: str, reason: str) -> None:
-        """Note a reason, once."""
-        line = f"{definition}: {reason}"
-        if line not in self.reasons:
-            self.reasons.append(line)
+    def refuse(self, frame: Frame, node: Node, what: str, hint: str = "") -> None:
+        """Note a reason with its place."""
+        self.program.refuse(frame.definition, what, locator=_locator(frame.root, node), hint=hint)
 
     def definition(self, name: str, node: Node) -> tuple[Closure, Frame]:
         """Return the closure of a definition or a parameter's default, with its frame."""
-        frame = Frame(name)
+        frame = Frame(self.prefix + name, node)
         return self.expression(node, Scope(frame)), frame
 
     def function(self, function: Function, node: Node) -> Frame:
         """Compile the body of a function."""
-        frame = Frame(function.name)
+        frame = Frame(self.prefix + function.name, node)
         scope = Scope(frame)
         for operand in function.operands:
             scope.add(operand["name"])
@@ -118,28 +142,63 @@ class Compiler:
         function.size = frame.size
         return frame
 
-    def code(self, name: str) -> Code:
-        """Return the code a name in the library stands for."""
-        definition = self.codes.get(name)
+    def library_of(self, node: Node) -> "Compiler":
+        """Return the library a reference points into.
+
+        Raises:
+            Unsupported: it is not given.
+        """
+        name = node.get("libraryName")
+        if not name:
+            return self
+        if name not in self.includes:
+            raise Unsupported(f"library {name} is not given", "give it to `load` with `libraries`")
+        return self.includes[name]
+
+    def found(self, kind: str, definitions: Mapping[str, Node], node: Node) -> Node:
+        """Return the definition that a reference names, in this library or, by the node, seen from another.
+
+        Raises:
+            Unsupported: it does not exist, or is private to its library.
+        """
+        name = node["name"]
+        definition = definitions.get(name)
         if definition is None:
-            raise Unsupported(f"code {name} is not defined")
-        system = self.systems.get(definition.get("codeSystem", {}).get("name", ""), {})
+            raise Unsupported(f"{kind} {self.prefix}{name} does not exist", "define it")
+        if node.get("libraryName") and is_private(definition):
+            raise Unsupported(f"{kind} {self.prefix}{name} is private", "make it public, or copy it")
+        return definition
+
+    def code(self, node: Node) -> Code:
+        """Return the code a reference stands for."""
+        library = self.library_of(node)
+        definition = library.found("code", library.codes, node)
+        reference = definition.get("codeSystem", {})
+        system = library.library_of(reference).systems.get(reference.get("name", ""), {})
         return Code(definition.get("id"), system.get("id"), system.get("version"), definition.get("display"))
 
-    def concept(self, name: str) -> Concept:
-        """Return the concept a name in the library stands for."""
-        definition = self.concepts.get(name)
-        if definition is None:
-            raise Unsupported(f"concept {name} is not defined")
-        codes = tuple(self.code(reference["name"]) for reference in definition.get("code", []))
-        return Concept(codes, definition.get("display"))
+    def concept(self, node: Node) -> Concept:
+        """Return the concept a reference stands for."""
+        library = self.library_of(node)
+        definition = library.found("concept", library.concepts, node)
+        return Concept(tuple(map(library.code, definition.get("code", []))), definition.get("display"))
 
-    def system(self, name: str) -> Vocabulary:
-        """Return the code system a name in the library stands for."""
-        definition = self.systems.get(name)
-        if definition is None:
-            raise Unsupported(f"code system {name} is not defined")
+    def system(self, node: Node) -> Vocabulary:
+        """Return the code system a reference stands for."""
+        library = self.library_of(node)
+        definition = library.found("code system", library.systems, node)
         return Vocabulary("CodeSystem", definition.get("id"), definition.get("version"))
+
+
+def is_private(definition: Node) -> bool:
+    """Return whether only its own library may refer to a definition."""
+    return bool(definition.get("accessLevel") == "Private")
+
+
+def definitions_of(library: Node, part: str) -> list[Node]:
+    """Return the definitions in a part of a library."""
+    found: list[Node] = library.get(part, {}).get("def", [])
+    return found
 
 
 def type_name(specifier: Node | str | None) -> str | None:
@@ -178,9 +237,9 @@ def constant_codes(compiler: Compiler, node: Node) -> tuple[Code, ...]:
     """
     match node.get("type"):
         case "CodeRef":
-            return (compiler.code(node["name"]),)
+            return (compiler.code(node),)
         case "ConceptRef":
-            return compiler.concept(node["name"]).codes
+            return compiler.concept(node).codes
         case "ToList" | "ToConcept":
             return constant_codes(compiler, node["operand"])
         case "Property" if node.get("path") == "codes":
@@ -188,12 +247,35 @@ def constant_codes(compiler: Compiler, node: Node) -> tuple[Code, ...]:
         case "List":
             return tuple(code for part in node.get("element", []) for code in constant_codes(compiler, part))
         case _:
-            raise Unsupported("a Retrieve by anything but codes of the library")
+            raise Unsupported("a Retrieve by anything but codes of the library", "filter with `where`")
 
 
-def _definitions(library: Node, kind: str) -> list[Node]:
-    found: list[Node] = library.get(kind, {}).get("def", [])
-    return found
+def _not_whole(node: Any, fault: Exception) -> str:
+    kind = node.get("type", "a node") if isinstance(node, dict) else "a node"
+    # The name of a missing part is the schema's; any other text could quote what was written.
+    return f"{kind} lacks {fault}" if isinstance(fault, KeyError) else f"{kind} is not as ELM has it"
+
+
+def _locator(root: Node | None, node: Any) -> str:
+    """Return where a node is: in the text, if the ELM says so, else its path from the definition."""
+    path = _path(root, node)
+    written = [each["locator"] for each, _ in path if "locator" in each]
+    return written[-1] if written else "".join(step for _, step in path).removeprefix(".")
+
+
+def _path(root: Any, node: Any) -> list[tuple[Node, str]]:
+    # Walked without recursion: what is refused may be nested too deeply for that.
+    pending: list[tuple[Any, list[tuple[Node, str]], str]] = [(root, [], "")]
+    while pending:
+        part, outer, step = pending.pop()
+        if part is node:
+            return [*outer, (part if isinstance(part, dict) else {}, step)]
+        if isinstance(part, dict):
+            path = [*outer, (part, step)]
+            pending += [(inner, path, f".{name}") for name, inner in part.items()]
+        elif isinstance(part, list):
+            pending += [(inner, outer, f"{step}[{at}]") for at, inner in enumerate(part)]
+    return []
 
 
 def _remembered(closure: Closure, definition: str, key: int) -> Closure:

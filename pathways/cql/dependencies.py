@@ -1,56 +1,43 @@
-"""What each definition depends on: other definitions, functions, and so which parameters.
+"""What each definition depends on: other definitions, functions, and so which parameters."""
 
-Functions are taken by name, whatever their overload.
-"""
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 
-from collections.abc import Iterator
-from typing import Any
+from pathways.cql.compiler import Program
+from pathways.cql.scope import Frame, Name
 
-from pathways.cql.compiler import Compiler
-from pathways.cql.scope import Node
-
-# ("", name) is a definition, ("()", name) a function, ("?", name) a parameter.
-Name = tuple[str, str]
-
-_KINDS = {"ExpressionRef": "", "FunctionRef": "()", "ParameterRef": "?"}
+DEFINITION, FUNCTION, PARAMETER = "definition", "function", "parameter"
 
 
-def parameters_read(compiler: Compiler, statements: list[Node]) -> dict[str, tuple[str, ...]]:
+def parameters_read(program: Program, frames: Mapping[Name, Frame]) -> dict[str, tuple[str, ...]]:
     """Return the parameters each definition reads, itself or through others.
 
-    A definition that asks for itself is noted as a reason to refuse: it would recurse without end.
+    What asks for itself is noted as a reason to refuse: it would recurse without end.
+
+    Args:
+        program: takes the reasons.
+        frames: of every definition and function, and of the parameters that have a default.
     """
-    named = {
-        ("()" if statement.get("type") == "FunctionDef" else "", statement["name"]): statement
-        for statement in statements
-    }
     reads: dict[Name, set[str]] = {}
-
-    def read(name: Name, path: tuple[Name, ...]) -> set[str]:
-        if name in path:
-            compiler.refuse(name[1], "is defined by itself")
-            return set()
-        if name[0] == "?":
-            return {name[1]}
-        if name not in reads:
-            found = [read(other, (*path, name)) for other in calls.get(name, ())]
-            reads[name] = set().union(*found)
-        return reads[name]
-
-    calls: dict[Name, set[Name]] = {}
-    for statement in statements:
-        kind = "()" if statement.get("type") == "FunctionDef" else ""
-        calls.setdefault((kind, statement["name"]), set()).update(_names(statement.get("expression")))
-    return {name: tuple(sorted(read((kind, name), ()))) for kind, name in named if not kind}
+    for name in _in_order(program, frames):
+        own = {name[1]} if name[0] == PARAMETER else set()
+        frame = frames.get(name)
+        others = [reads.get(other, set()) for other in frame.reads] if frame else []
+        reads[name] = own.union(*others)
+    return {name: tuple(sorted(found)) for (kind, name), found in reads.items() if kind == DEFINITION}
 
 
-def _names(node: Any) -> Iterator[Name]:
-    if isinstance(node, list):
-        for part in node:
-            yield from _names(part)
-    elif isinstance(node, dict):
-        kind = _KINDS.get(node.get("type", ""))
-        if kind is not None and "libraryName" not in node:
-            yield kind, node["name"]
-        for part in node.values():
-            yield from _names(part)
+def _in_order(program: Program, frames: Mapping[Name, Frame]) -> list[Name]:
+    graph = {name: set(frame.reads) for name, frame in frames.items()}
+    while True:
+        try:
+            return list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            circle = set(error.args[1])
+            for name in circle:
+                program.refuse(
+                    frames[name].definition, "is defined by itself", hint="CQL has no recursion: use a query"
+                )
+                graph.pop(name, None)
+            for others in graph.values():
+                others -= circle

@@ -145,9 +145,10 @@ class _Walk:
         if kind in _TRANSPARENT:
             return self.part(node["operand"])
         if kind == "ExpressionRef":
-            return self.definition(node["name"])
+            return self.definition(self.run.library.full_name(node))
         if kind == "ParameterRef":
-            return self.entry(node["name"], self.run.parameter(node["name"]), [])
+            name = self.run.library.full_name(node)
+            return self.entry(name, self.run.parameter(name), [])
         if kind == "Retrieve":
             return self.retrieve(node)
         value = self.value(node)
@@ -198,7 +199,7 @@ class _Walk:
     def value(self, node: Node) -> Any:
         assert self.frame is not None
         if node["type"] == "ExpressionRef":
-            return self.run.value(node["name"])
+            return self.run.value(self.run.library.full_name(node))
         key, parts = id(node), self.run.parts(self.frame.definition)
         if key not in parts:
             parts[key] = self.evaluated(node, self.frame)

@@ -8,33 +8,26 @@ already evaluated. Nothing here reads a clock.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from pathways.cql import dependencies, explain, fhir, nodes
-from pathways.cql.compiler import Compiler, Function, Retrieve
+from pathways.cql.compiler import (
+    NOT_WHOLE,
+    Compiler,
+    Function,
+    Program,
+    Retrieve,
+    definitions_of,
+    is_private,
+)
+from pathways.cql.linking import Linked, link
 from pathways.cql.parameters import Parameter, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
-from pathways.cql.scope import Closure, Frame, Node
+from pathways.cql.scope import Closure, Frame, Name, Node
 from pathways.cql.temporal import HOME, DateTime, OutOfRange
-
-# The parts of ELM this engine reads, or knows it need not.
-_PARTS = {
-    "annotation",
-    "identifier",
-    "schemaIdentifier",
-    "usings",
-    "includes",
-    "parameters",
-    "codeSystems",
-    "codes",
-    "concepts",
-    "contexts",
-    "statements",
-    "type",
-    "valueSets",
-}
 
 # What an operator may raise. A fault of our own is among them, so that it, too, is told with its place.
 _FAULTS = (
@@ -51,40 +44,46 @@ _FAULTS = (
 
 
 class Library:
-    """A compiled library: what it needs, what it defines, and the way to run it."""
+    """A compiled library: what it needs, what it defines, and the way to run it.
 
-    def __init__(self, elm: Mapping[str, Any], compiler: Compiler) -> None:
-        library = elm["library"]
-        self.name: str = library.get("identifier", {}).get("id", "")
-        self.version: str | None = library.get("identifier", {}).get("version")
-        self.phrases: Mapping[str, str] = elm.get("hipway", {}).get("phrases", {})
+    What it includes is part of it, under names like "Common.Adult": the included library's and a dot.
+    """
+
+    def __init__(self, elm: Mapping[str, Any], program: Program) -> None:
+        identifier = elm["library"].get("identifier", {})
+        self.name: str = identifier.get("id", "")
+        self.version: str | None = identifier.get("version")
+        self.phrases: dict[str, str] = {}
         self.parameters: dict[str, Parameter] = {}
         self.nodes: dict[str, Node] = {}
         # The parameters that definitions read, themselves or through others, and for each definition
         # the place of its own among them.
         self.needs: list[tuple[str, ...]] = []
         self.needed: dict[str, int] = {}
-        self._compiler = compiler
+        self._program = program
         self._compiled: dict[str, tuple[Closure, Frame]] = {}
-
-    @property
-    def definitions(self) -> tuple[str, ...]:
-        """Return the names of the definitions, in their order."""
-        return tuple(self.nodes)
+        # The public definitions, of what is included too.
+        self.public: frozenset[str] = frozenset()
+        # Those of the library itself, in their order.
+        self.definitions: tuple[str, ...] = ()
 
     @property
     def retrieves(self) -> tuple[Retrieve, ...]:
         """Return what the library reads: types, paths and codes."""
-        return tuple(self._compiler.retrieves.values())
+        return tuple(self._program.retrieves.values())
 
     def retrieve(self, node: Node) -> Retrieve | None:
         """Return what a Retrieve node reads."""
-        return self._compiler.retrieves.get(id(node))
+        return self._program.retrieves.get(id(node))
 
     def function(self, node: Node) -> Node | None:
-        """Return the expression of the function a FunctionRef names, when there is only one of the name."""
-        named = self._compiler.functions.get(node["name"], []) if "libraryName" not in node else []
-        return named[0].expression if len(named) == 1 else None
+        """Return the expression of the function a FunctionRef calls, None of one that is the engine's own."""
+        called = self._program.called.get(id(node))
+        return called.expression if called else None
+
+    def full_name(self, node: Node) -> str:
+        """Return the name, in this library, of the definition or parameter a reference names."""
+        return self._program.full_names[id(node)]
 
     def compiled(self, name: str) -> tuple[Closure, Frame]:
         """Return the closure of a definition and its frame."""
@@ -128,28 +127,31 @@ class Library:
         with _Home(moment):
             return {name: self.parameters[name].given(value) for name, value in parameters.items()}
 
-    def compile(self, library: Node) -> None:
-        """Compile every definition; what speaks against it is noted in the compiler."""
-        compiler = self._compiler
-        statements = library.get("statements", {}).get("def", [])
-        for statement in statements:
-            if statement.get("type") == "FunctionDef":
-                _declare(compiler, statement)
-            elif statement.get("context") not in (None, "Patient", "Unfiltered"):
-                compiler.refuse(statement["name"], f"context {statement['context']}")
-        for definition in library.get("parameters", {}).get("def", []):
-            self.parameters[definition["name"]] = parameter_defined(compiler, definition)
-        for functions in compiler.functions.values():
-            for function in functions:
+    def compile(self, libraries: Sequence[Linked]) -> None:
+        """Compile every definition; what speaks against it is noted in the program."""
+        frames: dict[Name, Frame] = {}
+        for linked in libraries:
+            _declare(linked.compiler, linked.library)
+            self.phrases |= {linked.compiler.prefix + name: phrase for name, phrase in linked.phrases.items()}
+        for linked in libraries:
+            compiler = linked.compiler
+            for name, definition in compiler.parameters.items():
+                parameter = parameter_defined(compiler, definition)
+                self.parameters[parameter.name] = parameter
+                if parameter.frame:
+                    frames[dependencies.PARAMETER, compiler.prefix + name] = parameter.frame
+            for function in chain.from_iterable(compiler.functions.values()):
                 if function.expression is not None:
-                    compiler.function(function, function.expression)
-        for statement in statements:
-            if statement.get("type") != "FunctionDef":
-                self.nodes[statement["name"]] = statement
-                self._compiled[statement["name"]] = compiler.definition(
-                    statement["name"], statement["expression"]
-                )
-        read = dependencies.parameters_read(compiler, statements)
+                    frames[dependencies.FUNCTION, function] = compiler.function(function, function.expression)
+            for name, statement in compiler.expressions.items():
+                full = compiler.prefix + name
+                self.nodes[full] = statement
+                self._compiled[full] = compiler.definition(name, statement["expression"])
+                frames[dependencies.DEFINITION, full] = self._compiled[full][1]
+        self.public = frozenset(name for name, statement in self.nodes.items() if not is_private(statement))
+        own = libraries[-1].compiler.expressions
+        self.definitions = tuple(name for name in own if name in self.public)
+        read = dependencies.parameters_read(self._program, frames)
         places = {needs: place for place, needs in enumerate(dict.fromkeys(read.values()))}
         self.needs = list(places)
         self.needed = {name: places[needs] for name, needs in read.items()}
@@ -200,12 +202,14 @@ class Run:
         return Run(self.library, self.moment, records, self._given, self._given_texts)
 
     def __getitem__(self, name: str) -> Any:
-        """Return the value of a definition.
+        """Return the value of a public definition.
 
         Raises:
             KeyError: there is no such definition.
             EvaluationFailed: an operator had no answer; names the definition it stands in.
         """
+        if name not in self.library.public:
+            raise KeyError(name)
         if name in self._values:
             return self._values[name]
         with _Home(self.moment):
@@ -215,7 +219,12 @@ class Run:
         """Return why a definition has its value, as a tree of plain JSON.
 
         Each node has `text`, `value`, `because` and `sources`, and `result` when it is a condition.
+
+        Raises:
+            KeyError: there is no such definition.
         """
+        if name not in self.library.public:
+            raise KeyError(name)
         with _Home(self.moment):
             return explain.explained(self, name)
 
@@ -275,33 +284,33 @@ class Run:
             raise EvaluationFailed(frame.definition, _reason(fault)) from None
 
 
-def load(elm: Mapping[str, Any], *, plain_return: bool = False) -> Library:
+def load(
+    elm: Mapping[str, Any],
+    *,
+    libraries: Iterable[Mapping[str, Any]] = (),
+    plain_return: bool = False,
+) -> Library:
     """Return the library, compiled.
 
     Args:
         elm: as `pathways.cql.translate` writes it; not changed, and kept.
+        libraries: the ELM of what it includes, and of what these include. FHIRHelpers is the engine's own.
         plain_return: accept a `return` that says neither `all` nor `distinct`. CQL drops repetitions
             there, which the author of a rule rarely means.
 
     Raises:
         Refused: with every reason at once.
     """
-    library = elm.get("library")
-    if not isinstance(library, dict):
-        raise Refused(["the ELM has no library"])
-    compiler = Compiler(library, plain_return=plain_return)
-    for note in library.get("annotation", []):
-        if note.get("errorSeverity") == "error":
-            compiler.refuse("library", f"translation error: {note.get('message', 'unknown')}")
-    for part in library.keys() - _PARTS:
-        compiler.refuse("library", f"part {part} is not known")
-    for include in library.get("includes", {}).get("def", []):
-        if include["localIdentifier"] not in compiler.helpers:
-            compiler.refuse("library", f"include {include.get('path')} is not given")
-    loaded = Library(elm, compiler)
-    loaded.compile(library)
-    if compiler.reasons:
-        raise Refused(compiler.reasons)
+    program = Program(plain_return=plain_return)
+    try:
+        loaded = Library(elm, program)
+        loaded.compile(link(elm, libraries, program))
+    except RecursionError:
+        program.refuse("library", "is nested too deeply", hint="split it into definitions")
+    except NOT_WHOLE as fault:
+        program.refuse("library", f"the ELM is not whole ({type(fault).__name__})", hint="translate it anew")
+    if program.reasons:
+        raise Refused(program.reasons)
     return loaded
 
 
@@ -311,11 +320,18 @@ def matches(elm: Mapping[str, Any], cql_text: str) -> bool:
     return bool(recorded == hashlib.sha256(cql_text.encode()).hexdigest())
 
 
-def _declare(compiler: Compiler, statement: Node) -> None:
-    function = Function(statement)
-    compiler.functions.setdefault(function.name, []).append(function)
-    if function.expression is None:
-        compiler.refuse(function.name, "an external function")
+def _declare(compiler: Compiler, library: Node) -> None:
+    for statement in definitions_of(library, "statements"):
+        place = compiler.prefix + statement["name"]
+        if statement.get("type") == "FunctionDef":
+            function = Function(statement)
+            compiler.functions.setdefault(function.name, []).append(function)
+            if function.expression is None:
+                compiler.program.refuse(place, "an external function", hint="write its body in CQL")
+        elif statement.get("context") not in (None, "Patient", "Unfiltered"):
+            compiler.program.refuse(
+                place, f"context {statement['context']}", hint="write it in the context Patient"
+            )
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -5,12 +5,12 @@ A caller may give a DateTime, Date or Time as an ISO text, and numbers as Python
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pathways.cql import temporal
-from pathways.cql.compiler import Compiler, Unsupported, type_name
+from pathways.cql.compiler import Compiler, type_name
 from pathways.cql.nodes.types import type_test
-from pathways.cql.refusal import EvaluationFailed
+from pathways.cql.refusal import EvaluationFailed, Unsupported
 from pathways.cql.scope import Closure, Frame, Node
 from pathways.cql.temporal import Date, DateTime
 from pathways.cql.values import Quantity
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from pathways.cql.library import Run
 
 
+_ANY = "{urn:hl7-org:elm-types:r1}Any"
+
+
 class Parameter:
     """One declared parameter."""
 
     def __init__(self, name: str, type_: Any, default: tuple[Closure, Frame] | None) -> None:
         self.name = name
+        self.frame = default[1] if default else None
         self.type = type_name(type_) or "Any"
         self.required = default is None
         self._element = type_name(type_.get("elementType")) if isinstance(type_, Mapping) else None
@@ -36,20 +40,22 @@ class Parameter:
         Raises:
             EvaluationFailed: it is not of the type.
         """
-        converted = self._converted(value)
-        if converted is not None and not self._test(converted):
-            raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}")
-        return converted
+        return self._checked(self._converted(value))
 
     def default(self, run: "Run") -> Any:
         """Return the default.
 
         Raises:
-            EvaluationFailed: there is none.
+            EvaluationFailed: there is none, or it is not of the declared type.
         """
         if self._default is None:
             raise EvaluationFailed(self.name, "a required parameter is missing")
-        return run.part(*self._default)
+        return self._checked(run.part(*self._default))
+
+    def _checked(self, value: Any) -> Any:
+        if value is not None and not self._test(value):
+            raise EvaluationFailed(self.name, f"a parameter that is not of type {self.type}")
+        return value
 
     def _converted(self, value: Any) -> Any:
         try:
@@ -62,16 +68,29 @@ class Parameter:
 
 def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:
     """Return the parameter a ParameterDef declares, noting in the compiler what cannot be."""
-    name = definition["name"]
+    name = compiler.prefix + definition["name"]
     default = definition.get("default")
-    compiled = None if default is None else compiler.definition(name, default)
+    compiled = None if default is None else compiler.definition(definition["name"], default)
     type_ = definition.get("parameterTypeSpecifier") or definition.get("parameterType")
     type_ = type_ or definition.get("resultTypeSpecifier") or definition.get("resultTypeName")
     try:
-        return Parameter(name, type_ or "{urn:hl7-org:elm-types:r1}Any", compiled)
+        parameter = Parameter(name, type_ or _ANY, compiled)
+        if compiled and default and _is_constant(default):
+            parameter.given(compiled[0](cast("Run", None), [None] * compiled[1].size))
     except Unsupported as reason:
-        compiler.refuse(name, str(reason))
-        return Parameter(name, "{urn:hl7-org:elm-types:r1}Any", compiled)
+        compiler.program.refuse(name, str(reason), hint=reason.hint)
+        return Parameter(name, _ANY, compiled)
+    except EvaluationFailed:
+        compiler.program.refuse(
+            name, f"the default is not of type {parameter.type}", hint="mend the default or the type"
+        )
+    return parameter
+
+
+def _is_constant(node: Node) -> bool:
+    """Return whether a default has one value, whatever the run: a literal, or null of a type."""
+    kind = node["type"]
+    return kind in ("Literal", "Null", "Quantity") or (kind == "As" and _is_constant(node["operand"]))
 
 
 def _converted(value: Any, type_: str | None) -> Any:

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 Slots = list[Any]
 Closure = Callable[["Run", Slots], Any]
 Node = dict[str, Any]
+# A kind ("definition", "parameter", "function"), and the full name of one, or the function.
+Name = tuple[str, Any]
 
 
 class Frame:
     """The slots of one definition, and the closures of those of its nodes that need no row."""
 
-    def __init__(self, definition: str) -> None:
+    def __init__(self, definition: str, root: Node | None = None) -> None:
         self.definition = definition
+        self.root = root
         self.size = 0
+        # What it asks for: definitions, functions and parameters, as `dependencies` names them.
+        self.reads: set[Name] = set()
         # Explanations evaluate a definition's parts again; inside a query a part has no value of its own.
         self.outside_queries: dict[int, Closure] = {}
 

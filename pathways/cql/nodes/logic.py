@@ -3,9 +3,9 @@
 from typing import Any
 
 from pathways.cql.comparison import equal
-from pathways.cql.compiler import Compiler, Unsupported, node
+from pathways.cql.compiler import Compiler, node
 from pathways.cql.nodes.values import constant
-from pathways.cql.refusal import Unanswerable
+from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 
 
@@ -144,7 +144,7 @@ def _message(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     code = node.get("code")
     if code is not None and code.get("type") not in ("Literal", "Null"):
         # The text of an error must not be able to carry a patient's value out of the evaluation.
-        raise Unsupported("a Message whose code is not a literal")
+        raise Unsupported("a Message whose code is not a literal", "write the code as a text in quotes")
     name = (code or {}).get("value", "")
 
     def told(run: Any, slots: Any) -> Any:

@@ -17,8 +17,8 @@ from pathways.cql import (
     series,
     strings,
 )
-from pathways.cql.compiler import Compiler, Unsupported, node, operand_type
-from pathways.cql.refusal import Unanswerable
+from pathways.cql.compiler import Compiler, node, operand_type
+from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.values import Interval, Quantity
 
@@ -249,7 +249,7 @@ def _length(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 @node(*AGGREGATES)
 def _aggregate(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     if node.get("path"):
-        raise Unsupported("an aggregate with a path")
+        raise Unsupported("an aggregate with a path", "aggregate a query that returns the element")
     return _lenient(AGGREGATES[node["type"]], _operands(compiler, node, scope, ("source",)))
 
 

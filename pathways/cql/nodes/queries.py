@@ -8,9 +8,10 @@ from typing import Any
 
 from pathways.cql import lists
 from pathways.cql.comparison import ranked
-from pathways.cql.compiler import Compiler, Unsupported, node
+from pathways.cql.compiler import Compiler, node
 from pathways.cql.nodes.references import of_row
 from pathways.cql.nodes.values import constant
+from pathways.cql.refusal import Unsupported
 from pathways.cql.scope import Closure, Node, Scope, Slots
 from pathways.cql.temporal import Temporal
 from pathways.cql.values import Tuple
@@ -99,7 +100,7 @@ def _source(compiler: Compiler, source: Node, scope: Scope, inner: Scope) -> tup
 
 def _relationship(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     if node["type"] not in ("With", "Without"):
-        raise Unsupported(f"relationship {node['type']}")
+        raise Unsupported(f"relationship {node['type']}", "write `with` or `without`")
     source = compiler.expression(node["expression"], scope)
     inner = scope.inner()
     slot = inner.add(node["alias"])
@@ -123,8 +124,10 @@ Finish = Callable[[Any, Slots, Rows, bool, list[Any]], Any]
 def _finish(compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]) -> Finish:
     if node.get("aggregate"):
         return _aggregated(compiler, node["aggregate"], scope, sources)
-    if node.get("return") and "distinct" not in node["return"] and not compiler.plain_return:
-        raise Unsupported("a return that says neither `all` nor `distinct`, and so drops repetitions")
+    if node.get("return") and "distinct" not in node["return"] and not compiler.program.plain_return:
+        raise Unsupported(
+            "a return that says neither `all` nor `distinct`, and so drops repetitions", "write `return all`"
+        )
     returned = _returned(compiler, node, scope, sources)
     # Without a return clause nothing is dropped; with one, repetitions are, unless it says `all`.
     once = node["return"].get("distinct", True) if node.get("return") else False
@@ -213,7 +216,7 @@ def _sort_key(compiler: Compiler, by: Node, scope: Scope) -> Callable[[Any, Slot
 
             return keyed
         case kind:
-            raise Unsupported(f"sort {kind}")
+            raise Unsupported(f"sort {kind}", "sort by direction, column or expression")
 
 
 def _sortable(keys: list[Any]) -> list[Any]:
@@ -244,7 +247,7 @@ def _loop(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     this, index = inner.add(node.get("scope") or "$this"), inner.add("$index")
     inner.names.setdefault("$this", this)
     if node["type"] == "Repeat":
-        raise Unsupported("node type Repeat is not known")
+        raise Unsupported("node type Repeat is not known", "write the steps as definitions")
     keep = node["type"] == "Filter"
     element = compiler.expression(node["condition" if keep else "element"], inner)
 

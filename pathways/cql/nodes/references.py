@@ -10,15 +10,15 @@ from pathways.cql.compiler import (
     Compiler,
     Function,
     Retrieve,
-    Unsupported,
     constant_codes,
     is_system,
     node,
     result_type,
     type_name,
 )
+from pathways.cql.dependencies import DEFINITION, FUNCTION, PARAMETER
 from pathways.cql.nodes.values import attribute, constant
-from pathways.cql.refusal import Unanswerable
+from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.values import Labelled, Tuple
 
@@ -27,41 +27,46 @@ _JSON = frozenset({str, int, float, bool, dict})
 
 
 @node("ExpressionRef")
-def _expression(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    name = node["name"]
-    if node.get("libraryName"):
-        raise Unsupported(f"library {node['libraryName']} is not given")
-    if name not in compiler.expressions:
-        raise Unsupported(f"definition {name} does not exist")
+def _expression(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    library = compiler.library_of(node)
+    library.found("definition", library.expressions, node)
+    name = _full_name(compiler, library, node, scope, DEFINITION)
     return lambda run, _slots: run.value(name)
 
 
 @node("ParameterRef")
-def _parameter(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    name = node["name"]
-    if node.get("libraryName") or name not in compiler.parameters:
-        raise Unsupported(f"parameter {name} does not exist")
+def _parameter(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    library = compiler.library_of(node)
+    library.found("parameter", library.parameters, node)
+    name = _full_name(compiler, library, node, scope, PARAMETER)
     return lambda run, _slots: run.parameter(name)
+
+
+def _full_name(compiler: Compiler, library: Compiler, node: Node, scope: Scope, kind: str) -> str:
+    name: str = library.prefix + node["name"]
+    compiler.program.full_names[id(node)] = name
+    scope.frame.reads.add((kind, name))
+    return name
 
 
 @node("CodeRef")
 def _code(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    return constant(compiler.code(node["name"]))
+    return constant(compiler.code(node))
 
 
 @node("ConceptRef")
 def _concept(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    return constant(compiler.concept(node["name"]))
+    return constant(compiler.concept(node))
 
 
 @node("CodeSystemRef")
 def _system(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    return constant(compiler.system(node["name"]))
+    return constant(compiler.system(node))
 
 
 @node("ValueSetRef", "ExpandValueSet", "InValueSet", "AnyInValueSet")
 def _value_set(_compiler: Compiler, _node: Node, _scope: Scope) -> Closure:
-    raise Unsupported("a value set, whose content is not given")
+    raise Unsupported("a value set, whose content is not given", "list its codes as a concept")
 
 
 @node("AliasRef", "OperandRef", "QueryLetRef")
@@ -101,9 +106,11 @@ def _total(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
 @node("FunctionRef")
 def _function(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     operands = [compiler.expression(operand, scope) for operand in node.get("operand", [])]
-    if "libraryName" in node:
-        return _helper(compiler, node, operands)
-    function = _overload(compiler, node)
+    if node.get("libraryName") in compiler.helpers:
+        return _helper(node, operands)
+    function = _overload(compiler.library_of(node), node)
+    compiler.program.called[id(node)] = function
+    scope.frame.reads.add((FUNCTION, function))
 
     def called(run: Any, slots: Any) -> Any:
         given = [operand(run, slots) for operand in operands]
@@ -112,16 +119,19 @@ def _function(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return called
 
 
-def _overload(compiler: Compiler, node: Node) -> Function:
-    named = compiler.functions.get(node["name"], [])
+def _overload(library: Compiler, node: Node) -> Function:
+    name = f"{library.prefix}{node['name']}"
+    named = library.functions.get(node["name"], [])
     fitting = [each for each in named if len(each.operands) == len(node.get("operand", []))]
     if len(fitting) > 1:
         wanted = [_plain_type(specifier) for specifier in node.get("signature", [])]
         fitting = [each for each in fitting if [_operand_type(o) for o in each.operands] == wanted]
     if not fitting:
-        raise Unsupported(f"function {node['name']} does not exist with these operands")
+        raise Unsupported(f"function {name} does not exist with these operands", "define it")
     if len(fitting) > 1:
-        raise Unsupported(f"function {node['name']} is ambiguous")
+        raise Unsupported(f"function {name} is ambiguous", "translate with signatures")
+    if node.get("libraryName") and fitting[0].private:
+        raise Unsupported(f"function {name} is private", "make it public, or copy it")
     return fitting[0]
 
 
@@ -141,13 +151,11 @@ def _plain_type(specifier: Any) -> Any:
     return [_plain_type(part) for part in specifier] if isinstance(specifier, list) else specifier
 
 
-def _helper(compiler: Compiler, node: Node, operands: list[Closure]) -> Closure:
+def _helper(node: Node, operands: list[Closure]) -> Closure:
     name = node["name"]
-    if node["libraryName"] not in compiler.helpers:
-        raise Unsupported(f"library {node['libraryName']} is not given")
     of = fhir.helper(name)
     if of is None or len(operands) != 1:
-        raise Unsupported(f"FHIRHelpers.{name} is not known")
+        raise Unsupported(f"FHIRHelpers.{name} is not known", "use a function of FHIRHelpers 4.0.1")
     [operand] = operands
 
     def helped(run: Any, slots: Any) -> Any:
@@ -162,17 +170,19 @@ def _helper(compiler: Compiler, node: Node, operands: list[Closure]) -> Closure:
 @node("Retrieve")
 def _retrieve(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
     if not node["dataType"].startswith(FHIR):
-        raise Unsupported("a Retrieve of a type that is not FHIR's")
+        raise Unsupported("a Retrieve of a type that is not FHIR's", "write `using FHIR version '4.0.1'`")
     for unsupported in ("dateRange", "dateProperty", "dateFilter", "codeFilter", "include", "otherFilter"):
         if node.get(unsupported):
-            raise Unsupported(f"a Retrieve with {unsupported}")
+            raise Unsupported(f"a Retrieve with {unsupported}", "filter with `where`")
     type_, codes_node = type_name(node["dataType"]) or "", node.get("codes")
     path = node.get("codeProperty") if codes_node else None
     if codes_node and codes_node.get("type") in ("ValueSetRef", "ExpandValueSet"):
-        raise Unsupported("a Retrieve by a value set, whose content is not given")
+        raise Unsupported(
+            "a Retrieve by a value set, whose content is not given", "list its codes as a concept"
+        )
     codes = constant_codes(compiler, codes_node) if codes_node else ()
     label = codes_node["operand"].get("name", "") if codes_node and "operand" in codes_node else ""
-    compiler.retrieves[id(node)] = Retrieve(type_, path, codes, label)
+    compiler.program.retrieves[id(node)] = Retrieve(type_, path, codes, label)
     if path is None:
         return lambda run, _slots: list(run.records.of_type(type_))
     return lambda run, _slots: run.records.coded(type_, path, codes)
@@ -202,7 +212,7 @@ def source_of(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 def _last_element(node: Node, source: Closure, path: str) -> Closure:
     type_ = result_type(node)
     if path == "value" and type_ is None:
-        raise Unsupported("a value whose type cannot be known")
+        raise Unsupported("a value whose type cannot be known", "cast it: `(X.value as FHIR.Quantity).value`")
     if path == "value" and is_system(type_):
         return _value(source, type_name(type_))
     return _element(source, path, _choices(node, path))
@@ -265,5 +275,5 @@ def of_row(row: Any, name: str) -> Any:
 def _slot(scope: Scope, name: str) -> int:
     slot = scope.names.get(name)
     if slot is None:
-        raise Unsupported(f"{name} is not visible here")
+        raise Unsupported(f"{name} is not visible here", "name a row of this query or an operand")
     return slot

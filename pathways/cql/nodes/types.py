@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pathways.cql import conversion
-from pathways.cql.compiler import FHIR, SYSTEM, Compiler, Unsupported, node, type_name
+from pathways.cql.compiler import FHIR, SYSTEM, Compiler, node, type_name
 from pathways.cql.intervals import point_type
 from pathways.cql.nodes.references import key_of_choice, source_of
-from pathways.cql.refusal import Unanswerable
+from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.temporal import OutOfRange
 from pathways.cql.values import Interval, Labelled, Tuple
 
 Test = Callable[[Any], bool]
+
+_TYPES = "use a type of CQL or of FHIR R4"
 
 
 @node("As")
@@ -88,7 +90,7 @@ def _convert(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     name = type_name(node.get("toTypeSpecifier") or node["toType"])
     convert = conversion.CONVERSIONS.get(name or "")
     if convert is None:
-        raise Unsupported(f"a conversion to {name}")
+        raise Unsupported(f"a conversion to {name}", _TYPES)
 
     def converted(run: Any, slots: Any) -> Any:
         value = operand(run, slots)
@@ -111,7 +113,7 @@ def _convertible(compiler: Compiler, node: Node, scope: Scope, name: str) -> Clo
     operand = compiler.expression(node["operand"], scope)
     convert = conversion.CONVERSIONS.get(name)
     if convert is None:
-        raise Unsupported(f"a conversion to {name}")
+        raise Unsupported(f"a conversion to {name}", _TYPES)
 
     def asked(run: Any, slots: Any) -> Any:
         value = operand(run, slots)
@@ -150,7 +152,7 @@ def type_test(specifier: Any) -> Test:
             names = {part["name"] for part in specifier.get("element", [])}
             return lambda value: isinstance(value, Tuple) and names.issuperset(value)
         case kind:
-            raise Unsupported(f"type {kind} is not known")
+            raise Unsupported(f"type {kind} is not known", _TYPES)
 
 
 def _is_choice(specifier: Any) -> bool:
@@ -172,9 +174,9 @@ def _named_test(name: str) -> Test:
         try:
             return conversion.kind_test(local)
         except KeyError:
-            raise Unsupported(f"type {local} is not known") from None
+            raise Unsupported(f"type {local} is not known", _TYPES) from None
     if not name.startswith(FHIR):
-        raise Unsupported(f"type {name} is not known")
+        raise Unsupported(f"type {name} is not known", _TYPES)
 
     def test(value: Any) -> bool:
         if isinstance(value, Labelled):

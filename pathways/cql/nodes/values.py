@@ -4,8 +4,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pathways.cql import arithmetic, intervals, units
-from pathways.cql.compiler import Compiler, Unsupported, node, type_name
-from pathways.cql.refusal import Unanswerable
+from pathways.cql.compiler import Compiler, node, type_name
+from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.temporal import PRECISIONS, Date, DateTime, OutOfRange, Time
 from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple, Vocabulary
@@ -19,6 +19,11 @@ def constant(value: Any) -> Closure:
 @node("Null")
 def _null(_compiler: Compiler, _node: Node, _scope: Scope) -> Closure:
     return constant(None)
+
+
+RANGES = (
+    "an Integer has 32 bits, a Decimal 20 digits before the point and 8 after it, a date the years 1 to 9999"
+)
 
 
 @node("Literal")
@@ -37,9 +42,9 @@ def _literal(_compiler: Compiler, node: Node, _scope: Scope) -> Closure:
         case "Decimal":
             value = _exact(text)
         case _:
-            raise Unsupported(f"a literal of type {type_}")
+            raise Unsupported(f"a literal of type {type_}", "use a type of CQL")
     if value is None:
-        raise Unsupported("a literal out of range")
+        raise Unsupported("a literal out of range", RANGES)
     return constant(value)
 
 
@@ -72,9 +77,9 @@ def _quantity_literal(node: Node) -> Quantity:
     unit = node.get("unit") or "1"
     value = _exact(str(node.get("value", 0)))
     if value is None:
-        raise Unsupported("a literal out of range")
+        raise Unsupported("a literal out of range", RANGES)
     if not units.known(unit):
-        raise Unsupported(f"unit '{unit}' is not in the table of units")
+        raise Unsupported(f"unit '{unit}' is not in the table of units", "see `units` for those that are")
     return Quantity(value, unit)
 
 
@@ -116,7 +121,7 @@ def _check_literal(node: Node, names: tuple[str, ...], kind: Any) -> None:
         try:
             kind(*(int(part["value"]) for part in given))
         except OutOfRange:
-            raise Unsupported("a literal out of range") from None
+            raise Unsupported("a literal out of range", RANGES) from None
 
 
 @node("Tuple")
@@ -125,10 +130,13 @@ def _tuple(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return lambda run, slots: Tuple((name, part(run, slots)) for name, part in parts)
 
 
+_INSTANCES = "a rule may make values of CQL's own types; use a Tuple for others"
+
+
 @node("Instance")
 def _instance(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     if not node["classType"].startswith("{urn:hl7-org:elm-types:r1}"):
-        raise Unsupported(f"an instance of {type_name(node['classType'])}")
+        raise Unsupported(f"an instance of {type_name(node['classType'])}", _INSTANCES)
     parts = {part["name"]: compiler.expression(part["value"], scope) for part in node.get("element", [])}
 
     def get(name: str, run: Any, slots: Any) -> Any:
@@ -149,7 +157,7 @@ def _instance(compiler: Compiler, node: Node, scope: Scope) -> Closure:
         case "ValueSet" | "CodeSystem" as kind:
             return lambda run, slots: Vocabulary(kind, get("id", run, slots), get("version", run, slots))
         case name:
-            raise Unsupported(f"an instance of {name}")
+            raise Unsupported(f"an instance of {name}", _INSTANCES)
 
 
 @node("List")
@@ -209,7 +217,7 @@ def _limit(_compiler: Compiler, node: Node, _scope: Scope) -> Closure:
     try:
         return constant(of(type_name(node["valueType"]) or ""))
     except Unanswerable as reason:
-        raise Unsupported(str(reason)) from None
+        raise Unsupported(str(reason), "only numbers, dates and quantities have one") from None
 
 
 def attribute(value: Any, name: str) -> Any:

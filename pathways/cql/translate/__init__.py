@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,30 +31,61 @@ def translate(cql_path: Path, elm_path: Path) -> None:
     Raises:
         NotTranslated: with every error of the translator; nothing is written.
     """
+    elm = translated(cql_path)
+    elm_path.write_text(json.dumps(elm, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def translated(cql_path: Path, *, locators: bool = False) -> dict[str, Any]:
+    """Return the ELM of a CQL file, which may include what lies beside it.
+
+    Args:
+        cql_path: a library; one that it includes is found by its name among the `.cql` files of the folder.
+        locators: say of every node where it is in the text, for whoever reads what is refused.
+
+    Raises:
+        NotTranslated: with every error of the translator.
+    """
     text = cql_path.read_text(encoding="utf-8")
-    [answer] = translate_texts([text])
+    [answer] = translate_texts([text], included=_beside(cql_path), locators=locators)
     if "errors" in answer:
         raise NotTranslated("\n".join(f"{cql_path.name}, {error}" for error in answer["errors"]))
-    elm_path.write_text(json.dumps(answer["elm"], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    elm: dict[str, Any] = answer["elm"]
+    return elm
 
 
-def translate_texts(texts: Sequence[str]) -> list[dict[str, Any]]:
+def translate_texts(
+    texts: Sequence[str], *, included: Mapping[str, str] | None = None, locators: bool = False
+) -> list[dict[str, Any]]:
     """Return `{"elm": ...}` or `{"errors": [...]}` for each text, all translated by one process.
+
+    Args:
+        texts: one library each.
+        included: the texts of libraries that these may include, by name.
+        locators: say of every node where it is in its text.
 
     Raises:
         NotTranslated: Node is missing or the translator could not be installed or started.
     """
     _install()
+    wanted = {"texts": list(texts), "included": dict(included or {}), "locators": locators}
     with tempfile.NamedTemporaryFile(suffix=".json") as output:
-        _node(
-            ["node", "translate.mjs", output.name],
-            given=json.dumps([{"text": text} for text in texts]),
-        )
+        _node(["node", "translate.mjs", output.name], given=json.dumps(wanted))
         answers: list[dict[str, Any]] = json.loads(Path(output.name).read_text(encoding="utf-8"))
     return [
         {"elm": _finished(answer["elm"], text)} if "elm" in answer else answer
         for answer, text in zip(answers, texts, strict=True)
     ]
+
+
+def _beside(cql_path: Path) -> dict[str, str]:
+    """Return the texts of the other libraries in the folder, by name."""
+    found: dict[str, str] = {}
+    for path in sorted(cql_path.absolute().parent.glob("*.cql")):
+        text = path.read_text(encoding="utf-8")
+        named = re.search(r'^\s*library\s+(?:\w+\.)*(?:"([^"]+)"|(\w+))', text, re.MULTILINE)
+        if named and path.name != cql_path.name:
+            found[named[1] or named[2]] = text
+    return found
 
 
 def phrases(text: str) -> dict[str, str]:

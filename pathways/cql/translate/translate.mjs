@@ -1,4 +1,5 @@
-// Turns CQL texts into ELM: node translate.mjs ANSWER < [{"text": ...}], writes [{"elm": ...} | {"errors": [...]}].
+// Turns CQL texts into ELM: node translate.mjs ANSWER < {"texts": [...], "included": {name: text}, "locators": false},
+// writes [{"elm": ...} | {"errors": [...]}].
 //
 // The answer goes to a file because the translator writes greetings of its own to standard output.
 // Reading and writing files, hashes and phrases are the caller's (__init__.py): this file only translates.
@@ -37,19 +38,29 @@ models.modelInfoLoader.registerModelInfoProvider(
 // Units are the engine's to judge: it refuses at load what its table lacks.
 const units = cql.createUcumService((value) => value, () => null, (left) => left, (left) => left);
 
+const wanted = JSON.parse(readFileSync(0, "utf8"));
+
+function source(name) {
+  const text = name === "FHIRHelpers" ? helpers : wanted.included[name];
+  return text === undefined ? null : cql.stringAsSource(text);
+}
+
 function options() {
   const { Options } = cql.CqlCompilerOptions;
   const chosen = new cql.CqlCompilerOptions();
   // Strict: a list is never quietly taken for one element, nor one element for a list.
-  chosen.setOptions([Options.EnableResultTypes, Options.DisableListDemotion, Options.DisableListPromotion]);
+  chosen.setOptions([
+    Options.EnableResultTypes,
+    Options.DisableListDemotion,
+    Options.DisableListPromotion,
+    ...(wanted.locators ? [Options.EnableLocators] : []),
+  ]);
   return chosen.withSignatureLevel(cql.LibraryBuilder.SignatureLevel.All);
 }
 
 function translate(text) {
   const libraries = new cql.LibraryManager(models, options(), undefined, units);
-  libraries.librarySourceLoader.registerProvider(
-    cql.createLibrarySourceProvider((id) => (id === "FHIRHelpers" ? cql.stringAsSource(helpers) : null)),
-  );
+  libraries.librarySourceLoader.registerProvider(cql.createLibrarySourceProvider(source));
   try {
     const elm = JSON.parse(cql.CqlTranslator.fromText(text, libraries).toJson());
     const errors = (elm.library.annotation ?? [])
@@ -61,5 +72,4 @@ function translate(text) {
   }
 }
 
-const wanted = JSON.parse(readFileSync(0, "utf8"));
-writeFileSync(process.argv[2], JSON.stringify(wanted.map(({ text }) => translate(text))));
+writeFileSync(process.argv[2], JSON.stringify(wanted.texts.map(translate)));
