@@ -12,12 +12,61 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
-from pathways.cql import arithmetic
+from pathways.cql import arithmetic, intervals
 from pathways.cql.comparison import Truth, equal, opposite, ranked, same
 from pathways.cql.refusal import Unanswerable
-from pathways.cql.values import Quantity
+from pathways.cql.temporal import Temporal
+from pathways.cql.values import Code, Interval, Labelled, Quantity, Uncertainty
 
 _PLAIN = (str, int)
+# The elements of a tuple or a resource whose groups tell it from others.
+_TELLING = (str, int, Decimal, Temporal, Code, Uncertainty)
+# More comparisons than this take seconds: lists of values that must all be compared are too long.
+_MOST_COMPARED = 500_000
+
+
+class _Members:
+    """Values in groups outside of which nothing is the same, so that few must be compared."""
+
+    def __init__(self, items: Sequence[Any] = ()) -> None:
+        self._groups: dict[Any, list[Any]] = {}
+        self._compared = 0
+        for item in items:
+            self.add(item)
+
+    def add(self, value: Any) -> None:
+        self._groups.setdefault(_group(value), []).append(value)
+
+    def same_as(self, value: Any) -> int:
+        """Return how many are the same as the value."""
+        group = self._groups.get(_group(value), ())
+        self._compared += len(group)
+        if self._compared > _MOST_COMPARED:
+            raise Unanswerable("lists too long to compare each element with each")
+        return sum(same(item, value) for item in group)
+
+
+def _group(value: Any) -> Any:
+    """Return a key that values have in common if they are the same; others may share it."""
+    if isinstance(value, Labelled):
+        value = value.json
+    if isinstance(value, bool):
+        return bool, value
+    if value is None or isinstance(value, (str, int, float, Decimal)):
+        return value
+    if isinstance(value, Temporal):
+        return type(value), value.at_home()
+    if isinstance(value, Code):
+        return Code, value.code
+    if isinstance(value, Uncertainty):
+        return value.low
+    if isinstance(value, Interval):
+        return Interval, _group(intervals.start(value)), _group(intervals.end(value))
+    if isinstance(value, dict):
+        return dict, frozenset(
+            (name, _group(each)) for name, each in value.items() if isinstance(each, _TELLING)
+        )
+    return type(value)
 
 
 def contains(items: Sequence[Any], value: Any) -> bool:
@@ -41,7 +90,8 @@ def any_known(answers: Sequence[Truth]) -> Truth:
 
 def includes(left: Sequence[Any], right: Sequence[Any]) -> bool:
     """Return whether everything in the right list is in the left one."""
-    return all(contains(left, item) for item in right)
+    members = _Members(left)
+    return all(members.same_as(item) for item in right)
 
 
 def properly_includes(left: Sequence[Any], right: Sequence[Any]) -> bool:
@@ -53,10 +103,11 @@ def distinct(items: Sequence[Any]) -> list[Any]:
     """Return the list without repetitions, in the order of first occurrence."""
     if all(type(item) in _PLAIN for item in items) and len({type(item) for item in items}) < 2:
         return list(dict.fromkeys(items))
-    kept: list[Any] = []
+    kept, members = [], _Members()
     for item in items:
-        if not contains(kept, item):
+        if not members.same_as(item):
             kept.append(item)
+            members.add(item)
     return kept
 
 
@@ -67,12 +118,14 @@ def union(left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
 
 def intersect(left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
     """Return what is in both lists, once."""
-    return [item for item in distinct(left) if contains(right, item)]
+    members = _Members(right)
+    return [item for item in distinct(left) if members.same_as(item)]
 
 
 def difference(left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
     """Return what is in the left list only, once."""
-    return [item for item in distinct(left) if not contains(right, item)]
+    members = _Members(right)
+    return [item for item in distinct(left) if not members.same_as(item)]
 
 
 def flattened(lists: Sequence[Any]) -> list[Any]:
@@ -166,7 +219,7 @@ def modes(items: Sequence[Any]) -> Any:
         return None
     if all(type(item) in _PLAIN for item in known):
         return Counter(known).most_common(1)[0][0]
-    return max(known, key=lambda item: sum(same(item, other) for other in known))
+    return max(known, key=_Members(known).same_as)
 
 
 def geometric_mean(items: Sequence[Any]) -> Any:

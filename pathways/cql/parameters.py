@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pathways.cql import temporal
 from pathways.cql.compiler import Compiler, type_name
 from pathways.cql.nodes.types import type_test
-from pathways.cql.refusal import EvaluationFailed, Unsupported
+from pathways.cql.refusal import EvaluationFailed, Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Frame, Node
 from pathways.cql.temporal import Date, DateTime
 from pathways.cql.values import Quantity
@@ -70,17 +70,19 @@ def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:
     """Return the parameter a ParameterDef declares, noting in the compiler what cannot be."""
     name = compiler.prefix + definition["name"]
     default = definition.get("default")
+    refused = len(compiler.program.reasons)
     compiled = None if default is None else compiler.definition(definition["name"], default)
+    whole = len(compiler.program.reasons) == refused
     type_ = definition.get("parameterTypeSpecifier") or definition.get("parameterType")
     type_ = type_ or definition.get("resultTypeSpecifier") or definition.get("resultTypeName")
     try:
         parameter = Parameter(name, type_ or _ANY, compiled)
-        if compiled and default and _is_constant(default):
+        if whole and compiled and default and _is_constant(default):
             parameter.given(compiled[0](cast("Run", None), [None] * compiled[1].size))
     except Unsupported as reason:
         compiler.program.refuse(name, str(reason), hint=reason.hint)
         return Parameter(name, _ANY, compiled)
-    except EvaluationFailed:
+    except (EvaluationFailed, Unanswerable):
         compiler.program.refuse(
             name, f"the default is not of type {parameter.type}", hint="mend the default or the type"
         )

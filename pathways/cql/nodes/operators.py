@@ -147,7 +147,6 @@ LENIENT: dict[str, Operator] = {
     "Exists": lists.exists,
     "ToList": conversion.to_list,
     "Collapse": _or_null(lambda items, per=None: intervals.collapsed(items, per)),
-    "Expand": _or_null(lambda source, per=None: series.expanded(source, per)),
     "LowBoundary": _or_null(lambda value, digits=None: arithmetic.low_boundary(value, digits)),
     "HighBoundary": _or_null(lambda value, digits=None: arithmetic.high_boundary(value, digits)),
 }
@@ -231,6 +230,19 @@ def _plain(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 @node(*LENIENT)
 def _with_nulls(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return _lenient(LENIENT[node["type"]], _operands(compiler, node, scope))
+
+
+@node("Expand")
+def _expand(compiler: Compiler, node: Node, scope: Scope) -> Closure:
+    operands = _operands(compiler, node, scope)
+
+    def expanded(run: Any, slots: Any) -> Any:
+        source, *per = [operand(run, slots) for operand in operands]
+        points = None if source is None else series.expanded(source, *per or [None])
+        run.spend(len(points or ()))
+        return points
+
+    return expanded
 
 
 @node(*NAMED)

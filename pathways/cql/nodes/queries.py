@@ -1,5 +1,6 @@
 """Queries: sources, lets, relationships, where, return or aggregate, sort; and the loops like them."""
 
+import math
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cmp_to_key
@@ -46,6 +47,7 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
                 return None
             many = many or isinstance(rows, list)
             given.append(rows if isinstance(rows, list) else [rows])
+        run.spend(math.prod(map(len, given)))
         return finish(run, slots, rows_kept(run, slots, given), many, found)
 
     def rows_kept(run: Any, slots: Slots, given: list[list[Any]]) -> Rows:
@@ -77,7 +79,10 @@ def _of_one_source(
         if rows is None:
             return None
         many = isinstance(rows, list)
-        return finish(run, slots, rows_kept(run, slots, rows if many else [rows]), many, [])
+        if not many:
+            rows = [rows]
+        run.spend(len(rows))
+        return finish(run, slots, rows_kept(run, slots, rows), many, [])
 
     def rows_kept(run: Any, slots: Slots, rows: list[Any]) -> Rows:
         for row in rows:
@@ -109,7 +114,9 @@ def _relationship(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 
     def related(run: Any, slots: Slots) -> bool:
         rows = source(run, slots)
-        for row in rows if isinstance(rows, list) else [] if rows is None else [rows]:
+        rows = rows if isinstance(rows, list) else [] if rows is None else [rows]
+        run.spend(len(rows))
+        for row in rows:
             slots[slot] = row
             if such_that(run, slots) is True:
                 return wanted
@@ -256,6 +263,7 @@ def _loop(compiler: Compiler, node: Node, scope: Scope) -> Closure:
         if rows is None:
             return None
         found: list[Any] = []
+        run.spend(len(rows))
         for at, row in enumerate(rows):
             slots[this], slots[index] = row, at
             value = element(run, slots)
