@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg import pq
 
 from service.supervisor import account as accounts
 from service.supervisor import binaries, places
@@ -33,6 +34,7 @@ PORT = 5432
 
 #: what is left of an older server on the same data has ended by then
 PREDECESSOR_S = 30
+#: without a word from the server; one that says that it recovers is waited for
 START_S = 60
 
 SERVER_SETTINGS = {
@@ -42,6 +44,8 @@ SERVER_SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
+    # After a crash at most this much is replayed, in seconds; with PostgreSQL's own 1 GB it takes minutes.
+    "max_wal_size": "512MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "jit": "off",
@@ -137,6 +141,9 @@ class Postgres:
             except psycopg.OperationalError as error:
                 if self._child.ended() is not None or time.monotonic() > deadline:
                     raise Unusable(f"PostgreSQL does not start; {self._log} says why.") from error
+                if pq.PGconn.ping(url.encode()) == pq.Ping.REJECT:
+                    # It replays what a crash left. To end it would have it begin again from the start.
+                    deadline = time.monotonic() + START_S
                 time.sleep(0.05)
 
 

@@ -72,11 +72,13 @@ class Faults:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, failure: BaseException | None, _traceback: object) -> None:
         self._stop.set()
         self._thread.join()
         for timer in self._resumed:
             timer.join()
+        if failure is not None and self.error is not None:
+            failure.add_note(f"before that, the faults had ended with: {self.error}")
 
     def _run(self) -> None:
         try:
