@@ -14,6 +14,7 @@ from pathways.cql.fhir import Records
 from pathways.cql.library import Library, Run, load, matches
 from pathways.cql.refusal import EvaluationFailed, Reason, Refused
 from pathways.cql.temporal import Date, DateTime, Time
+from pathways.cql.terminology import InMemory, NotExpandable, Terminology
 from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple, Uncertainty
 
 __all__ = [
@@ -22,14 +23,17 @@ __all__ = [
     "Date",
     "DateTime",
     "EvaluationFailed",
+    "InMemory",
     "Interval",
     "Library",
+    "NotExpandable",
     "Quantity",
     "Ratio",
     "Reason",
     "Records",
     "Refused",
     "Run",
+    "Terminology",
     "Time",
     "Tuple",
     "Uncertainty",

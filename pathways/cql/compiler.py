@@ -9,6 +9,7 @@ from typing import Any
 from pathways.cql import schema
 from pathways.cql.refusal import Reason, Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Frame, Node, Scope
+from pathways.cql.terminology import Terminology
 from pathways.cql.values import Code, Concept, Vocabulary
 
 SYSTEM = "{urn:hl7-org:elm-types:r1}"
@@ -58,7 +59,8 @@ class Retrieve:
 class Program:
     """What all libraries that are loaded together share: what they read, what they name, why not to run."""
 
-    def __init__(self, *, plain_return: bool = False) -> None:
+    def __init__(self, terminology: Terminology, *, plain_return: bool = False) -> None:
+        self.terminology = terminology
         self.plain_return = plain_return
         self.reasons: list[Reason] = []
         # By the identity of the node: what a Retrieve reads, and what a reference refers to.
@@ -88,6 +90,7 @@ class Compiler:
             d["name"]: d for d in definitions_of(library, "statements") if d.get("type") != "FunctionDef"
         }
         self.parameters = {d["name"]: d for d in definitions_of(library, "parameters")}
+        self.value_sets = {d["name"]: d for d in definitions_of(library, "valueSets")}
         self.systems = {d["name"]: d for d in definitions_of(library, "codeSystems")}
         self.codes = {d["name"]: d for d in definitions_of(library, "codes")}
         self.concepts = {d["name"]: d for d in definitions_of(library, "concepts")}
@@ -189,6 +192,12 @@ class Compiler:
         definition = library.found("code system", library.systems, node)
         return Vocabulary("CodeSystem", definition.get("id"), definition.get("version"))
 
+    def value_set(self, node: Node) -> Vocabulary:
+        """Return the value set a reference stands for."""
+        library = self.library_of(node)
+        definition = library.found("value set", library.value_sets, node)
+        return Vocabulary("ValueSet", definition.get("id"), definition.get("version"))
+
 
 def is_private(definition: Node) -> bool:
     """Return whether only its own library may refer to a definition."""
@@ -227,27 +236,6 @@ def operand_type(node: Node, at: int = 0) -> str | None:
     """Return the declared kind of an operand, which a null cannot tell by itself."""
     signature = node.get("signature", [])
     return type_name(signature[at]) if at < len(signature) else None
-
-
-def constant_codes(compiler: Compiler, node: Node) -> tuple[Code, ...]:
-    """Return the codes an expression of a Retrieve stands for.
-
-    Raises:
-        Unsupported: it is not made of the library's codes and concepts alone.
-    """
-    match node.get("type"):
-        case "CodeRef":
-            return (compiler.code(node),)
-        case "ConceptRef":
-            return compiler.concept(node).codes
-        case "ToList" | "ToConcept":
-            return constant_codes(compiler, node["operand"])
-        case "Property" if node.get("path") == "codes":
-            return constant_codes(compiler, node["source"])
-        case "List":
-            return tuple(code for part in node.get("element", []) for code in constant_codes(compiler, part))
-        case _:
-            raise Unsupported("a Retrieve by anything but codes of the library", "filter with `where`")
 
 
 def _not_whole(node: Any, fault: Exception) -> str:

@@ -43,6 +43,7 @@ _CONSTANT = {
     "CodeRef",
     "ConceptRef",
     "CodeSystemRef",
+    "ValueSetRef",
     "Quantity",
     "Now",
     "Today",
@@ -76,6 +77,10 @@ _TRUTHS = {
     "Before",
     "After",
     "Is",
+    "InValueSet",
+    "AnyInValueSet",
+    "InCodeSystem",
+    "AnyInCodeSystem",
 }
 _MISSING = object()
 

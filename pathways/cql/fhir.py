@@ -95,6 +95,20 @@ def element(source: Any, path: str, choices: Sequence[tuple[str, str]]) -> Any:
     return source.get(path)
 
 
+def date_at(resource: Json, path: str) -> DateTime | Interval | None:
+    """Return the moment or period at a path of a resource, whichever type it has there; None for none.
+
+    A Timing, which is many moments, counts as none.
+    """
+    for key in (path, f"{path}DateTime", f"{path}Instant", f"{path}Date", f"{path}Period"):
+        value = resource.get(key)
+        if isinstance(value, str):
+            return _date_time(value)
+        if isinstance(value, dict) and value.keys() & {"start", "end"}:
+            return _interval(value)
+    return None
+
+
 def choice_keys(path: str, types: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Return the JSON keys a choice element may have, each with the type it means."""
     return tuple((path + name[0].upper() + name[1:], name) for name in types)

@@ -28,6 +28,7 @@ from pathways.cql.parameters import Parameter, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
 from pathways.cql.scope import Closure, Frame, Name, Node
 from pathways.cql.temporal import HOME, DateTime, OutOfRange
+from pathways.cql.terminology import InMemory, Terminology
 
 # What an operator may raise. A fault of our own is among them, so that it, too, is told with its place.
 _FAULTS = (
@@ -304,6 +305,7 @@ def load(
     elm: Mapping[str, Any],
     *,
     libraries: Iterable[Mapping[str, Any]] = (),
+    terminology: Terminology | None = None,
     plain_return: bool = False,
 ) -> Library:
     """Return the library, compiled.
@@ -311,13 +313,14 @@ def load(
     Args:
         elm: as `pathways.cql.translate` writes it; not changed, and kept.
         libraries: the ELM of what it includes, and of what these include. FHIRHelpers is the engine's own.
+        terminology: knows the codes of the value sets and code systems that it names; none without it.
         plain_return: accept a `return` that says neither `all` nor `distinct`. CQL drops repetitions
             there, which the author of a rule rarely means.
 
     Raises:
         Refused: with every reason at once.
     """
-    program = Program(plain_return=plain_return)
+    program = Program(terminology or InMemory(), plain_return=plain_return)
     try:
         loaded = Library(elm, program)
         loaded.compile(link(elm, libraries, program))

@@ -311,7 +311,8 @@ def _shifted(fields: tuple[int, ...], minutes: int) -> tuple[int, ...]:
     try:
         moved = _datetime(year, month, day, hour, minute, second, ms * 1000) + timedelta(minutes=minutes)  # noqa: DTZ001
     except OverflowError:
-        raise OutOfRange("year") from None
+        # The last moment of all is what an interval without an end reaches to, in every offset.
+        return (_MOST if minutes > 0 else _LEAST)[: len(fields)]
     moved_fields = (moved.year, moved.month, moved.day, moved.hour, moved.minute, moved.second, ms)
     # An hour shifted by half an hour is known to the minute: the offset is exact.
     return moved_fields[: len(fields)]

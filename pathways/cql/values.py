@@ -69,7 +69,7 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A code system or value set, by its address; its content is not known here."""
+    """A code system or value set, by its address; `terminology` knows its content."""
 
     kind: str
     id: str | None

@@ -141,8 +141,8 @@ def _general(node: Node) -> str:
 
 
 def _retrieve(node: Node) -> str:
-    operand = node.get("codes", {}).get("operand", {})
-    return f"{node['dataType'].partition('}')[2]} {operand.get('name', '')}".strip()
+    codes = node.get("codes", {})
+    return f"{node['dataType'].partition('}')[2]} {codes.get('operand', codes).get('name', '')}".strip()
 
 
 def _between(node: Node) -> str:
@@ -180,6 +180,12 @@ _TELLERS: dict[str, Any] = {
     "ParameterRef": _name,
     "CodeRef": _name,
     "ConceptRef": _name,
+    "CodeSystemRef": _name,
+    "ValueSetRef": _name,
+    "InValueSet": lambda node: f"{words(node['code'])} in {node['valueset']['name']}",
+    "AnyInValueSet": lambda node: f"{words(node['codes'])} in {node['valueset']['name']}",
+    "InCodeSystem": lambda node: f"{words(node['code'])} in {node['codesystem']['name']}",
+    "AnyInCodeSystem": lambda node: f"{words(node['codes'])} in {node['codesystem']['name']}",
     "AliasRef": _name,
     "OperandRef": _name,
     "QueryLetRef": _name,

@@ -1,4 +1,4 @@
-"""Names: of definitions, functions, parameters, codes, rows; retrieves; and the elements of a value."""
+"""Names: of definitions, functions, parameters and rows; and the elements of a value."""
 
 from collections.abc import Mapping
 from decimal import Decimal as _Decimal
@@ -6,18 +6,15 @@ from typing import Any
 
 from pathways.cql import fhir
 from pathways.cql.compiler import (
-    FHIR,
     Compiler,
     Function,
-    Retrieve,
-    constant_codes,
     is_system,
     node,
     result_type,
     type_name,
 )
 from pathways.cql.dependencies import DEFINITION, FUNCTION, PARAMETER
-from pathways.cql.nodes.values import attribute, constant
+from pathways.cql.nodes.values import attribute
 from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.values import Labelled, Tuple
@@ -47,26 +44,6 @@ def _full_name(compiler: Compiler, library: Compiler, node: Node, scope: Scope, 
     compiler.program.full_names[id(node)] = name
     scope.frame.reads.add((kind, name))
     return name
-
-
-@node("CodeRef")
-def _code(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    return constant(compiler.code(node))
-
-
-@node("ConceptRef")
-def _concept(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    return constant(compiler.concept(node))
-
-
-@node("CodeSystemRef")
-def _system(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    return constant(compiler.system(node))
-
-
-@node("ValueSetRef", "ExpandValueSet", "InValueSet", "AnyInValueSet")
-def _value_set(_compiler: Compiler, _node: Node, _scope: Scope) -> Closure:
-    raise Unsupported("a value set, whose content is not given", "list its codes as a concept")
 
 
 @node("AliasRef", "OperandRef", "QueryLetRef")
@@ -165,27 +142,6 @@ def _helper(node: Node, operands: list[Closure]) -> Closure:
         return None if value is None else of(value)
 
     return helped
-
-
-@node("Retrieve")
-def _retrieve(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
-    if not node["dataType"].startswith(FHIR):
-        raise Unsupported("a Retrieve of a type that is not FHIR's", "write `using FHIR version '4.0.1'`")
-    for unsupported in ("dateRange", "dateProperty", "dateFilter", "codeFilter", "include", "otherFilter"):
-        if node.get(unsupported):
-            raise Unsupported(f"a Retrieve with {unsupported}", "filter with `where`")
-    type_, codes_node = type_name(node["dataType"]) or "", node.get("codes")
-    path = node.get("codeProperty") if codes_node else None
-    if codes_node and codes_node.get("type") in ("ValueSetRef", "ExpandValueSet"):
-        raise Unsupported(
-            "a Retrieve by a value set, whose content is not given", "list its codes as a concept"
-        )
-    codes = constant_codes(compiler, codes_node) if codes_node else ()
-    label = codes_node["operand"].get("name", "") if codes_node and "operand" in codes_node else ""
-    compiler.program.retrieves[id(node)] = Retrieve(type_, path, codes, label)
-    if path is None:
-        return lambda run, _slots: list(run.records.of_type(type_))
-    return lambda run, _slots: run.records.coded(type_, path, codes)
 
 
 @node("Property")

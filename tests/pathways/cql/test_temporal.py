@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathways.cql import Date, DateTime, Time, Uncertainty
+from pathways.cql import Date, DateTime, Interval, Time, Uncertainty, intervals
 from pathways.cql.calendar_steps import difference, duration, moved
 from pathways.cql.temporal import HOME, OutOfRange, compare, parse_date, parse_datetime, parse_time
 
@@ -137,3 +137,22 @@ def test_a_datetime_is_written_as_it_was_read(text: str) -> None:
 def test_a_time_is_read_with_or_without_its_letter() -> None:
     assert parse_time("T10:20") == parse_time("10:20") == Time(10, 20)
     assert DateTime(2024, 1, 1, 10, 20, offset=0) != DateTime(2024, 1, 1, 10, 20, offset=60)
+
+
+@pytest.mark.parametrize("hours", [-12, -1, 0, 1, 14])
+def test_a_period_without_an_end_or_a_beginning_reaches_as_far_in_every_offset(hours: int) -> None:
+    token = HOME.set(hours * 60)
+    try:
+        since = Interval(parse_datetime("2026-03-30T08:00:00.000Z"), None, True, True, "DateTime")
+        until = Interval(None, parse_datetime("2026-03-30T08:00:00.000Z"), True, True, "DateTime")
+        later, earlier = (
+            parse_datetime("9999-12-31T23:00:00.000Z"),
+            parse_datetime("0001-01-01T01:00:00.000Z"),
+        )
+
+        assert intervals.contains(since, later) is True
+        assert intervals.contains(until, earlier) is True
+        assert intervals.contains(since, earlier) is intervals.contains(until, later) is False
+        assert intervals.overlaps(since, until) is True
+    finally:
+        HOME.reset(token)
