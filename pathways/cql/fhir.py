@@ -19,6 +19,17 @@ from pathways.cql.values import Code, Concept, Interval, Labelled, Quantity, Rat
 
 Json = Mapping[str, Any]
 
+# FHIRHelpers takes a duration of FHIR for one of the calendar, as dates are moved by.
+_CALENDAR_UNITS = {
+    "ms": "millisecond",
+    "s": "second",
+    "min": "minute",
+    "h": "hour",
+    "d": "day",
+    "wk": "week",
+    "mo": "month",
+    "a": "year",
+}
 UCUM = "http://unitsofmeasure.org"
 _UNIT_SYSTEMS = (None, UCUM, "http://hl7.org/fhirpath/CodeSystem/calendar-units")
 
@@ -187,7 +198,11 @@ def _quantity_ignoring_comparator(value: Json) -> Quantity | None:
         return None
     if value.get("system") not in _UNIT_SYSTEMS:
         raise Unanswerable("a quantity whose unit is not UCUM")
-    return Quantity(_decimal(value["value"]), value.get("code") or value.get("unit") or "1")
+    return Quantity(_decimal(value["value"]), _calendar_unit(value.get("code") or value.get("unit") or "1"))
+
+
+def _calendar_unit(unit: str) -> str:
+    return _CALENDAR_UNITS.get(unit, unit)
 
 
 def _interval(value: Json) -> Interval:
@@ -227,6 +242,7 @@ _PRIMITIVES: dict[str, Callable[[Any], Any]] = {
 
 _HELPERS: dict[str, Callable[[Any], Any]] = {
     **{f"To{name}": of for name, of in _PRIMITIVES.items()},
+    "ToCalendarUnit": _calendar_unit,
     "ToCode": _code,
     "ToConcept": _concept,
     "ToQuantity": _quantity,

@@ -146,8 +146,9 @@ def _helper(node: Node, operands: list[Closure]) -> Closure:
 
 @node("Property")
 def _property(compiler: Compiler, node: Node, scope: Scope) -> Closure:
-    source = source_of(compiler, node, scope)
-    closure = source
+    if node["path"] in _OF_PRIMITIVES and node.get("source", {}).get("type") == "Property":
+        return _of_element(compiler, node["source"], scope, node["path"])
+    closure = source_of(compiler, node, scope)
     *outer, last = node["path"].split(".")
     for path in outer:
         closure = _element(closure, path, ())
@@ -155,6 +156,33 @@ def _property(compiler: Compiler, node: Node, scope: Scope) -> Closure:
         # The translator writes this one itself, for AgeInYears(), and leaves its type out.
         return _value(closure, "Date")
     return _last_element(node, closure, last)
+
+
+# What a primitive element has beside its value; in JSON it stands beside it, under a name with a line.
+_OF_PRIMITIVES = ("extension", "id")
+
+
+def _of_element(compiler: Compiler, node: Node, scope: Scope, path: str) -> Closure:
+    """Return the extensions or the id of an element, which a primitive may have without a value.
+
+    https://hl7.org/fhir/R4/json.html#primitive
+    """
+    owner = source_of(compiler, node, scope)
+    keys = [key for key, _ in _choices(node, node["path"])] or [node["path"]]
+    otherwise = _element(compiler.expression(node, scope), path, ())
+
+    def taken(run: Any, slots: Any) -> Any:
+        value = owner(run, slots)
+        if type(value) is not dict or "." in node["path"]:
+            return otherwise(run, slots)
+        for key in keys:
+            if isinstance(value.get(key), (dict, list)):
+                return otherwise(run, slots)
+            if f"_{key}" in value:
+                return value[f"_{key}"].get(path)
+        return None
+
+    return taken
 
 
 def source_of(compiler: Compiler, node: Node, scope: Scope) -> Closure:
