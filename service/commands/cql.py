@@ -3,9 +3,26 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathways import cql
+
+Json = Mapping[str, Any]
+
+#: everything was evaluated
+DONE = 0
+#: the library is refused, or a definition could not be evaluated
+FAILED = 1
+#: something that was asked for is not there, or cannot be read
+MISTAKEN = 2
+
+
+class _Mistake(Exception):
+    """What the caller must do otherwise, in one sentence."""
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -13,61 +30,170 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser = subparsers.add_parser(
         "cql",
         help="evaluate and explain a CQL library",
-        description="Evaluate every definition of a library over the resources of a Bundle, or explain one. "
-        "FILE is a translated library (.elm.json, see hipway translate).",
-        epilog="example: hipway cql rules.elm.json --patient visit.json --explain 'Weak' -p Side=left",
+        description="Evaluate the definitions of a library over the resources of a Bundle, and explain them. "
+        "FILE is CQL (.cql, translated as it is read, with what it includes from beside it; needs "
+        "Node.js) or a translated library (.elm.json, see hipway translate). Ends with 1 when the library "
+        "is refused or a definition fails, with 2 when something is missing.",
+        epilog="example: hipway cql rules.cql --patient visit.json --explain 'Weak' -p Side=left",
     )
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument(
-        "--patient", metavar="BUNDLE", type=Path, required=True, help="a Bundle, or a resource"
+        "--patient", metavar="BUNDLE", type=Path, required=True, help="a Bundle of one patient, or a resource"
     )
     parser.add_argument("--at", metavar="INSTANT", help="the moment of the evaluation (default: now)")
-    parser.add_argument("--explain", metavar="DEFINITION", help="show why, as JSON")
-    parser.add_argument("-p", "--parameter", metavar="NAME=JSON", action="append", default=[])
+    parser.add_argument(
+        "-p", "--parameter", metavar="NAME=VALUE", action="append", default=[], help="JSON, or a text"
+    )
+    parser.add_argument(
+        "-d",
+        "--definition",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="evaluate this one (default: all)",
+    )
+    parser.add_argument(
+        "-e", "--explain", metavar="NAME", action="append", default=[], help="evaluate this one and say why"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--include", metavar="FILE", type=Path, action="append", default=[], help="a library that is included"
+    )
+    parser.add_argument(
+        "--terminology",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a ValueSet or CodeSystem, or a Bundle of them",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per definition, or the explanation of one."""
-    from fhir_profiles import reading
+    """Print the values of definitions, and the reasons of those that are to be explained."""
     from pathways import cql
 
     try:
-        library = cql.load(reading.read(args.file.read_bytes()))
-        bundle = reading.read(args.patient.read_bytes())
-    except (OSError, reading.Unreadable) as error:
-        print(f"hipway cql: {error}", file=sys.stderr)
-        return 2
+        library = _library(args.file, args.include, args.terminology)
+        evaluated = _run(library, args)
+        names = _asked(library, args)
+    except _Mistake as mistake:
+        print(f"hipway cql: {mistake}", file=sys.stderr)
+        return MISTAKEN
     except cql.Refused as refused:
-        print(f"hipway cql: {refused}", file=sys.stderr)
-        return 1
-    moment = _moment(args.at)
-    resources = [entry["resource"] for entry in bundle.get("entry", ())] or [bundle]
+        for reason in refused.reasons:
+            print(f"hipway cql: {reason}", file=sys.stderr)
+        return FAILED
+    told = [_told(evaluated, name, explain=name in args.explain) for name in names]
+    if args.format == "json":
+        print(json.dumps(told, indent=1, ensure_ascii=False, default=str))
+    else:
+        print("\n".join(map(_text, told)))
+    return FAILED if any("error" in each for each in told) else DONE
+
+
+def _library(file: Path, included: Iterable[Path], terminology: Iterable[Path]) -> "cql.Library":
+    from pathways import cql
+
+    elm, *beside = _libraries(file)
+    others = [*beside, *(each for path in included for each in _libraries(path))]
+    resources = [resource for path in terminology for resource in _resources(_json(path))]
+    return cql.load(elm, libraries=_once(others), terminology=cql.InMemory(resources))
+
+
+def _libraries(file: Path) -> list[Json]:
+    """Return a library and, of one that is translated now, those beside it that it includes."""
+    if file.suffix != ".cql":
+        return [_json(file)]
+    from pathways.cql.translate import NotTranslated, with_included
+
     try:
-        evaluated = library.at(moment, cql.Records(resources), _parameters(args.parameter))
+        return [*with_included(file, locators=True)]
+    except NotTranslated as error:
+        raise _Mistake(str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _Mistake(f"{file} cannot be read ({type(error).__name__})") from None
+
+
+def _once(libraries: Iterable[Json]) -> list[Json]:
+    """Return the libraries without those that are given twice."""
+    found: dict[str, Json] = {}
+    for elm in libraries:
+        found.setdefault(
+            json.dumps(elm.get("library", {}).get("identifier"), sort_keys=True, default=str), elm
+        )
+    return list(found.values())
+
+
+def _json(file: Path) -> Any:
+    from fhir_profiles import reading
+
+    try:
+        return reading.read(file.read_bytes())
+    except OSError as error:
+        raise _Mistake(f"{file} cannot be read ({type(error).__name__})") from None
+    except reading.Unreadable as error:
+        raise _Mistake(f"{file} is not JSON: {error}") from None
+
+
+def _resources(given: Any) -> list[Json]:
+    """Return the resources of a Bundle, or the one resource."""
+    if not isinstance(given, dict) or "resourceType" not in given:
+        raise _Mistake("a file that should hold a FHIR resource holds none")
+    if given["resourceType"] != "Bundle":
+        return [given]
+    return [entry["resource"] for entry in given.get("entry", ()) if "resource" in entry]
+
+
+def _run(library: "cql.Library", args: argparse.Namespace) -> "cql.Run":
+    from pathways import cql
+
+    resources = _resources(_json(args.patient))
+    patients = {resource.get("id") for resource in resources if resource["resourceType"] == "Patient"}
+    if len(patients) != 1:
+        raise _Mistake(f"{args.patient} holds {len(patients)} patients; one is evaluated at a time")
+    try:
+        return library.at(_moment(args.at), cql.Records(resources), _parameters(args.parameter))
     except cql.EvaluationFailed as error:
-        print(f"hipway cql: {error}; give it with -p NAME=VALUE", file=sys.stderr)
-        return 2
-    if args.explain is not None and args.explain not in library.definitions:
-        print(f"hipway cql: there is no definition {args.explain!r}", file=sys.stderr)
-        return 2
-    if args.explain is not None:
-        print(json.dumps(evaluated.explain(args.explain), indent=1, ensure_ascii=False, default=str))
-        return 0
-    failed = False
-    for name in library.definitions:
-        try:
-            print(f"{name}: {_said(evaluated[name])}")
-        except cql.EvaluationFailed as error:
-            failed = True
-            print(f"{name}: not evaluated, {error}")
-    return 1 if failed else 0
+        raise _Mistake(f"{error}; give it with -p NAME=VALUE") from None
+
+
+def _asked(library: "cql.Library", args: argparse.Namespace) -> list[str]:
+    for name in (*args.definition, *args.explain):
+        if name not in library.public:
+            raise _Mistake(f"there is no definition {name!r}")
+    return list(dict.fromkeys((*args.definition, *args.explain))) or list(library.definitions)
+
+
+def _told(evaluated: "cql.Run", name: str, *, explain: bool) -> dict[str, Any]:
+    from pathways import cql
+    from pathways.cql.wording import plain
+
+    try:
+        told = {"definition": name, "value": plain(evaluated[name])}
+        return {**told, "explanation": evaluated.explain(name)} if explain else told
+    except cql.EvaluationFailed as error:
+        return {"definition": name, "error": error.reason if error.definition == name else str(error)}
+
+
+def _text(told: Json) -> str:
+    from pathways.cql import rendering
+
+    if "error" in told:
+        return f"{told['definition']}: not evaluated, {told['error']}"
+    if "explanation" in told:
+        return rendering.outline({**told["explanation"], "text": told["definition"]})
+    return f"{told['definition']}: {'unknown' if told['value'] is None else told['value']}"
 
 
 def _moment(text: str | None) -> datetime:
     """Return the moment asked for; without an offset it is UTC."""
     if text is None:
         return datetime.now(UTC)
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _Mistake(f"--at {text} is no instant; write it like 2026-03-14T09:00:00+01:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -75,13 +201,11 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     """Return the parameters; a value that is not JSON is taken as text."""
     parameters: dict[str, Any] = {}
     for each in given:
-        name, _, text = each.partition("=")
+        name, sign, text = each.partition("=")
+        if not sign:
+            raise _Mistake(f"-p {each} has no value; write NAME=VALUE")
         try:
             parameters[name] = json.loads(text)
         except ValueError:
             parameters[name] = text
     return parameters
-
-
-def _said(value: Any) -> str:
-    return "unknown" if value is None else str(value)

@@ -46,11 +46,29 @@ def translated(cql_path: Path, *, locators: bool = False) -> dict[str, Any]:
         NotTranslated: with every error of the translator.
     """
     text = cql_path.read_text(encoding="utf-8")
-    [answer] = translate_texts([text], included=_beside(cql_path), locators=locators)
+    [answer] = translate_texts([text], included=_texts_beside(cql_path), locators=locators)
     if "errors" in answer:
         raise NotTranslated("\n".join(f"{cql_path.name}, {error}" for error in answer["errors"]))
     elm: dict[str, Any] = answer["elm"]
     return elm
+
+
+def with_included(cql_path: Path, *, locators: bool = False) -> list[dict[str, Any]]:
+    """Return the ELM of a CQL file and of those beside it that it includes, directly or not.
+
+    Raises:
+        NotTranslated: with every error of the translator, in any of them.
+    """
+    beside = _paths_beside(cql_path)
+    found = {cql_path: translated(cql_path, locators=locators)}
+    pending = [found[cql_path]]
+    while pending:
+        for include in pending.pop()["library"].get("includes", {}).get("def", []):
+            path = beside.get(include["path"].rpartition("/")[2])
+            if path is not None and path not in found:
+                found[path] = translated(path, locators=locators)
+                pending.append(found[path])
+    return list(found.values())
 
 
 def translate_texts(
@@ -77,15 +95,19 @@ def translate_texts(
     ]
 
 
-def _beside(cql_path: Path) -> dict[str, str]:
-    """Return the texts of the other libraries in the folder, by name."""
-    found: dict[str, str] = {}
+def _paths_beside(cql_path: Path) -> dict[str, Path]:
+    """Return the other libraries in the folder, by name."""
+    found: dict[str, Path] = {}
     for path in sorted(cql_path.absolute().parent.glob("*.cql")):
         text = path.read_text(encoding="utf-8")
         named = re.search(r'^\s*library\s+(?:\w+\.)*(?:"([^"]+)"|(\w+))', text, re.MULTILINE)
         if named and path.name != cql_path.name:
-            found[named[1] or named[2]] = text
+            found[named[1] or named[2]] = path
     return found
+
+
+def _texts_beside(cql_path: Path) -> dict[str, str]:
+    return {name: path.read_text(encoding="utf-8") for name, path in _paths_beside(cql_path).items()}
 
 
 def phrases(text: str) -> dict[str, str]:

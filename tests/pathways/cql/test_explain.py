@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pathways import cql
+from pathways.cql import rendering
 
 Observation = Callable[..., dict[str, Any]]
 PLACE = {"Place": "here"}
@@ -103,3 +104,47 @@ def test_every_definition_can_be_explained_in_plain_json(
 
     for name in example.definitions:
         json.dumps(run.explain(name))
+
+
+def test_a_tree_is_told_as_a_sentence_and_as_lists_and_loses_no_source(
+    example: cql.Library, moment: datetime, observation: Observation
+) -> None:
+    records = [
+        observation("one", "pulse", "2026-03-14T08:00:00Z", **beats(120)),
+        observation("two", "dizzy", "2026-03-14T08:00:00Z", valueBoolean=True),
+    ]
+
+    tree = example.at(moment, records, PLACE).explain("Unwell")
+
+    assert rendering.sentence(tree) == (
+        "Unwell: true, because The pulse is fast: true; The patient feels dizzy: true "
+        "(from Observation/one/_history/3, Observation/two/_history/3)."
+    )
+    outline = rendering.outline(tree)
+    assert outline.splitlines()[0] == "- Unwell: true"
+    assert "\n  - The pulse is fast: true\n" in outline
+    assert all(outline.count(f"[{source}]") >= 1 for source in tree["sources"])
+
+
+def test_what_is_not_known_is_told_with_what_was_looked_for(example: cql.Library, moment: datetime) -> None:
+    tree = example.at(moment, [], PLACE).explain("Fast")
+
+    assert rendering.sentence(tree).startswith("The pulse is fast: unknown, because ")
+    assert "none stored" in rendering.outline(tree)
+
+
+def test_the_same_input_has_the_same_tree_whatever_the_order_of_its_elements(
+    example: cql.Library, moment: datetime, observation: Observation
+) -> None:
+    records = [
+        observation("one", "pulse", "2026-03-14T08:00:00Z", **beats(120)),
+        observation("two", "dizzy", "2026-03-13T08:00:00Z", valueBoolean=True),
+    ]
+    turned = [dict(reversed(record.items())) for record in records]
+    trees = [
+        {name: run.explain(name) for name in example.definitions}
+        for run in (example.at(moment, each, PLACE) for each in (records, records, turned))
+    ]
+
+    assert trees[0] == trees[1] == trees[2]
+    assert json.loads(json.dumps(trees[0])) == trees[0]
