@@ -53,19 +53,8 @@ class Play:
     def evaluate(self, at: datetime) -> tuple[Outcome, list[dict[str, Any]]]:
         """Decide and render; what was written is part of the record afterwards."""
         pathway = catalogue.pathways()[0]
-        site = parameters.resolve(pathway, self.chosen)
-        patient = next(e for e in self.entries.values() if e.type == "Patient")
-        record = Record(
-            patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people=self._people()
-        )
-        case = Case(
-            tenant=0,
-            record=record,
-            memories=self.memories,
-            moment=at,
-            history={side: self._history(side, site) for side in pathway.sides},
-            site=site,
-        )
+        case = self.case(at)
+        site, patient = case.site, case.record.patient
         outcome = decide(pathway, case)
         self.steps += outcome.steps
         self.at.update({(s.instance, s.number): at for s in outcome.steps})
@@ -86,6 +75,23 @@ class Play:
                 type=body["resourceType"], id=body["id"], version=1, seq=0, received=at, body=body
             )
         return outcome, written
+
+    def case(self, at: datetime) -> Case:
+        """Return what is to be decided at this moment."""
+        pathway = catalogue.pathways()[0]
+        site = parameters.resolve(pathway, self.chosen)
+        patient = next(e for e in self.entries.values() if e.type == "Patient")
+        record = Record(
+            patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people=self._people()
+        )
+        return Case(
+            tenant=0,
+            record=record,
+            memories=self.memories,
+            moment=at,
+            history={side: self._history(side, site) for side in pathway.sides},
+            site=site,
+        )
 
     def _people(self) -> dict[str, str]:
         known = (e for e in self.entries.values() if e.type == "Practitioner")

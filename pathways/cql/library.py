@@ -187,6 +187,11 @@ class Run:
         self._circumstances: dict[int, object] = {}
         self._spent = 0
 
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the values that were given for parameters, by name, as the run uses them."""
+        return self._given
+
     def but(self, parameters: Mapping[str, Any]) -> "Run":
         """Return another run of the moment and the records, with other values for these parameters.
 

@@ -30,13 +30,13 @@ def main() -> None:
     print(f"{'observations':>12} {'ms CPU':>8} {'ratio':>7}")
     first = None
     for size in SIZES:
-        _grow(game, size)
+        grow(game, size)
         taken = statistics.median(_milliseconds(game, moment) for _ in range(ROUNDS))
         first = first or taken
         print(f"{size:>12} {taken:>8.1f} {taken / first:>6.1f}x")
 
 
-def _grow(game: playing.Play, size: int) -> None:
+def grow(game: playing.Play, size: int) -> None:
     """Repeat the patient's observations until there are this many."""
     originals = [
         e for e in game.entries.values() if e.type == "Observation" and not e.id.startswith("again-")

@@ -1,0 +1,140 @@
+"""The CQL engine beside cql-execution: the same ELM, the same records, in one run.
+
+    make bench ONLY=cql
+
+A patient in therapy, whose observations are repeated under new ids until there are enough of them. Ours is
+asked for the rules that the PlanDefinition names, and for all definitions of the library, each time over
+records that are indexed anew; the other engine for all definitions. CPU milliseconds of one process for ours,
+elapsed milliseconds for the other, which runs in Node and is left out where there is none.
+
+The prototype's figures (0.6, 3.0 and 15 ms) are of an older draft with 18 guards, on another machine.
+"""
+
+import json
+import shutil
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import bench_decide
+import cql_execution
+import playing
+from cql_execution import Question
+
+from pathways import catalogue, cql
+from pathways.turn import Turn
+
+SIZES = (20, 100, 500)
+PROTOTYPE = (0.6, 3.0, 15.0)
+ROUNDS = 25
+OTHER_ROUNDS = 5
+ELM = Path(__file__).parents[2] / "pathways" / "gluteus_medius_tear" / "rules.elm.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Milliseconds at one number of observations."""
+
+    size: int
+    rules: float
+    definitions: float
+    other: float | None
+
+
+def main() -> None:
+    """Print a table of evaluation, and what loading costs."""
+    rules = len(_rules())
+    print(f"{rules} conditions of rules, and all definitions; milliseconds")
+    headings = f"{'observations':>12} {'rules':>8} {'all':>8} {'growth':>8}"
+    print(f"{headings} {'cql-execution':>14} {'ratio':>7} {'prototype':>10}")
+    first: Measured | None = None
+    for size, prototype in zip(SIZES, PROTOTYPE, strict=True):
+        found = _measured(size)
+        first = first or found
+        other = "-" if found.other is None else f"{found.other:.0f}"
+        ratio = "-" if found.other is None else f"{found.other / found.definitions:.0f}x"
+        print(
+            f"{size:>12} {found.rules:>8.2f} {found.definitions:>8.2f} "
+            f"{found.definitions / first.definitions:>7.1f}x {other:>14} {ratio:>7} {prototype:>10}"
+        )
+    _loading()
+
+
+def _measured(size: int) -> Measured:
+    run = _run(size)
+    rules = _rules()
+    return Measured(
+        size=size,
+        rules=_milliseconds(lambda: _evaluate(run, rules), ROUNDS),
+        definitions=_milliseconds(lambda: _evaluate(run, run.library.definitions), ROUNDS),
+        other=_other(run),
+    )
+
+
+def _rules() -> list[str]:
+    """Return the definitions that the PlanDefinition names."""
+    return sorted({name for rule in catalogue.pathways()[0].rules for name in rule.conditions})
+
+
+def _run(size: int) -> cql.Run:
+    """Return the run of one side of a patient in therapy with so many observations."""
+    story, game = playing.read(bench_decide.STORY), playing.Play()
+    for step in story["steps"][: bench_decide.STEPS]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    moment = datetime.fromisoformat(story["steps"][bench_decide.STEPS - 1]["advanceTo"]) + timedelta(days=1)
+    bench_decide.grow(game, size)
+    pathway = catalogue.pathways()[0]
+    case = game.case(moment)
+    turn = Turn(pathway=pathway, case=case, now=moment, inputs=pathway.gate.read(case.record, moment.tzinfo))
+    return max((turn.ask(side) for side in pathway.sides), key=lambda run: len(run.records.all))
+
+
+def _evaluate(run: cql.Run, names: Any) -> None:
+    fresh = run.over(cql.Records(run.records.all))
+    for name in names:
+        fresh[name]
+
+
+def _other(run: cql.Run) -> float | None:
+    if shutil.which("node") is None:
+        return None
+    question = Question(name="bench", library="pathway", run=run)
+    answers = cql_execution.answers({"pathway": json.loads(ELM.read_text())}, [question] * (2 * OTHER_ROUNDS))
+    # The first of each of the two processes has everything to compile.
+    return statistics.median(answer["ms"] for answer in answers[2:])
+
+
+def _loading() -> None:
+    text = ELM.read_text()
+    elm = json.loads(text, parse_float=Decimal)
+    reading = _milliseconds(lambda: json.loads(text, parse_float=Decimal), ROUNDS)
+    loading = _milliseconds(lambda: cql.load(elm), ROUNDS)
+    tracemalloc.start()
+    kept = json.loads(text, parse_float=Decimal)
+    of_elm = tracemalloc.get_traced_memory()[0]
+    library = cql.load(kept)
+    of_both = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    print(f"\n{len(library.definitions)} definitions: read in {reading:.1f} ms, compiled in {loading:.1f} ms")
+    print(f"compiled {(of_both - of_elm) / 1e6:.1f} MB, the ELM that explains it {of_elm / 1e6:.1f} MB")
+
+
+def _milliseconds(work: Callable[[], object], rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        work()
+        times.append((time.process_time() - begun) * 1000)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
