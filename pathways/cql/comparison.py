@@ -4,7 +4,7 @@ https://cql.hl7.org/09-b-cqlreference.html#comparison-operators-4
 """
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pathways.cql import temporal, units
@@ -247,7 +247,7 @@ def _words(text: str) -> str:
 def _equivalent_decimals(left: Decimal, right: Decimal) -> bool:
     places = min(_places(left), _places(right))
     step = Decimal(1).scaleb(-places)
-    return left.quantize(step) == right.quantize(step)
+    return left.quantize(step, ROUND_HALF_UP) == right.quantize(step, ROUND_HALF_UP)
 
 
 def _places(value: Decimal) -> int:

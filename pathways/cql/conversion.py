@@ -159,7 +159,7 @@ def convert_quantity(value: Quantity, unit: str) -> Quantity | None:
 
 def can_convert_quantity(value: Quantity, unit: str) -> bool:
     """Return whether the quantity can be expressed in the unit."""
-    return units.factor(value.unit, unit) is not None
+    return units.converted(Decimal(0), value.unit, unit) is not None
 
 
 _KINDS: dict[str, Callable[[Any], bool]] = {

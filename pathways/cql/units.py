@@ -3,7 +3,8 @@
 A unit is a factor on base dimensions. Units of the same dimensions convert into each other; the
 engine refuses a literal with a unit it cannot read, and calls a comparison with one unknown.
 
-Degrees Celsius do not convert: they are an offset away from kelvin, not a factor.
+Degrees Celsius and Fahrenheit are an offset away from kelvin, so they convert alone and not within products.
+Osmoles, equivalents and international units convert into their multiples only; of what they are is not known.
 
 https://ucum.org/ucum
 """
@@ -109,6 +110,15 @@ _ATOMS: dict[str, tuple[Fraction, dict[str, int], bool]] = {
 }
 
 
+# The size of a degree in kelvin, and where its scale begins.
+_SCALES = {
+    "Cel": (Fraction(1), Fraction(27_315, 100)),
+    "[degF]": (Fraction(5, 9), Fraction(45_967, 180)),
+}
+# No unit in use has a larger power; one of a billion would be a number that no memory holds.
+_MOST_POWER = 99
+
+
 def known(unit: str) -> bool:
     """Return whether the unit can be read."""
     return unit in CALENDAR or _reading(unit) is not None
@@ -143,10 +153,21 @@ def factor(source: str | None, target: str | None) -> Fraction | None:
 
 def converted(value: Decimal, source: str | None, target: str | None) -> Decimal | None:
     """Return the value in the target unit, or None when the units do not convert."""
+    if source != target and (source in _SCALES or target in _SCALES):
+        return _converted_temperature(value, source, target)
     times = factor(source, target)
     if times is None:
         return None
     return value * times.numerator / times.denominator if times != 1 else value
+
+
+def _converted_temperature(value: Decimal, source: str | None, target: str | None) -> Decimal | None:
+    size, zero = _SCALES.get(source or "1", (factor(source, "K"), Fraction(0)))
+    other_size, other_zero = _SCALES.get(target or "1", (factor(target, "K"), Fraction(0)))
+    if size is None or other_size is None:
+        return None
+    found = (Fraction(value) * size + zero - other_zero) / other_size
+    return Decimal(found.numerator) / found.denominator
 
 
 def definite(unit: str | None) -> str:
@@ -203,7 +224,7 @@ def _reading(unit: str) -> tuple[Fraction, Dimensions] | None:
         return None
     try:
         times, dimensions = _expression(tokens)
-    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+    except (KeyError, IndexError, ValueError, ZeroDivisionError, RecursionError):
         return None
     if tokens:
         return None
@@ -241,6 +262,8 @@ def _component(token: str) -> tuple[Fraction, dict[str, int]]:
         raise ValueError(token)
     times, powers = _atom(match[1])
     exponent = int(match[2] or 1)
+    if abs(exponent) > _MOST_POWER:
+        raise ValueError(token)
     return times**exponent, {name: power * exponent for name, power in powers.items()}
 
 

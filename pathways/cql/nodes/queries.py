@@ -247,14 +247,12 @@ def _nulls_first(left: Any, right: Any) -> int:
 _ordered: Any = cmp_to_key(_nulls_first)
 
 
-@node("ForEach", "Filter", "Repeat")
+@node("ForEach", "Filter")
 def _loop(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     source = compiler.expression(node["source"], scope)
     inner = scope.inner()
     this, index = inner.add(node.get("scope") or "$this"), inner.add("$index")
     inner.names.setdefault("$this", this)
-    if node["type"] == "Repeat":
-        raise Unsupported("node type Repeat is not known", "write the steps as definitions")
     keep = node["type"] == "Filter"
     element = compiler.expression(node["condition" if keep else "element"], inner)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathways import cql
+from pathways.cql import units
 
 ROOT = Path(__file__).parents[3]
 MOMENT = datetime(2026, 3, 14, 9, 26, tzinfo=UTC)
@@ -253,3 +255,12 @@ def containers(node: Any) -> Iterator[Any]:
         yield node
         for part in node.values() if isinstance(node, dict) else node:
             yield from containers(part)
+
+
+@pytest.mark.parametrize(
+    "unit", ["10*999999999", "m-999999999", "(" * 10_000 + "m" + ")" * 10_000, "m." * 5000 + "m"]
+)
+def test_a_unit_from_a_record_that_would_take_all_memory_does_not_convert(unit: str) -> None:
+    with promptly():
+        assert units.converted(Decimal(1), unit, "g") is None
+        assert units.known(unit) is (len(unit) < 20_000 and unit.startswith("m."))

@@ -16,11 +16,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from cql_cases import alike
 from optional_parts import PARTS, need, reference, required
 
 from pathways import cql
-from pathways.cql import intervals
-from pathways.cql.comparison import equal
 from pathways.cql.translate import translate_texts
 
 ROOT = Path(__file__).parents[3]
@@ -123,23 +122,7 @@ def _judged(case: Case, answer: dict[str, Any]) -> tuple[str, str]:
     if case.output is None:
         return "passed", ""
     expected = run["expected"]
-    return ("passed", "") if _alike(value, expected) else ("failed", f"{value!r} instead of {expected!r}")
-
-
-def _alike(value: Any, expected: Any) -> bool:
-    if isinstance(expected, (cql.Interval, cql.Uncertainty)):
-        if not isinstance(value, (cql.Interval, cql.Uncertainty)):
-            return False
-        return _alike(intervals.start(value), intervals.start(expected)) and _alike(
-            intervals.end(value), intervals.end(expected)
-        )
-    if isinstance(expected, list):
-        return isinstance(value, list) and len(value) == len(expected) and all(map(_alike, value, expected))
-    if isinstance(expected, cql.Tuple):
-        return isinstance(value, cql.Tuple) and all(
-            _alike(value.get(name), expected.get(name)) for name in value.keys() | expected.keys()
-        )
-    return value is expected if expected is None else equal(value, expected) is True
+    return ("passed", "") if alike(value, expected) else ("failed", f"{value!r} instead of {expected!r}")
 
 
 def _show(table: dict[str, Counter[str]], results: list[tuple[Case, str, str]]) -> None:

@@ -46,7 +46,15 @@ def test_units_of_one_dimension_convert(value: str, source: str, target: str, re
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("kg", "m"), ("year", "d"), ("Cel", "K"), ("furlong", "m"), ("mmol/L", "mg/dL"), ("month", "mo")],
+    [
+        ("kg", "m"),
+        ("year", "d"),
+        ("Cel", "m"),
+        ("Cel/min", "K/min"),
+        ("furlong", "m"),
+        ("mmol/L", "mg/dL"),
+        ("month", "mo"),
+    ],
 )
 def test_units_of_different_dimensions_do_not(source: str, target: str) -> None:
     assert units.converted(Decimal(1), source, target) is None
