@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -30,6 +31,9 @@ class Site:
         self._data = data
         self._variables = variables
         self._database: Database | None = None
+        #: those of sockets that are gone; other threads may still be about to give connections back
+        self._former: list[Database] = []
+        self._changing = Lock()
         self.start()
         try:
             self.installation.until_ready()
@@ -57,22 +61,32 @@ class Site:
         """Return what the work returns, as often as the database has to be asked for it."""
         end = time.monotonic() + AWAY_S
         while True:
+            database = None
             try:
-                if self._database is None:
-                    self._database = Database(self.settings.database_url, pool_size=4)
-                return self._database.run(work)
+                database = self._opened()
+                return database.run(work)
             except (DBAPIError, psycopg.Error, NoConnection, OSError):
                 if time.monotonic() > end:
                     raise
-                self._forget()
+                self._forget(database)
                 time.sleep(0.1)
 
     def close(self) -> None:
         """Stop everything."""
-        self._forget()
+        self._forget(self._database)
+        for database in self._former:
+            database.close()
         self.installation.close()
 
-    def _forget(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+    def _opened(self) -> Database:
+        with self._changing:
+            if self._database is None:
+                self._database = Database(self.settings.database_url, pool_size=4)
+            return self._database
+
+    def _forget(self, database: Database | None) -> None:
+        """Open another one the next time, unless another thread has done so already."""
+        with self._changing:
+            if database is not None and database is self._database:
+                self._database = None
+                self._former.append(database)
