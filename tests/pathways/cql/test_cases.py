@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +70,22 @@ BY_HAND: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
-@cache
-def run(section: str) -> cql.Run:
-    return cql_cases.library(section).at(MOMENT, [])
+@pytest.fixture(scope="module")
+def runs() -> dict[str, cql.Run]:
+    return {section: cql_cases.library(section).at(MOMENT, []) for section in cql_cases.sections()}
 
 
 CASES = [case for section in cql_cases.sections() for case in cql_cases.cases(section)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section} {case.line}")
-def test_an_expression_is_what_the_reference_says(case: Case) -> None:
+def test_an_expression_is_what_the_reference_says(case: Case, runs: dict[str, cql.Run]) -> None:
+    run = runs[case.section]
     if case.expected == cql_cases.ERROR:
         with pytest.raises(cql.EvaluationFailed):
-            run(case.section)[case.name]
+            run[case.name]
         return
-    value, expected = run(case.section)[case.name], run(case.section)[f"{case.name} is"]
+    value, expected = run[case.name], run[f"{case.name} is"]
 
     assert alike(value, expected), f"{case.expression} is {value!r}, not {expected!r}"
 
