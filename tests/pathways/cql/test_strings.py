@@ -55,6 +55,7 @@ def test_each_place_that_may_be_of_any_length_multiplies_the_steps(pattern: str,
         # Ten ways each.
         ("a{0,9}", 7),
         ("a{5,14}", 7),
+        ("a{,9}", 7),
         # No more than the text is long.
         ("a{1,1000}", 7),
     ],
