@@ -3,7 +3,7 @@ SHELL = /bin/sh
 BIN = .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help run test check bench long shots lock clean
+.PHONY: help run test check bench long mutants shots lock clean
 .DEFAULT_GOAL = help
 
 help: ## say what there is
@@ -34,6 +34,10 @@ long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choos
 	@HIPWAY_CHAOS_BUNDLES=$(or $(BUNDLES),100000) HIPWAY_CHAOS_SEED=$(SEED) \
 		$(BIN)/pytest -s tests/flows/test_chaos.py >.hipway/long.txt 2>&1; \
 		status=$$?; cat .hipway/long.txt; exit $$status
+
+mutants: ## change the CQL engine and see which test notices; ONLY=strings, or SAMPLE=6 SEED=7
+	@.ci/setup dev
+	@$(BIN)/python tests/mutants.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE) --seed '$(SEED)')
 
 shots: ## pictures of every page and state into .hipway/shots/
 	@.ci/setup dev

@@ -86,7 +86,7 @@ def test_what_leaves_no_choice_within_a_repetition_is_tried(pattern: str) -> Non
     ],
 )
 def test_a_choice_within_a_repetition_is_not_tried_on_any_text(pattern: str) -> None:
-    with pytest.raises(Unanswerable, match="inside a repetition"):
+    with pytest.raises(Unanswerable, match=r"^a pattern with a choice or a repetition inside a repetition$"):
         strings.matches("", pattern)
 
 
@@ -100,5 +100,5 @@ def test_a_search_begins_at_each_place_of_the_text() -> None:
         strings.split_on_matches,
         lambda text, pattern: strings.replace_matches(text, pattern, "c"),
     ):
-        with pytest.raises(Unanswerable, match="too long"):
+        with pytest.raises(Unanswerable, match=r"^a pattern that may take too long for its text$"):
             search(text + "x", "a*b")
