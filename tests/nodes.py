@@ -32,6 +32,8 @@ SETTLED_S = 120
 
 #: an evaluation takes a tenth of it, also beside five others
 SUSPENDED_S = 1.0
+#: a worker that goes on has begun its next evaluation by then
+BEGUN_S = 0.03
 
 Answered = TypeVar("Answered")
 
@@ -150,13 +152,24 @@ class Cluster:
         deadline = time.monotonic() + SETTLED_S
         while True:
             node.signal(signal.SIGSTOP, "worker")
-            before = self._leases()
-            time.sleep(SUSPENDED_S)
-            if before & self._leases():
+            if self._outlasts_others(self._leases()):
                 return node.kill()
             node.signal(signal.SIGCONT, "worker")
             assert time.monotonic() < deadline, "the worker of the node is never at work"
+            # Suspended again at once, the worker would never begin an evaluation.
+            time.sleep(BEGUN_S)
+
+    def _outlasts_others(self, leases: set[tuple[str, str]]) -> bool:
+        """Return whether one of the leases is still held when the others' work must have ended.
+
+        Looks often, so that little of the work that is to be disturbed is done meanwhile.
+        """
+        end = time.monotonic() + SUSPENDED_S
+        while leases := leases & self._leases():
+            if time.monotonic() > end:
+                return True
             time.sleep(0.01)
+        return False
 
     def _leases(self) -> set[tuple[str, str]]:
         statement = "SELECT patient, leased_by::text FROM promise WHERE lease_until > clock_timestamp()"
