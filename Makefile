@@ -48,5 +48,5 @@ lock: ## choose versions anew from pyproject.toml
 	@$(BIN)/python .ci/lock.py
 
 clean: ## remove what can be made again; the data in .hipway/ stay
-	@rm -rf .venv .venv.uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv.uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
