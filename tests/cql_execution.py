@@ -17,7 +17,7 @@ from typing import Any
 from playing import Play, read
 
 from pathways import catalogue, cql
-from pathways.cql.translate import translated
+from pathways.cql.translate import install, translated
 from pathways.cql.values import Labelled, Vocabulary
 from pathways.turn import Turn
 
@@ -58,7 +58,7 @@ def answers(libraries: Mapping[str, Mapping[str, Any]], asked: Sequence[Question
 
     Two processes share the questions: a question takes the other engine long.
     """
-    _install()
+    install(FOLDER, "cql-execution")
     helpers = translated(FOLDER / "helpers.cql")
     with ThreadPoolExecutor(2) as processes:
         halves = processes.map(lambda half: _answers(libraries, helpers, half), (asked[::2], asked[1::2]))
@@ -183,9 +183,3 @@ def _number(value: Any) -> float:
     if not isinstance(value, Decimal):
         raise TypeError(type(value).__name__)
     return float(value)
-
-
-def _install() -> None:
-    if not (FOLDER / "node_modules" / "cql-execution").is_dir():
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, timeout=TIMEOUT_S)

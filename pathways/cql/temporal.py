@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from datetime import date as _date
 from datetime import datetime as _datetime
 from datetime import timedelta, timezone
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 PRECISIONS = ("year", "month", "day", "hour", "minute", "second", "millisecond")
 
@@ -28,6 +28,9 @@ _MOST = (9999, 12, 31, 23, 59, 59, 999)
 # The units a precision counts in, for turning a finer amount into a coarser one.
 _MS = {"hour": 3_600_000, "minute": 60_000, "second": 1000, "millisecond": 1}
 _DAY_MS = 86_400_000
+
+
+Known = TypeVar("Known", bound="Temporal")
 
 
 class OutOfRange(ValueError):
@@ -65,9 +68,7 @@ class Temporal:
 
     def _of_known(self, fields: tuple[int, ...]) -> Self:
         """Return `with_fields` of fields that come from a value that was checked, without a check."""
-        made = object.__new__(type(self))
-        made.fields = fields
-        return made
+        return _unchecked(type(self), fields)
 
     def known(self, precision: str) -> int | None:
         """Return one field, or None when the value is not that precise."""
@@ -174,7 +175,7 @@ class DateTime(Temporal):
 
     def date(self) -> Date:
         """Return the day in the value's own offset."""
-        return _date_of(self.fields)
+        return _unchecked(Date, self.fields[:3])
 
     def read_at_home(self) -> "DateTime":
         """Return the value as it reads in the offset of the evaluation."""
@@ -202,9 +203,9 @@ class DateTime(Temporal):
         return f"{day}T{_time_text(self.fields[3:])}{zone}"
 
 
-def _date_of(fields: tuple[int, ...]) -> Date:
-    made = object.__new__(Date)
-    made.fields = fields[:3]
+def _unchecked(kind: type[Known], fields: tuple[int, ...]) -> Known:
+    made = object.__new__(kind)
+    made.fields = fields
     return made
 
 

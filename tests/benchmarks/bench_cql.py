@@ -17,14 +17,12 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import bench_decide
 import cql_execution
-import playing
 from cql_execution import Question
 
 from pathways import catalogue, cql
@@ -84,12 +82,7 @@ def _rules() -> list[str]:
 
 def _run(size: int) -> cql.Run:
     """Return the run of one side of a patient in therapy with so many observations."""
-    story, game = playing.read(bench_decide.STORY), playing.Play()
-    for step in story["steps"][: bench_decide.STEPS]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
-    moment = datetime.fromisoformat(story["steps"][bench_decide.STEPS - 1]["advanceTo"]) + timedelta(days=1)
+    game, moment = bench_decide.in_therapy()
     bench_decide.grow(game, size)
     pathway = catalogue.pathways()[0]
     case = game.case(moment)

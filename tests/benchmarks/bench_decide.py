@@ -20,13 +20,7 @@ STEPS = 7
 
 def main() -> None:
     """Print a table; the last column compares with the first row."""
-    story = playing.read(STORY)
-    game = playing.Play()
-    for step in story["steps"][:STEPS]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
-    moment = datetime.fromisoformat(story["steps"][STEPS - 1]["advanceTo"]) + timedelta(days=1)
+    game, moment = in_therapy()
     print(f"{'observations':>12} {'ms CPU':>8} {'ratio':>7}")
     first = None
     for size in SIZES:
@@ -34,6 +28,18 @@ def main() -> None:
         taken = statistics.median(_milliseconds(game, moment) for _ in range(ROUNDS))
         first = first or taken
         print(f"{size:>12} {taken:>8.1f} {taken / first:>6.1f}x")
+
+
+def in_therapy() -> tuple[playing.Play, datetime]:
+    """Return a patient in therapy, and the day after the last evaluation."""
+    story = playing.read(STORY)
+    game = playing.Play()
+    for step in story["steps"][:STEPS]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    moment = datetime.fromisoformat(story["steps"][STEPS - 1]["advanceTo"]) + timedelta(days=1)
+    return game, moment
 
 
 def grow(game: playing.Play, size: int) -> None:

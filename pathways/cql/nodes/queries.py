@@ -25,7 +25,7 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     inner = scope.inner()
     # A source sees what is outside the query, not the query's other rows.
     sources = [_source(compiler, source, scope, inner) for source in node["source"]]
-    places = [slot for _, slot, _ in sources]
+    *outer, inmost = [slot for _, slot, _ in sources]
     lets = [
         (compiler.expression(let["expression"], inner), inner.add(let["identifier"]))
         for let in node.get("let", [])
@@ -34,8 +34,6 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     if node.get("where"):
         conditions.append(compiler.expression(node["where"], inner))
     finish = _finish(compiler, node, inner, sources)
-    if len(sources) == 1:
-        return _of_one_source(sources[0], lets, conditions, finish)
 
     def asked(run: Any, slots: Slots) -> Any:
         found: list[Any] = []
@@ -51,49 +49,20 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
         return finish(run, slots, rows_kept(run, slots, given), many, found)
 
     def rows_kept(run: Any, slots: Slots, given: list[list[Any]]) -> Rows:
-        for combination in product(*given):
-            for slot, row in zip(places, combination, strict=True):
+        # The rows of the last source, for each combination of the others; of one source, simply its rows.
+        *others, last = given
+        for combination in product(*others):
+            for slot, row in zip(outer, combination, strict=True):
                 slots[slot] = row
-            for let, slot in lets:
-                slots[slot] = let(run, slots)
-            for condition in conditions:
-                if condition(run, slots) is not True:
-                    break
-            else:
-                yield
-
-    return asked
-
-
-def _of_one_source(
-    source: tuple[Closure, int, str],
-    lets: list[tuple[Closure, int]],
-    conditions: list[Closure],
-    finish: "Finish",
-) -> Closure:
-    # Nearly every query has one source, and needs no product of sources.
-    rows_of, place, _ = source
-
-    def asked(run: Any, slots: Slots) -> Any:
-        rows = rows_of(run, slots)
-        if rows is None:
-            return None
-        many = isinstance(rows, list)
-        if not many:
-            rows = [rows]
-        run.spend(len(rows))
-        return finish(run, slots, rows_kept(run, slots, rows), many, [])
-
-    def rows_kept(run: Any, slots: Slots, rows: list[Any]) -> Rows:
-        for row in rows:
-            slots[place] = row
-            for let, slot in lets:
-                slots[slot] = let(run, slots)
-            for condition in conditions:
-                if condition(run, slots) is not True:
-                    break
-            else:
-                yield
+            for row in last:
+                slots[inmost] = row
+                for let, slot in lets:
+                    slots[slot] = let(run, slots)
+                for condition in conditions:
+                    if condition(run, slots) is not True:
+                        break
+                else:
+                    yield
 
     return asked
 

@@ -84,7 +84,7 @@ def translate_texts(
     Raises:
         NotTranslated: Node is missing or the translator could not be installed or started.
     """
-    _install()
+    install(_HERE, "@cqframework/cql")
     wanted = {"texts": list(texts), "included": dict(included or {}), "locators": locators}
     with tempfile.NamedTemporaryFile(suffix=".json") as output:
         _node(["node", "translate.mjs", output.name], given=json.dumps(wanted))
@@ -128,17 +128,21 @@ def phrases(text: str) -> dict[str, str]:
     return found
 
 
-def _install() -> None:
-    # npm ci works from the lock file alone, with its hashes.
-    if not (_HERE / "node_modules" / "@cqframework" / "cql").is_dir():
-        _node(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], given="")
+def install(folder: Path, package: str) -> None:
+    """Install what the lock file of a folder names, with its hashes, unless the package is there.
+
+    Raises:
+        NotTranslated: Node is missing, or the installation failed.
+    """
+    if not (folder / "node_modules" / package).is_dir():
+        _node(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], given="", folder=folder)
 
 
-def _node(command: list[str], *, given: str) -> None:
+def _node(command: list[str], *, given: str, folder: Path = _HERE) -> None:
     if shutil.which(command[0]) is None:
         raise NotTranslated(f"{command[0]} is not installed: translating CQL needs Node 20 or newer")
     done = subprocess.run(
-        command, cwd=_HERE, input=given, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        command, cwd=folder, input=given, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )
     if done.returncode != 0:
         raise NotTranslated(f"{command[0]} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
