@@ -36,8 +36,8 @@ long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choos
 		status=$$?; cat .hipway/long.txt; exit $$status
 
 mutants: ## change the CQL engine and see which test notices; ONLY=strings, or SAMPLE=6 SEED=7
-	@.ci/setup dev
-	@$(BIN)/python tests/mutants.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE) --seed '$(SEED)')
+	@.ci/setup mutants
+	@.venv.mutants/bin/python tests/mutants.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE) --seed '$(SEED)')
 
 shots: ## pictures of every page and state into .hipway/shots/
 	@.ci/setup dev
@@ -48,5 +48,5 @@ lock: ## choose versions anew from pyproject.toml
 	@$(BIN)/python .ci/lock.py
 
 clean: ## remove what can be made again; the data in .hipway/ stay
-	@rm -rf .venv .venv.uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	@rm -rf .venv .venv.* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
