@@ -1,6 +1,6 @@
 """Our own cases of the CQL reference: an expression and what it must equal, a line each.
 
-    expression => expected      "error" where the evaluation must end with one
+    expression => expected      "error" where the evaluation must end with one, "error: why" with this one
 
 Each file in `tests/pathways/cql/cases` is one section. Its lines become one library, whose ELM lies
 beside it, so that they run without the translator:
@@ -33,6 +33,12 @@ class Case:
     expected: str
 
     @property
+    def error(self) -> str | None:
+        """Return why the evaluation must fail, empty for whatever reason; None where it must not."""
+        kind, _, reason = self.expected.partition(": ")
+        return reason if kind == ERROR else None
+
+    @property
     def name(self) -> str:
         """Return the name of the definition that holds the expression."""
         return f"line {self.line}"
@@ -58,7 +64,7 @@ def text(section: str) -> str:
     lines = [f"library {section.capitalize()}"]
     for case in cases(section):
         lines.append(f'define "{case.name}": {case.expression}')
-        if case.expected != ERROR:
+        if case.error is None:
             lines.append(f'define "{case.name} is": {case.expected}')
     return "\n".join(lines) + "\n"
 
@@ -74,21 +80,26 @@ def library(section: str) -> cql.Library:
     return cql.load(elm(section), plain_return=True)
 
 
-def alike(value: Any, expected: Any) -> bool:
-    """Return whether a value is the expected one; two nulls are, and what is equal in every part."""
+def alike(value: Any, expected: Any, *, of_type: bool = True) -> bool:
+    """Return whether a value is the expected one: null, or equal in every part, and of its type."""
     if isinstance(expected, (cql.Interval, cql.Uncertainty)):
-        if not isinstance(value, (cql.Interval, cql.Uncertainty)):
-            return False
-        return alike(intervals.start(value), intervals.start(expected)) and alike(
-            intervals.end(value), intervals.end(expected)
+        return isinstance(value, (cql.Interval, cql.Uncertainty)) and all(
+            alike(end(value), end(expected), of_type=of_type) for end in (intervals.start, intervals.end)
         )
     if isinstance(expected, list):
-        return isinstance(value, list) and len(value) == len(expected) and all(map(alike, value, expected))
+        return (
+            isinstance(value, list)
+            and len(value) == len(expected)
+            and all(alike(one, other, of_type=of_type) for one, other in zip(value, expected, strict=True))
+        )
     if isinstance(expected, cql.Tuple):
         return isinstance(value, cql.Tuple) and all(
-            alike(value.get(name), expected.get(name)) for name in value.keys() | expected.keys()
+            alike(value.get(name), expected.get(name), of_type=of_type)
+            for name in value.keys() | expected.keys()
         )
-    return value is expected if expected is None else equal(value, expected) is True
+    if expected is None:
+        return value is None
+    return (type(value) is type(expected) or not of_type) and equal(value, expected) is True
 
 
 def write() -> None:

@@ -5,14 +5,14 @@
     make mutants SAMPLE=6 SEED=7          those of six functions of the modules that are read, by the seed
 
 mutmut makes the mutants and runs the tests on them. `tests/pathways/cql/mutants.json` names the survivors of
-each module that was read, with the reason why no test can or need tell them; any other survivor of such a
-module is a failure. Of modules that were not read yet the figures are printed.
+each module, with the reason why no test can or need tell them; any other survivor is a failure.
 
 https://mutmut.readthedocs.io/
 """
 
 import argparse
 import ast
+import difflib
 import json
 import os
 import random
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parent.parent
 ENGINE = ROOT / "pathways" / "cql"
 MUTANTS = ROOT / "mutants"
 NAMED = Path(__file__).parent / "pathways" / "cql" / "mutants.json"
-#: what mutmut records of a mutant: the exit code of the tests
-VERDICTS = {0: "survived", 1: "killed", 3: "killed", 33: "no tests", None: "not tried"}
+#: what mutmut records of a mutant: the exit code of the tests, or 33 where none comes by
+VERDICTS = {0: "survived", 33: "survived", 1: "killed", 3: "killed", None: "not tried"}
 
 
 def main() -> int:
@@ -50,22 +50,20 @@ def main() -> int:
     new = 0
     print(f"{'module':16}{'mutants':>9}{'killed':>8}{'survived':>10}{'named':>7}{'other':>7}")
     for module, verdicts in _results():
-        survivors = [name for name, verdict in verdicts.items() if verdict == "survived"]
-        told = {name: _change(name) for name in survivors}
-        unnamed = [name for name in survivors if told[name] not in named.get(module, {})]
-        counts = Counter(verdicts.values())
-        tried = sum(count for verdict, count in counts.items() if verdict != "not tried")
-        if not tried:
+        counts = Counter(verdict for verdict in verdicts.values() if verdict != "not tried")
+        if not counts:
             continue
-        other = tried - counts["killed"] - counts["survived"]
+        mutated = _Mutated(module)
+        survivors = [mutated.change(name) for name, verdict in verdicts.items() if verdict == "survived"]
+        unnamed = [change for change in survivors if change not in named.get(module, {})]
+        other = counts.total() - counts["killed"] - len(survivors)
         print(
-            f"{module:16}{tried:>9}{counts['killed']:>8}{counts['survived']:>10}"
+            f"{module:16}{counts.total():>9}{counts['killed']:>8}{len(survivors):>10}"
             f"{len(survivors) - len(unnamed):>7}{other:>7}"
         )
-        if module in named:
+        if module in named or module in given.only:
             new += len(unnamed)
-            for name in unnamed:
-                print(f"  not named: {told[name]}")
+            print(*(f"  not named: {change}\n" for change in unnamed), sep="", end="")
     return 1 if new else 0
 
 
@@ -93,27 +91,48 @@ def _results() -> Iterator[tuple[str, dict[str, str]]]:
         )
 
 
-def _change(name: str) -> str:
-    """Return what a mutant changes: the function, the line, and the line instead."""
-    mutmut = Path(sys.executable).with_name("mutmut")
-    shown = subprocess.run(
-        [mutmut, "show", name], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    lines = [
-        line[1:].strip() for line in shown.splitlines() if line[:1] in "-+" and line[:3] not in ("---", "+++")
-    ]
-    function = name.rpartition(".")[2].removeprefix("x_").rpartition("__mutmut_")[0]
-    return f"{function}: {' -> '.join(lines)}"
+class _Mutated:
+    """A module with all its mutants in it, as mutmut writes it: what each of them changes."""
+
+    def __init__(self, module: str) -> None:
+        text = (MUTANTS / "pathways" / "cql" / f"{module}.py").read_text()
+        self._lines = text.splitlines()
+        self._functions = {
+            node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)
+        }
+
+    def change(self, name: str) -> str:
+        """Return what a mutant changes: the function, the line, and the line instead."""
+        name = name.rpartition(".")[2]
+        base = name.rpartition("__mutmut_")[0]
+        changed = difflib.ndiff(self._body(f"{base}__mutmut_orig"), self._body(name))
+        lines = [line[2:].strip() for line in changed if line[:2] in ("- ", "+ ")]
+        function = base.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+        return f"{function}: {' -> '.join(lines)}"
+
+    def _body(self, function: str) -> list[str]:
+        node = self._functions[function]
+        return self._lines[node.lineno : node.end_lineno]
 
 
 def _sample(modules: Iterable[str], count: int, seed: str) -> list[str]:
     functions = [
-        f"pathways.cql.{module}.x_{node.name}__mutmut_*"
+        f"pathways.cql.{module}.{name}__mutmut_*"
         for module in modules
-        for node in ast.parse((ENGINE / f"{module}.py").read_text()).body
-        if isinstance(node, ast.FunctionDef) and not node.decorator_list
+        for name in _mangled(ast.parse((ENGINE / f"{module}.py").read_text()))
     ]
     return random.Random(seed).sample(functions, min(count, len(functions)))
+
+
+def _mangled(module: ast.Module) -> Iterator[str]:
+    """Yield the names mutmut gives the functions and methods that it changes."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+            yield f"x_{node.name}"
+        elif isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and not method.decorator_list:
+                    yield f"xǁ{node.name}ǁ{method.name}"
 
 
 def _commit() -> str:

@@ -5,9 +5,8 @@ A result that cannot be represented is null, as CQL has it; only an argument tha
 https://cql.hl7.org/09-b-cqlreference.html#arithmetic-operators-4
 """
 
-import math
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, InvalidOperation, Overflow
 from typing import Any
 
 from pathways.cql import calendar_steps, units
@@ -19,6 +18,7 @@ from pathways.cql.values import Long, Quantity, Uncertainty
 _WIDE = Context(prec=80)
 _STEP = Decimal("0.00000001")
 _MOST_DECIMAL = Decimal("99999999999999999999.99999999")
+_MOST_DIGITS = 8
 _MOST_INTEGER = 2**31 - 1
 _MOST_LONG = 2**63 - 1
 
@@ -103,7 +103,8 @@ def modulo(left: Any, right: Any) -> Any:
         return None
     if isinstance(left, Decimal) or isinstance(right, Decimal):
         return number(_WIDE.remainder(Decimal(left), Decimal(right)))
-    return _sized(int(math.fmod(abs(left), abs(right))) * (1 if left >= 0 else -1), left, right)
+    whole = abs(left) % abs(right)
+    return _sized(whole if left >= 0 else -whole, left, right)
 
 
 def power(left: Any, right: Any) -> Any:
@@ -116,7 +117,7 @@ def power(left: Any, right: Any) -> Any:
         left = Decimal(left)
     try:
         return number(_WIDE.power(Decimal(left), Decimal(right)))
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         return None
 
 
@@ -124,6 +125,8 @@ def negate(value: Any) -> Any:
     """Return the value with the other sign."""
     if isinstance(value, Quantity):
         return Quantity(-_value(value), value.unit)
+    if isinstance(value, Uncertainty):
+        return Uncertainty(-value.high, -value.low)
     return -value if isinstance(value, Decimal) else _sized(-value, value)
 
 
@@ -340,15 +343,15 @@ def _boundary(value: Any, digits: int | None, *, up: bool) -> Any:
     if isinstance(value, Quantity):
         ends = _boundary(_value(value), digits, up=up)
         return None if ends is None else Quantity(ends, value.unit)
-    digits = 8 if digits is None else digits
-    if not 0 <= digits <= 28:
+    digits = _MOST_DIGITS if digits is None else digits
+    if not 0 <= digits <= _MOST_DIGITS:
         return None
     value = Decimal(value)
-    half = Decimal(1).scaleb(-precision(value))
-    # 1.58 stands for what starts with 1.58: up to, not including, 1.59.
     step = Decimal(1).scaleb(-digits)
-    if digits <= precision(value):
-        return (
-            value.quantize(step, ROUND_CEILING if up else ROUND_FLOOR) if digits < precision(value) else value
-        )
-    return (value + half - step if up else value).quantize(step)
+    if digits < precision(value):
+        return number(value.quantize(step, ROUND_CEILING if up else ROUND_FLOOR, _WIDE))
+    if up == (value < 0):
+        return value.quantize(step, context=_WIDE)
+    # 1.58 stands for what starts with 1.58: up to, not including, 1.59. So does -1.58, away from zero.
+    beyond = Decimal(1).scaleb(-precision(value)) - step
+    return value.quantize(step, context=_WIDE) + (-beyond if value < 0 else beyond)

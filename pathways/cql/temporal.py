@@ -222,8 +222,7 @@ def compare(left: Temporal, right: Temporal, precision: str | None = None) -> in
         depth = PRECISIONS.index(precision) - left.first + 1
     for at in range(depth):
         if at >= len(ours) or at >= len(theirs):
-            # Neither knows more: without a precision that is the same value, with one it is not known.
-            return 0 if precision is None and len(ours) == len(theirs) else None
+            return None
         if ours[at] != theirs[at]:
             return -1 if ours[at] < theirs[at] else 1
     return 0
@@ -315,5 +314,5 @@ def _shifted(fields: tuple[int, ...], minutes: int) -> tuple[int, ...]:
         # The last moment of all is what an interval without an end reaches to, in every offset.
         return (_MOST if minutes > 0 else _LEAST)[: len(fields)]
     moved_fields = (moved.year, moved.month, moved.day, moved.hour, moved.minute, moved.second, ms)
-    # An hour shifted by half an hour is known to the minute: the offset is exact.
+    # What was known to the hour stays so, also where an offset moves it by half of one.
     return moved_fields[: len(fields)]

@@ -122,7 +122,12 @@ def _judged(case: Case, answer: dict[str, Any]) -> tuple[str, str]:
     if case.output is None:
         return "passed", ""
     expected = run["expected"]
-    return ("passed", "") if alike(value, expected) else ("failed", f"{value!r} instead of {expected!r}")
+    # The suite writes 10 where a Decimal is meant, too.
+    return (
+        ("passed", "")
+        if alike(value, expected, of_type=False)
+        else ("failed", f"{value!r} instead of {expected!r}")
+    )
 
 
 def _show(table: dict[str, Counter[str]], results: list[tuple[Case, str, str]]) -> None:

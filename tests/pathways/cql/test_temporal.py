@@ -1,7 +1,7 @@
 """Dates that know how precise they are, and the steps between them."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from pathways.cql import Date, DateTime, Interval, Time, Uncertainty, intervals
 from pathways.cql.calendar_steps import difference, duration, moved
-from pathways.cql.temporal import HOME, OutOfRange, compare, parse_date, parse_datetime, parse_time
+from pathways.cql.temporal import (
+    HOME,
+    OutOfRange,
+    compare,
+    milliseconds,
+    parse_date,
+    parse_datetime,
+    parse_time,
+    truncated,
+)
 
 days = st.dates(date(1900, 1, 1), date(2100, 12, 31))
 
@@ -120,11 +129,222 @@ def test_months_moved_are_at_least_the_months_between(day: date, months: int) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-13", "2024-02-30", "24-01-01", "2024-1-1", "2024-01-01T25:00Z", "0000", ""]
+    ("text", "why"),
+    [
+        ("2024-13", "month"),
+        ("2024-02-30", "day"),
+        ("2024-01-01T25:00Z", "hour"),
+        ("0000", "year"),
+        ("24-01-01", "not a date and time"),
+        ("2024-1-1", "not a date and time"),
+        ("", "not a date and time"),
+        ("２０２４", "not a date and time"),
+        ("2024-01T10:00", "a time needs its day"),
+        ("2024-01-01T10:00+14:01", "offset"),
+        ("2024-01-01T10:00-15:00", "offset"),
+    ],
 )
-def test_what_is_no_date_is_refused(text: str) -> None:
-    with pytest.raises(OutOfRange):
+def test_what_is_no_date_is_refused_and_why(text: str, why: str) -> None:
+    with pytest.raises(OutOfRange) as refused:
         parse_datetime(text)
+
+    assert str(refused.value) == why
+
+
+@pytest.mark.parametrize("text", ["2024-13-01T", "２０２４", "2024-01-01T10:00", "now"])
+def test_a_day_is_a_day_alone(text: str) -> None:
+    with pytest.raises(OutOfRange, match="not a date"):
+        parse_date(text)
+
+
+@pytest.mark.parametrize("text", ["1", "１０:２０", "10:20:30.", "noon"])
+def test_a_time_of_day_has_two_digits_a_part(text: str) -> None:
+    with pytest.raises(OutOfRange, match="not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("2024-03-01T10:20+14:00", 840),
+        ("2024-03-01T10:20-14:00", -840),
+        ("2024-03-01T10:20+05:45", 345),
+        ("2024-03-01T10:20-0330", -210),
+        ("2024-03-01T10:20Z", 0),
+        ("2024-03-01T10:20", 60),
+        ("2024-03-01", 60),
+    ],
+)
+def test_a_moment_has_its_offset_or_that_of_the_evaluation(text: str, offset: int, in_vienna: None) -> None:
+    read = parse_datetime(text)
+
+    assert read.offset == offset
+    assert read.implied is ("Z" not in text and len(text) < 17)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "milliseconds"),
+    [("5", 500), ("05", 50), ("1234", 123), ("9999999", 999), ("001", 1), ("0", 0)],
+)
+def test_a_fraction_of_a_second_is_cut_to_milliseconds(fraction: str, milliseconds: int) -> None:
+    assert parse_time(f"10:20:30.{fraction}").fields[3] == milliseconds
+    assert str(Time(10, 20, 30, milliseconds)) == f"10:20:30.{milliseconds:03}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"),
+    [
+        (UTC, 0),
+        (timezone(timedelta(hours=5, minutes=45)), 345),
+        (timezone(timedelta(hours=-3, minutes=-30)), -210),
+        # Local mean time, as zones had it before there was a standard.
+        (timezone(timedelta(minutes=65, seconds=20)), 65),
+    ],
+)
+def test_a_moment_of_python_keeps_its_offset_and_its_milliseconds(zone: timezone, offset: int) -> None:
+    read = DateTime.of(datetime(2024, 3, 1, 10, 20, 30, 999_999, zone))
+
+    assert (read.fields, read.offset, read.implied) == ((2024, 3, 1, 10, 20, 30, 999), offset, False)
+
+
+def test_a_moment_of_python_without_an_offset_is_refused() -> None:
+    with pytest.raises(OutOfRange) as refused:
+        DateTime.of(datetime(2024, 3, 1))  # noqa: DTZ001
+
+    assert str(refused.value) == "a moment needs an offset"
+
+
+@pytest.mark.parametrize("offset", [-840, -210, -1, 1, 59, 61, 345, 840])
+def test_a_moment_is_its_instant_in_python(offset: int) -> None:
+    read = DateTime(2024, 3, 1, 0, 20, 30, 5, offset=offset)
+
+    assert read.python() == datetime(2024, 3, 1, 0, 20, 30, 5000, timezone(timedelta(minutes=offset)))
+    assert parse_datetime(str(read)).python() == read.python()
+    assert parse_datetime(str(read)).offset == offset
+
+
+def test_a_moment_moved_keeps_its_offset_and_whether_it_was_written(in_vienna: None) -> None:
+    written, implied = parse_datetime("2024-03-01T10:20-05:00"), parse_datetime("2024-03-01T10:20")
+
+    for earlier in (written.with_fields((2024, 2)), written.lowest(), written.highest()):
+        assert (earlier.offset, earlier.implied) == (-300, False)
+    for earlier in (implied.with_fields((2024, 2)), implied.lowest(), implied.highest()):
+        assert (earlier.offset, earlier.implied) == (60, True)
+
+
+def test_a_moment_without_an_offset_is_at_home_wherever_that_is(in_vienna: None) -> None:
+    read = parse_datetime("2024-03-01T10:20")
+    token = HOME.set(-300)
+    try:
+        assert read.lowest().offset == -300
+        assert read.read_at_home().offset == -300
+        assert read.with_fields((2024, 3, 1, 11)).offset == -300
+    finally:
+        HOME.reset(token)
+
+
+def test_reading_at_home_turns_the_fields(in_vienna: None) -> None:
+    read = parse_datetime("2024-03-01T23:30Z")
+    token = HOME.set(-300)
+    try:
+        assert read.at_home() == (2024, 3, 1, 18, 30)
+    finally:
+        HOME.reset(token)
+
+    assert read.at_home() == (2024, 3, 2, 0, 30)
+    home = read.read_at_home()
+    assert (home.fields, home.offset, home.implied) == ((2024, 3, 2, 0, 30), 60, True)
+    # An hour is turned as a minute is; a day is no instant, and stays.
+    assert parse_datetime("2024-03-01T23Z").at_home() == (2024, 3, 2, 0)
+    assert parse_datetime("2024-03-01").at_home() == (2024, 3, 1)
+    assert parse_datetime("2024-03-01T23:30:15.250Z").at_home() == (2024, 3, 2, 0, 30, 15, 250)
+
+
+def test_moments_are_one_in_a_set_when_they_are_one_instant() -> None:
+    instants = {parse_datetime(text) for text in ("2024-03-01T12:00+05:00", "2024-03-01T07:00Z")}
+    hours = {parse_datetime(text) for text in ("2024-03-01T12+05:00", "2024-03-01T07Z", "2024-03-01T08Z")}
+
+    assert (len(instants), len(hours)) == (1, 2)
+    assert DateTime(2024, 3, 1, offset=0) != DateTime(2024, 3, 1, offset=60)
+    assert Date(2024, 3, 1) != DateTime(2024, 3, 1)
+
+
+@pytest.mark.parametrize("kind", [Date, Time, DateTime])
+def test_a_value_has_as_many_parts_as_its_kind(kind: type) -> None:
+    most = {Date: 3, Time: 4, DateTime: 7}[kind]
+
+    for count in (0, most + 1):
+        with pytest.raises(OutOfRange, match=kind.__name__):
+            kind(*[1] * count)
+    assert len(kind(*[1] * most).fields) == most
+
+
+def test_times_of_day_are_compared_part_by_part() -> None:
+    assert compare(Time(10, 30), Time(10, 30), "minute") == 0
+    assert compare(Time(10, 30), Time(10, 45), "hour") == 0
+    assert compare(Time(10), Time(10, 45), "minute") is None
+    assert compare(Time(10, 30, 0, 0), Time(10, 30, 0, 1), "millisecond") == -1
+    assert compare(Time(10, 30), Time(11), None) == -1
+    assert compare(Time(10, 30), Time(10), None) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "precision", "cut"),
+    [
+        (Time(10, 20, 30, 5), "hour", Time(10)),
+        (Time(10, 20, 30, 5), "second", Time(10, 20, 30)),
+        (Date(2024, 3, 1), "month", Date(2024, 3)),
+        (DateTime(2024, 3, 1, 10, 20, offset=0), "day", DateTime(2024, 3, 1, offset=0)),
+        (Time(10), "minute", Time(10)),
+    ],
+)
+def test_a_value_is_cut_to_a_precision(value: Any, precision: str, cut: Any) -> None:
+    assert truncated(value, precision) == cut
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        (Time(0, 0, 0, 0), 0),
+        (Time(1, 1, 1, 1), 3_661_001),
+        (Date(1, 1, 1), 86_400_000),
+        (Date(1, 1, 2), 172_800_000),
+        (DateTime(1, 1, 2, 0, 0, 1, 5, offset=0), 172_801_005),
+    ],
+)
+def test_a_value_as_milliseconds(value: Any, count: int) -> None:
+    assert milliseconds(value) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        (Date(2024, 2), {"year": 2024, "month": 2, "day": None}),
+        (Time(10), {"hour": 10, "minute": None, "day": None, "year": None}),
+    ],
+)
+def test_a_part_is_known_or_not(value: Any, known: dict[str, int | None]) -> None:
+    assert {part: value.known(part) for part in known} == known
+    assert value.precision == {Date: "month", Time: "hour"}[type(value)]
+
+
+@pytest.mark.parametrize(
+    ("value", "lowest", "highest"),
+    [
+        (Date(2024), Date(2024, 1, 1), Date(2024, 12, 31)),
+        (Date(2024, 2), Date(2024, 2, 1), Date(2024, 2, 29)),
+        (Date(2023, 2), Date(2023, 2, 1), Date(2023, 2, 28)),
+        (Date(2024, 2, 3), Date(2024, 2, 3), Date(2024, 2, 3)),
+        (Time(10), Time(10, 0, 0, 0), Time(10, 59, 59, 999)),
+        (
+            DateTime(2024, 4, offset=0),
+            DateTime(2024, 4, 1, 0, 0, 0, 0, offset=0),
+            DateTime(2024, 4, 30, 23, 59, 59, 999, offset=0),
+        ),
+    ],
+)
+def test_what_a_value_may_be_at_least_and_at_most(value: Any, lowest: Any, highest: Any) -> None:
+    assert (value.lowest(), value.highest()) == (lowest, highest)
 
 
 @pytest.mark.parametrize(
