@@ -12,7 +12,7 @@ COMMON = (
 
 
 def main() -> None:
-    """Compile the lock of `make run`, that of development on top of it, and that of mutants on top of both."""
+    """Compile the lock of `make run`, that of development on top of it, that of mutants on top of both."""
     uv = str(Path(sys.executable).with_name("uv"))
     environment = {**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "make lock"}
     for arguments in (

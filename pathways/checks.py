@@ -16,29 +16,44 @@ def reasons(pathway: Pathway) -> tuple[str, ...]:
     """Return why the plan cannot be run, a sentence each; empty when it can."""
     return tuple(
         reason
-        for check in (_names, _qualifiers, _effects, _targets, _graph, _parameters, _citations, _texts)
+        for check in (_definitions, _qualifiers, _effects, _targets, _graph, _parameters, _citations, _texts)
         for reason in check(pathway)
     )
 
 
-def expressions(rule: Rule) -> Iterator[str]:
-    """Yield every CQL definition the rule names."""
-    yield from rule.conditions
-    yield from (e.value for e in rule.effects if e.value)
-    yield from (n for n in (rule.target_expression, rule.once, rule.next_instant) if n)
+def expressions(rule: Rule) -> Iterator[tuple[str, str | None]]:
+    """Yield every CQL definition the rule names, and the type its value must have; None: any."""
+    for name in rule.conditions:
+        # A hold is set for each of the codes that its condition lists.
+        yield name, "List<String>" if rule.kind == "hold" else "Boolean"
+    yield from ((effect.value, None) for effect in rule.effects if effect.value)
+    yield from _named(
+        (rule.target_expression, "String"), (rule.once, "String"), (rule.next_instant, "DateTime")
+    )
     for output in rule.outputs:
-        named = (output.when, output.priority, output.qualifiers, output.details, output.due, output.once)
-        yield from (name for name in named if name)
+        yield from _named(
+            (output.when, "Boolean"),
+            (output.priority, "String"),
+            (output.qualifiers, "List<String>"),
+            (output.details, "List<String>"),
+            (output.due, "Date"),
+            (output.once, "String"),
+        )
 
 
-def _names(pathway: Pathway) -> Iterator[str]:
-    known = set(pathway.library.definitions)
-    for rule in pathway.rules:
-        for name in expressions(rule):
-            if name not in known:
-                yield f"{rule.id} names the CQL definition {name!r}, which does not exist"
-    if pathway.precondition is not None and pathway.precondition not in known:
-        yield f"the precondition {pathway.precondition!r} does not exist"
+def _named(*places: tuple[str | None, str]) -> Iterator[tuple[str, str | None]]:
+    return ((name, type_) for name, type_ in places if name)
+
+
+def _definitions(pathway: Pathway) -> Iterator[str]:
+    wanted = [(rule.id, name, type_) for rule in pathway.rules for name, type_ in expressions(rule)]
+    if pathway.precondition is not None:
+        wanted.append(("the precondition of a signature", pathway.precondition, "List<String>"))
+    for place, name, type_ in wanted:
+        if name not in pathway.library.definitions:
+            yield f"{place} names the CQL definition {name!r}, which does not exist"
+        elif type_ and (found := pathway.library.result_type(name)) != type_:
+            yield f"{place} needs {type_}, and the CQL definition {name!r} is {found or 'of no stated type'}"
 
 
 def _qualifiers(pathway: Pathway) -> Iterator[str]:
@@ -69,12 +84,49 @@ def _targets(pathway: Pathway) -> Iterator[str]:
 
 
 def _graph(pathway: Pathway) -> Iterator[str]:
-    moving = [r for r in pathway.rules if r.target or r.target_expression]
+    """What a rule may do wherever an instance is, as a clinician's re-entry, makes no way of the plan."""
+    ways = {code: set[str]() for code in pathway.stages}
+    for rule in pathway.rules:
+        for stage in rule.stages:
+            ways.setdefault(stage, set()).update(_leads_to(pathway, rule) - {stage})
+    reached = {rule.target for rule in pathway.of_kind("opening") if rule.target}
+    if not reached:
+        yield "no rule opens an instance"
+    waiting = list(reached)
+    while waiting:
+        found = ways.get(waiting.pop(), set()) - reached
+        reached |= found
+        waiting += found
     for code in pathway.stages:
-        if not any(r.target == code or r.target_expression for r in moving):
+        if code not in reached:
             yield f"the stage {code} cannot be reached"
-        if not any((not r.stages or code in r.stages) and r.target != code for r in moving):
+        if not ways[code]:
             yield f"the stage {code} is a dead end"
+
+
+def _leads_to(pathway: Pathway, rule: Rule) -> set[str]:
+    """Return the stages a rule may lead to; of a computed target, those that its definition names."""
+    if rule.target_expression in pathway.library.definitions:
+        return {
+            text
+            for text in _texts_in(pathway, pathway.library.nodes[rule.target_expression])
+            if text in pathway.stages
+        }
+    return {rule.target} if rule.target and rule.target in pathway.stages else set()
+
+
+def _texts_in(pathway: Pathway, node: object) -> Iterator[str]:
+    """Yield the texts a definition writes out, itself or through the definitions it names."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _texts_in(pathway, part)
+    elif isinstance(node, dict):
+        if node.get("type") == "Literal" and str(node.get("valueType")).endswith("}String"):
+            yield str(node["value"])
+        elif node.get("type") == "ExpressionRef":
+            yield from _texts_in(pathway, pathway.library.nodes[pathway.library.full_name(node)])
+        for part in node.values():
+            yield from _texts_in(pathway, part)
 
 
 def _parameters(pathway: Pathway) -> Iterator[str]:

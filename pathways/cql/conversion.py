@@ -62,8 +62,8 @@ def to_string(value: Any) -> str | None:
     if isinstance(value, (Date, Time)):
         return str(value)
     if isinstance(value, Quantity) and value.value is not None:
-        word = units.CALENDAR.get(value.unit or "1")
-        return f"{value.value:f} {value.unit}" if word else f"{value.value:f} '{value.unit}'"
+        unit = value.unit or "1"
+        return f"{value.value:f} {unit}" if unit in units.CALENDAR else f"{value.value:f} '{unit}'"
     if isinstance(value, Ratio):
         return f"{to_string(value.numerator)}:{to_string(value.denominator)}"
     return None
@@ -220,11 +220,8 @@ def strictly(test: Callable[[Any], bool], value: Any) -> Any:
 
 
 def _datetime_text(value: DateTime) -> str:
-    text = str(value)
-    if value.implied:
-        return (
-            text.split("+")[0].removesuffix("Z").removesuffix("T")
-            if value.offset >= 0
-            else text[:-6].removesuffix("T")
-        )
-    return f"{text[:-1]}+00:00" if text.endswith("Z") else text.removesuffix("T")
+    if value.implied and len(value.fields) > 3:
+        # Written without an offset, it is read without one.
+        return f"{value.date()}T{Time(*value.fields[3:])}"
+    text = str(value).removesuffix("T")
+    return f"{text[:-1]}+00:00" if text.endswith("Z") else text

@@ -44,6 +44,9 @@ _FAULTS = (
 )
 
 
+NAMED_TYPE = "NamedTypeSpecifier"
+
+
 # An evaluation that goes through more rows and points is a mistake in the library, or an attack: at a few
 # microseconds each it has taken seconds. The pathway takes some 3,000 for 500 observations.
 MOST_STEPS = 1_000_000
@@ -90,6 +93,10 @@ class Library:
     def full_name(self, node: Node) -> str:
         """Return the name, in this library, of the definition or parameter a reference names."""
         return self._program.full_names[id(node)]
+
+    def result_type(self, name: str) -> str | None:
+        """Return the type of a definition's value, as "List<String>"; None where the ELM does not say."""
+        return _type_said(self.nodes[name])
 
     def compiled(self, name: str) -> tuple[Closure, Frame]:
         """Return the closure of a definition and its frame."""
@@ -356,6 +363,18 @@ def _declare(compiler: Compiler, library: Node) -> None:
             compiler.program.refuse(
                 place, f"context {statement['context']}", hint="write it in the context Patient"
             )
+
+
+def _type_said(node: Node) -> str | None:
+    """Return the type that a definition's own words, or a specifier, give."""
+    named = node.get("resultTypeName") or (node.get("name") if node.get("type") == NAMED_TYPE else None)
+    if named:
+        return str(named).rpartition("}")[2]
+    specifier = node.get("resultTypeSpecifier", node)
+    for part, kind in (("elementType", "List"), ("pointType", "Interval")):
+        if part in specifier:
+            return f"{kind}<{_type_said(specifier[part])}>"
+    return str(specifier["type"]).removesuffix("TypeSpecifier") if "type" in specifier else None
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

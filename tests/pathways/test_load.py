@@ -75,22 +75,86 @@ def test_a_transition_to_nowhere_is_named(folder):
     assert any("'elsewhere'" in reason for reason in refused(folder))
 
 
-def test_a_stage_that_nothing_leads_to_or_from_is_named(folder):
+def leave(rule, *stages):
+    kept = [e for e in rule["extension"] if not e["url"].endswith("action-leaves")]
+    rule["extension"] = [*kept, *({"url": BASE + "action-leaves", "valueCode": stage} for stage in stages)]
+
+
+def test_a_stage_that_no_way_of_the_plan_leads_to_or_from_is_named(folder):
+    change(
+        folder,
+        "plan_definition.json",
+        lambda plan: plan["action"].append(dict(plan["action"][0], id="island", action=[])),
+    )
+    change(folder, "texts.en.json", lambda texts: texts.update({"stage.island": "Island"}))
+    change(folder, "texts.de.json", lambda texts: texts.update({"stage.island": "Insel"}))
+
+    # A clinician may place an instance in any stage, and death and withdrawal name theirs: no way for a plan.
+    assert refused(folder) == ("the stage island cannot be reached", "the stage island is a dead end")
+
+
+def test_stages_that_lead_to_one_another_alone_cannot_be_reached(folder):
     def edit(plan):
-        stage = dict(plan["action"][0], id="island", action=[])
-        plan["action"].append(stage)
-        for rule in actions(plan).values():
-            kept = [e for e in rule["extension"] if not e["url"].endswith(("action-target", "action-leaves"))]
-            leaves = [{"url": BASE + "action-leaves", "valueCode": s} for s in ("assessment", "imaging")]
-            rule["extension"] = kept + leaves
-            if "relatedAction" not in rule:
-                rule["relatedAction"] = [{"actionId": "assessment", "relationship": "before-start"}]
+        for code, target in (("east", "west"), ("west", "east")):
+            way = dict(
+                actions(plan)["T03"],
+                id=f"to-{target}",
+                relatedAction=[dict(actions(plan)["T03"]["relatedAction"][0], actionId=target)],
+            )
+            plan["action"].append(dict(plan["action"][0], id=code, action=[way]))
 
     change(folder, "plan_definition.json", edit)
     reasons = refused(folder)
 
-    assert "the stage island cannot be reached" in reasons
-    assert "the stage island is a dead end" in reasons
+    assert "the stage east cannot be reached" in reasons
+    assert "the stage west cannot be reached" in reasons
+    assert not any("dead end" in reason for reason in reasons)
+
+
+def test_a_stage_that_only_a_computed_target_names_is_reached(folder):
+    def edit(plan):
+        rules = actions(plan)
+        for id in ("T10", "T15-patient", "T15-declined", "T15-surgeon", "T18-soon", "T03"):
+            rules[id]["relatedAction"][0]["actionId"] = "assessment"
+
+    change(folder, "plan_definition.json", edit)
+
+    # "Stage to return to" still names it.
+    assert not any("cannot be reached" in reason for reason in refused_or_none(folder))
+
+
+def refused_or_none(folder):
+    try:
+        load(folder)
+    except InvalidPathway as refusal:
+        return refusal.reasons
+    return ()
+
+
+def test_a_plan_that_opens_nothing_is_refused(folder):
+    change(folder, "plan_definition.json", lambda plan: actions(plan)["open-hip"].pop("relatedAction"))
+
+    assert "no rule opens an instance" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("T03", "needs Boolean, and the CQL definition 'Weeks of therapy' is Integer"),
+        (
+            "hold-contradictory",
+            "",
+            "needs List<String>, and the CQL definition 'Weeks of therapy' is Integer",
+        ),
+    ],
+)
+def test_a_condition_of_another_type_is_named(folder, rule, why):
+    def edit(plan):
+        actions(plan)[rule]["condition"][0]["expression"]["expression"] = "Weeks of therapy"
+
+    change(folder, "plan_definition.json", edit)
+
+    assert f"{rule} {why}" in refused(folder)
 
 
 def test_every_reason_is_listed_at_once(folder):
