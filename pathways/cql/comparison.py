@@ -44,7 +44,7 @@ def equal(left: Any, right: Any) -> Truth:
     if isinstance(left, Interval) and isinstance(right, Interval):
         from pathways.cql.intervals import end, start  # an interval's bounds are compared as values here
 
-        return both((_or_same(start(left), start(right)), _or_same(end(left), end(right))))
+        return both((equal(start(left), start(right)), equal(end(left), end(right))))
     return _equal_structures(left, right)
 
 

@@ -166,11 +166,14 @@ def meets(left: Interval, right: Interval, precision: str | None = None) -> Trut
 
 
 def union(left: Interval, right: Interval) -> Interval | None:
-    """Return both as one, or null when a point between them is in neither."""
+    """Return both as one, or null when a point between them is in neither, or that is not known."""
     if not (overlaps(left, right) or meets(left, right)):
         return None
-    low = left if at_most(start(left), start(right)) else right
-    high = left if at_least(end(left), end(right)) else right
+    left_first = at_most(start(left), start(right))
+    left_last = at_least(end(left), end(right))
+    if left_first is None or left_last is None:
+        return None
+    low, high = left if left_first else right, left if left_last else right
     return Interval(low.low, high.high, low.low_closed, high.high_closed, left.point)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from pathways.cql import arithmetic, calendar_steps, units
-from pathways.cql.comparison import at_most, greater
+from pathways.cql.comparison import at_most, greater, less
 from pathways.cql.intervals import collapsed, end, start
 from pathways.cql.refusal import Unanswerable
 from pathways.cql.temporal import PRECISIONS, OutOfRange, Temporal, truncated
@@ -42,7 +42,8 @@ def _steps(interval: Interval, per: Quantity | None) -> list[tuple[Any, Any]] | 
 def _moments(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]] | None:
     amount = per.value if per is not None else Decimal(1)
     unit = units.calendar_unit(per.unit) if per is not None else low.precision
-    if unit is None or not amount:
+    count = int(amount or 0) * (7 if unit == "week" else 1)
+    if unit is None or count < 1:
         return None
     precision = "day" if unit == "week" else unit
     if PRECISIONS.index(precision) > PRECISIONS.index(low.precision):
@@ -51,13 +52,14 @@ def _moments(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]]
     found: list[tuple[Any, Any]] = []
     try:
         while at_most(low, high):
-            after = calendar_steps.moved(low, amount, unit)
-            last = arithmetic.predecessor(after)
-            if greater(last, high):
+            last = calendar_steps.moved(low, Decimal(count - 1), precision)
+            # A time of day goes round the clock; no step does.
+            if greater(last, high) or less(last, low):
                 break
             found.append((low, last))
-            low = _next(found, after)
+            low = _next(found, arithmetic.successor(last))
     except OutOfRange:
+        # The last step reached the end of the calendar, or of the day.
         pass
     return found
 

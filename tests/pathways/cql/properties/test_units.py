@@ -55,6 +55,42 @@ DEFINED = {
     "ug": ("0.001", "mg"),
     "ng": ("0.001", "ug"),
     "cm": ("0.01", "m"),
+    "Tg": ("1000", "Gg"),
+    "Gg": ("1000", "Mg"),
+    "Mg": ("1000", "kg"),
+    "hm": ("100", "m"),
+    "dam": ("10", "m"),
+    "dm": ("0.1", "m"),
+    "pg": ("0.001", "ng"),
+    "fg": ("0.001", "pg"),
+    "mosm": ("0.001", "osm"),
+    "meq": ("0.001", "eq"),
+    "mcd": ("0.001", "cd"),
+    "mA": ("0.001", "A"),
+    "mK": ("0.001", "K"),
+    "mrad": ("0.001", "rad"),
+    "kbit": ("1000", "bit"),
+    "k[IU]": ("1000", "[iU]"),
+    "[IU]": ("1", "[iU]"),
+    "ukat": ("60", "U"),
+    "10^3": ("1000", "1"),
+    "10*-3": ("0.001", "1"),
+    "kcal": ("4.184", "kJ"),
+    "ms": ("0.001", "s"),
+    "weeks": ("7", "d"),
+    "minutes": ("60", "seconds"),
+    "second": ("1000", "milliseconds"),
+    "[lbf_av]": ("4.4482216152605", "N"),
+    "g/(m.s2)": ("1", "mPa"),
+    "g/m/s2": ("1", "mPa"),
+    "1/min": ("60", "/h"),
+    "m2.m": ("1", "m3"),
+    "m3/m2": ("1", "m"),
+    "2.m": ("2", "m"),
+    "{sessions}": ("1", "1"),
+    "{sessions}/wk": ("1", "/wk"),
+    "kg{dry}": ("1000", "g"),
+    "m99": ("1", "m99"),
     "mmol": ("0.001", "mol"),
     "week": ("7", "day"),
     "year": ("12", "month"),
@@ -116,3 +152,94 @@ def test_units_of_other_families_do_not_convert(family: tuple[str, ...]) -> None
     for other in FAMILIES:
         if other is not family and {"s", "year"} != {family[1], other[0]}:
             assert units.converted(Decimal(1), family[0], other[0]) is None
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *(
+            "",
+            "m m",
+            "m.",
+            ".m",
+            "m//s",
+            "(m",
+            "m)",
+            "()",
+            "furlong",
+            "kk",
+            "m100",
+            "m-100",
+            "10*100",
+            "kmin",
+        ),
+        *("m%", "kCel", "dad", "m[Hg]]", "{open", "[in_i", "m+", "2x", "/", "m/", "k", "mg/0"),
+    ],
+)
+def test_what_is_no_unit_is_not_known(unit: str) -> None:
+    assert units.known(unit) is False
+    assert units.factor(unit or "furlong", "m") is None
+    assert units.factor("m", unit or "furlong") is None
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "times", "unit"),
+    [
+        *(("m", "m", 1, "m2"), ("m", "m2", 1, "m3"), ("m2", "m3", 1, "m5"), ("m", "s", 1, "m.s")),
+        *(("1", "m", 1, "m"), ("m", "1", 1, "m"), ("m", None, 1, "m"), (None, "m", 1, "m")),
+        *(("m/s", "s", 1, "m"), ("m/s", "min", 60, "m"), ("m/s", "kg", 1, "m/s.kg"), ("1", "1", 1, "1")),
+        *(("week", "m", 1, "wk.m"), ("year", "m", 1, "a.m"), ("month", "month", 1, "mo2")),
+        *(("g/m/s", "s", 1, "g/m"), ("m.s", "m", 1, "m.s.m")),
+    ],
+)
+def test_the_unit_of_a_product(left: str | None, right: str | None, times: int, unit: str) -> None:
+    assert units.product(left, right) == (Fraction(times), unit)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "times", "unit"),
+    [
+        *(("m", "m", 1, "1"), ("km", "m", 1000, "1"), ("m", "s", 1, "m/s"), ("1", "s", 1, "1/s")),
+        *(("m", "1", 1, "m"), ("g", "m.s", 1, "g/(m.s)"), ("g", "m/s", 1, "g/(m/s)"), ("1", "1", 1, "1")),
+        *(("day", "hour", 24, "1"), ("m", "year", 1, "m/a"), ("m2", "m", 1, "m2/m"), (None, None, 1, "1")),
+    ],
+)
+def test_the_unit_of_a_quotient(left: str | None, right: str | None, times: int, unit: str) -> None:
+    assert units.quotient(left, right) == (Fraction(times), unit)
+
+
+@pytest.mark.parametrize(
+    ("unit", "word"),
+    [
+        *(("days", "day"), ("day", "day"), ("d", "day"), ("wk", "week"), ("h", "hour"), ("min", "minute")),
+        *(("s", "second"), ("ms", "millisecond"), ("a", "year"), ("mo", "month"), ("g", None), (None, None)),
+    ],
+)
+def test_a_calendar_word_or_the_code_for_it(unit: str | None, word: str | None) -> None:
+    assert units.calendar_unit(unit) == word
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "result"),
+    [
+        *(("0", "Cel", "K", "273.15"), ("32", "[degF]", "Cel", "0"), ("212", "[degF]", "K", "373.15")),
+        *(("0", "K", "[degF]", "-459.67"), ("1000", "mK", "Cel", "-272.15"), ("0", "Cel", "mK", "273150")),
+        *(
+            ("5", "Cel", "Cel", "5"),
+            ("5", "Cel", "g", None),
+            ("5", "g", "[degF]", None),
+            ("5", "Cel", None, None),
+        ),
+        *(
+            ("5", None, "Cel", None),
+            ("5", None, None, "5"),
+            ("5", "year", "a", None),
+            ("5", "d", "month", None),
+        ),
+        *(("2", "year", "months", "24"), ("6", "months", "year", "0.5"), ("5", "mo", "month", None)),
+    ],
+)
+def test_a_value_in_another_unit(
+    value: str, source: str | None, target: str | None, result: str | None
+) -> None:
+    assert units.converted(Decimal(value), source, target) == (None if result is None else Decimal(result))
