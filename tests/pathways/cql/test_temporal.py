@@ -81,6 +81,27 @@ def test_a_date_moves_as_far_as_it_is_precise(start: str, amount: int, unit: str
     assert moved(parse_date(start), Decimal(amount), unit) == parse_date(end)
 
 
+@pytest.mark.parametrize(
+    ("start", "amount", "unit"),
+    [
+        ("9999-12-31", 1, "day"),
+        ("0001-01-01", -1, "day"),
+        ("9999-12-31", 1, "month"),
+        ("0001-01-01", -1, "month"),
+        ("9999-12", 1, "month"),
+        ("0001-01", -1, "month"),
+        ("9999", 1, "year"),
+        ("0001", -1, "year"),
+        ("2024-01-01", 10**12, "day"),
+    ],
+)
+def test_a_date_moves_within_the_calendar(start: str, amount: int, unit: str) -> None:
+    with pytest.raises(OutOfRange) as refused:
+        moved(parse_date(start), Decimal(amount), unit)
+
+    assert str(refused.value) == "year"
+
+
 def test_a_time_of_day_goes_round_the_clock() -> None:
     assert moved(Time(23, 30), Decimal(45), "minute") == Time(0, 15)
 
