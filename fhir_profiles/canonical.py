@@ -21,6 +21,11 @@ def structure(name: str) -> str:
     return f"{BASE}/StructureDefinition/{name}"
 
 
+def operation(name: str) -> str:
+    """Return the URL of our operation of that name."""
+    return f"{BASE}/OperationDefinition/{name}"
+
+
 def identifiers(name: str) -> str:
     """Return the system of the identifiers we give to things of that kind."""
     return f"{BASE}/sid/{name}"

@@ -1,14 +1,24 @@
-"""What could happen next, and why it has not: each way out of the present stage with its conditions."""
+"""What could happen next, and why it has not: each way out of the present stage with its conditions.
 
+Asked on demand, of the same rules over the same record as an evaluation; nothing is remembered.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pathways import cql
 from pathways.definition import Pathway, Rule
+from pathways.inputs import Fact
 from pathways.judge import Judge, explained
 from pathways.memory import Memory
 from pathways.record import Json, Record
+
+#: how far ahead a change is looked for, and when on a day it is asked: the daily evaluation begins then
+DAYS_AHEAD = 400
+DAILY = time(0, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,54 +32,119 @@ class WayOut:
     result: bool | None
     decided_by_person: bool
     conditions: tuple[Json, ...]
+    #: the CQL definition that erred: an error is neither yes nor no
+    failed: str | None = None
 
 
-def ways_out(
-    pathway: Pathway,
-    record: Record,
-    memory: Memory,
-    side: str,
-    *,
-    moment: datetime,
-    site: dict[str, Any],
-    other_stage: str | None,
-) -> tuple[WayOut, ...]:
-    """Return the ways out of the stage the instance is in, in the order of evaluation."""
-    now = moment.astimezone(ZoneInfo(str(site["site.timeZone"])))
-    inputs = pathway.gate.read(record, now.tzinfo or ZoneInfo("UTC"))
-    judge = Judge(
-        pathway,
-        inputs.of(side, until=now),
-        record.patient.body,
-        moment=now,
-        site=site,
-        other_stage=other_stage,
-    )
-    run = judge.ask(memory)
-    found = []
-    for rule in pathway.of_kind("transition", "decision"):
-        leads = rule.target or rule.target_expression
-        if not leads or rule.target == memory.stage or (rule.stages and memory.stage not in rule.stages):
-            continue
-        by_person = rule.kind == "decision"
-        conditions = () if by_person else tuple(explained(judge, run, rule.conditions))
-        found.append(
-            WayOut(
-                rule=rule.id,
-                code=rule.code,
-                title=rule.title,
-                target=rule.target,
-                result=None if by_person else _all(rule, conditions),
-                decided_by_person=by_person,
-                conditions=conditions,
-            )
+class Situation:
+    """One instance of a pathway as it stands: its record, and what is remembered of it."""
+
+    def __init__(
+        self,
+        pathway: Pathway,
+        record: Record,
+        memory: Memory,
+        side: str,
+        *,
+        site: Mapping[str, Any],
+        other_stage: str | None,
+    ) -> None:
+        self.pathway = pathway
+        self.memory = memory
+        self.side = side
+        self.zone = ZoneInfo(str(site["site.timeZone"]))
+        self._site = site
+        self._other_stage = other_stage
+        self._patient = record.patient.body
+        self._inputs = pathway.gate.read(record, self.zone)
+
+    def facts(self, moment: datetime) -> tuple[Fact, ...]:
+        """Return what counts at the moment."""
+        return self._inputs.of(self.side, until=moment)
+
+    def judge(self, moment: datetime) -> Judge:
+        """Return the rules over what counts at the moment."""
+        local = moment.astimezone(self.zone)
+        return Judge(
+            self.pathway,
+            self.facts(local),
+            self._patient,
+            moment=local,
+            site=self._site,
+            other_stage=self._other_stage,
         )
-    return tuple(found)
+
+    def ways_out(self, moment: datetime) -> tuple[WayOut, ...]:
+        """Return the ways out of the stage the instance is in, in the order of evaluation."""
+        judge = self.judge(moment)
+        run = judge.ask(self.memory)
+        return tuple(_way(judge, run, rule) for rule in self._leading())
+
+    def changes(self, moment: datetime) -> dict[str, date]:
+        """Return from which day the record alone, with nothing new, would answer a way otherwise.
+
+        By action id; a way that does not depend on time, or changes later than `DAYS_AHEAD`, is not in it.
+        A way that errs has no answer to change.
+        """
+        rules = [rule for rule in self._leading() if rule.kind != "decision"]
+        now = self._answers(moment, rules)
+        found: dict[str, date] = {}
+        for ahead in range(1, DAYS_AHEAD + 1):
+            day = moment.astimezone(self.zone).date() + timedelta(days=ahead)
+            waiting = [rule for rule in rules if rule.id in now and rule.id not in found]
+            if not waiting:
+                break
+            then = self._answers(datetime.combine(day, DAILY, self.zone), waiting)
+            found |= {id: day for id, answer in then.items() if answer is not now[id]}
+        return found
+
+    def _answers(self, moment: datetime, rules: list[Rule]) -> dict[str, bool | None]:
+        run = self.judge(moment).ask(self.memory)
+        answers = {}
+        for rule in rules:
+            try:
+                answers[rule.id] = _all([_truth(run[name]) for name in rule.conditions])
+            except cql.EvaluationFailed:
+                continue
+        return answers
+
+    def _leading(self) -> Iterator[Rule]:
+        """Yield the rules that may lead out of the stage."""
+        stage = self.memory.stage
+        for rule in self.pathway.of_kind("transition", "decision"):
+            leads = rule.target or rule.target_expression
+            if leads and rule.target != stage and (not rule.stages or stage in rule.stages):
+                yield rule
 
 
-def _all(rule: Rule, conditions: tuple[Json, ...]) -> bool | None:
-    """Return the three-valued "and" of the conditions."""
-    results = [condition["result"] for condition in conditions]
-    if any(result is False for result in results):
+def _way(judge: Judge, run: cql.Run, rule: Rule) -> WayOut:
+    by_person = rule.kind == "decision"
+    conditions: tuple[Json, ...] = ()
+    failed = None
+    if not by_person:
+        try:
+            conditions = tuple(explained(judge, run, rule.conditions))
+        except cql.EvaluationFailed as fault:
+            failed = fault.definition
+    unanswered = by_person or failed is not None
+    return WayOut(
+        rule=rule.id,
+        code=rule.code,
+        title=rule.title,
+        target=rule.target,
+        result=None if unanswered else _all([condition["result"] for condition in conditions]),
+        decided_by_person=by_person,
+        conditions=conditions,
+        failed=failed,
+    )
+
+
+def _all(answers: list[bool | None]) -> bool | None:
+    """Return the three-valued "and"."""
+    if any(answer is False for answer in answers):
         return False
-    return True if len(results) == len(rule.conditions) and all(results) else None
+    return True if all(answers) else None
+
+
+def _truth(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

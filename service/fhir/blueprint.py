@@ -8,6 +8,7 @@ from datetime import datetime
 from flask import Blueprint, Response, current_app, request
 
 from fhir_profiles.r4 import schemas
+from pathways.definition import Pathway
 from service import errors
 from service.fhir.entries import NOT_KEPT
 from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, Refusal
@@ -63,6 +64,12 @@ def base() -> str:
 def database() -> Database:
     """Return the store."""
     found: Database = current_app.extensions["hipway"].database
+    return found
+
+
+def pathways() -> tuple[Pathway, ...]:
+    """Return the pathways of this application."""
+    found: tuple[Pathway, ...] = current_app.extensions["hipway"].pathways
     return found
 
 

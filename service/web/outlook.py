@@ -7,25 +7,14 @@ nothing is stored.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
-from pathways import catalogue, cql, inputs, judge, outlook, parameters
+from fhir_profiles import canonical
+from pathways import cql, judge
 from pathways.definition import Pathway
-from pathways.memory import Memory, Order
-from pathways.outlook import WayOut
-from pathways.record import Record as Facts
-from service.record import entry
-from service.store import parameters as site_parameters
-from service.store import resources
+from pathways.memory import Order
+from pathways.outlook import Situation, WayOut
 from service.web import basis
 from service.web.basis import Condition
-from service.web.elements import CODES
-
-#: what rules read
-TYPES = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Patient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,76 +38,32 @@ class Outlook:
     failed: bool = False
 
 
-def ask(
-    tx: Connection,
-    pathway: Pathway,
-    instance: tuple[str, str, str],
-    memories: Mapping[str, Mapping[str, Any]],
-    now: datetime,
-    *,
-    tenant: int,
-) -> Outlook:
-    """Return the outlook of one instance.
-
-    Args:
-        memories: what is remembered, by side word.
-    """
-    patient, _, side = instance
-    facts = _facts(tx, patient, tenant=tenant)
-    if facts is None or side not in memories:
+def ask(situation: Situation | None, now: datetime) -> Outlook:
+    """Return the outlook of one instance; empty where nothing is known of it."""
+    if situation is None:
         return Outlook()
-    site = parameters.resolve(pathway, site_parameters.current(tx))
-    memory = Memory.from_json(memories[side])
-    others = (Memory.from_json(m).stage for s, m in memories.items() if s not in (side, ""))
-    other_stage = next(others, None)
+    ways = situation.ways_out(now)
+    if any(way.failed for way in ways):
+        return Outlook(failed=True)
+    asked = situation.judge(now)
     try:
-        ways = outlook.ways_out(pathway, facts, memory, side, moment=now, site=site, other_stage=other_stage)
-        asked = _judge(pathway, facts, side, now, site, other_stage)
         lacking = {
-            f"ServiceRequest/{order.id}": _lacking(pathway, asked, memory, order)
-            for order in memory.orders
+            f"ServiceRequest/{order.id}": _lacking(situation, asked, order)
+            for order in situation.memory.orders
             if order.state == "draft"
         }
     except cql.EvaluationFailed:
         return Outlook(failed=True)
-    return Outlook(steps=_steps(ways, pathway), lacking=lacking)
+    return Outlook(steps=_steps(ways, situation.pathway), lacking=lacking)
 
 
-def _judge(
-    pathway: Pathway,
-    facts: Facts,
-    side: str,
-    now: datetime,
-    site: Mapping[str, Any],
-    other_stage: str | None,
-) -> judge.Judge:
-    local = now.astimezone(ZoneInfo(str(site["site.timeZone"])))
-    read = inputs.Gate(pathway.inputs).read(facts, ZoneInfo(str(site["site.timeZone"])))
-    return judge.Judge(
-        pathway,
-        read.of(side, until=local),
-        facts.patient.body,
-        moment=local,
-        site=site,
-        other_stage=other_stage,
-    )
-
-
-def _lacking(pathway: Pathway, asked: judge.Judge, memory: Memory, order: Order) -> tuple[str, ...]:
+def _lacking(situation: Situation, asked: judge.Judge, order: Order) -> tuple[str, ...]:
     """Return what a signature of the order would lack now, in words."""
+    pathway = situation.pathway
     if pathway.precondition is None:
         return ()
-    item = judge.Item(
-        id=order.id,
-        kind=order.kind,
-        state=order.state,
-        priority=order.priority,
-        made=order.made,
-        since=order.since,
-        signed=order.signed,
-    )
-    found = asked.ask(memory, item)[pathway.precondition] or ()
-    return tuple(pathway.display(CODES + "pathway-reason", str(code)) for code in found)
+    found = asked.ask(situation.memory, judge.Item.of(order))[pathway.precondition] or ()
+    return tuple(pathway.display(canonical.REASONS, str(code)) for code in found)
 
 
 def _steps(ways: Sequence[WayOut], pathway: Pathway) -> tuple[Step, ...]:
@@ -138,12 +83,3 @@ def _steps(ways: Sequence[WayOut], pathway: Pathway) -> tuple[Step, ...]:
         )
     # what the record decides first; what a person may decide stands at the end
     return tuple(sorted(found, key=lambda step: step.result == "person"))
-
-
-def _facts(tx: Connection, patient: str, *, tenant: int) -> Facts | None:
-    found = resources.of_patient(
-        tx, patient, types=TYPES, codes=catalogue.codes(), owned=False, tenant=tenant
-    )
-    entries = tuple(entry(stored) for stored in found)
-    person = next((e for e in entries if e.type == "Patient" and e.id == patient), None)
-    return Facts(patient=person, received=entries, own={}, people={}) if person else None

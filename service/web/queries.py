@@ -8,13 +8,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from service.situation import Instance
 from service.store import tables
 from service.web.elements import OPEN_TASK, Json
 
 _resource = tables.resource.c
-
-#: patient, pathway and side word
-Instance = tuple[str, str, str]
 
 
 def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
@@ -81,16 +79,7 @@ def latest_memories(tx: Connection, *, tenant: int) -> dict[Instance, Json]:
         .ext(distinct_on(row.patient, row.pathway, row.instance))
         .order_by(row.patient, row.pathway, row.instance, row.number.desc())
     )
-    return {(r.patient, r.pathway, r.instance): msgspec.json.decode(r.after) for r in rows}
-
-
-def instance(plan: Json) -> Instance:
-    """Return which instance a CarePlan renders: the identifier it carries names it."""
-    for identifier in plan.get("identifier", ()):
-        if identifier.get("system") == "https://w3id.org/hipway/sid/care-plan":
-            patient, pathway, side = [*str(identifier.get("value", "")).rsplit(".", 2), "", ""][:3]
-            return patient, pathway, side
-    return str(plan.get("subject", {}).get("reference", "")).partition("/")[2], "", ""
+    return {Instance(r.patient, r.pathway, r.instance): msgspec.json.decode(r.after) for r in rows}
 
 
 def newest_seq(tx: Connection, *, tenant: int, patient: str | None = None) -> int:

@@ -1,5 +1,15 @@
 """One file for each FHIR interaction; importing them registers their routes."""
 
-from service.fhir.routes import capabilities, create, elsewhere, history, read, search, transaction, update
+from service.fhir.routes import (
+    capabilities,
+    create,
+    elsewhere,
+    history,
+    read,
+    search,
+    transaction,
+    update,
+    why,
+)
 
-__all__ = ["capabilities", "create", "elsewhere", "history", "read", "search", "transaction", "update"]
+__all__ = ["capabilities", "create", "elsewhere", "history", "read", "search", "transaction", "update", "why"]

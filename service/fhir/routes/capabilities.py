@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response
 
-from fhir_profiles import reading
+from fhir_profiles import canonical, reading
 from service.fhir import blueprint, idempotency, searching
 from service.fhir.blueprint import TYPES, fhir
 from service.store import idempotency_keys
@@ -20,6 +20,8 @@ DOCUMENTATION = (
     f"{idempotency.REPLAYED}: true; another request with the key is answered 422. When more is sent than "
     "can be stored, the answer is 429 with Retry-After, and nothing was stored."
 )
+#: by type, each operation with its definition
+OPERATIONS = {"CarePlan": {"why": canonical.operation("CarePlan-why")}}
 INTERACTIONS = ("read", "vread", "update", "create", "history-instance", "search-type")
 
 
@@ -51,7 +53,7 @@ def metadata() -> Response:
 
 
 def _resource(type_: str) -> dict[str, Any]:
-    return {
+    offered = {
         "type": type_,
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned",
@@ -64,3 +66,6 @@ def _resource(type_: str) -> dict[str, Any]:
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())
         ],
     }
+    if type_ in OPERATIONS:
+        offered["operation"] = [{"name": name, "definition": url} for name, url in OPERATIONS[type_].items()]
+    return offered

@@ -7,7 +7,7 @@ from typing import Any
 from flask import request
 from sqlalchemy import Connection
 
-from pathways.definition import Pathway
+from service import situation
 from service.fhir.references import ID
 from service.store import decisions, promises, resources
 from service.web import elements, outcome, outlook, people, plan, queries, visit
@@ -48,12 +48,12 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         return None
     found = queries.of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
     own = next(p for p in found["CarePlan"] if p["id"] == id)
-    pathway = _pathway(own, seen.pathways)
+    pathway = situation.pathway_of(own, seen.pathways)
     if pathway is None:
         return None
-    patient, name, side = queries.instance(own)
-    latest = decisions.latest(tx, patient, tenant=TENANT)
-    memories = {at: row.after for (known, at), row in latest.items() if known == name}
+    which = situation.instance(own)
+    patient, name, side = which
+    memories = situation.memories(tx, which, tenant=TENANT)
     return Record(
         patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
         plan=own,
@@ -63,7 +63,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         pathway=pathway,
         names=_names(tx, found),
         memories=memories,
-        outlook=outlook.ask(tx, pathway, (patient, name, side), memories, seen.clock.now, tenant=TENANT),
+        outlook=outlook.ask(situation.read(tx, pathway, which, memories, tenant=TENANT), seen.clock.now),
     )
 
 
@@ -87,13 +87,6 @@ def render(
         "outcome": outcome.read(record, request.args.get("decision", ""), seen.when),
     }
     return visit.page(seen, "plan.html", **values)
-
-
-def _pathway(own: Json, pathways: tuple[Pathway, ...]) -> Pathway | None:
-    """Return the pathway a plan follows: its version, or the one that replaced it."""
-    canonicals = [str(c) for c in own.get("instantiatesCanonical", ())]
-    same = [p for p in pathways if any(c.partition("|")[0] == p.url for c in canonicals)]
-    return next((p for p in same if p.canonical in canonicals), same[0] if same else None)
 
 
 def _names(tx: Connection, found: dict[str, list[Json]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import request
 
+from service import situation
 from service.store import promises
 from service.web import elements, patients, queries, tasks, visit, worklist
 from service.web.elements import Json
@@ -24,7 +25,7 @@ def show_worklist() -> str:
             place.plan: place
             for plan in plans
             for place in [
-                worklist.place(plan, memories.get(queries.instance(plan), {}), seen.when, seen.words)
+                worklist.place(plan, memories.get(situation.instance(plan), {}), seen.when, seen.words)
             ]
         }
         filters = _filters(request.args, "team" if seen.acting else "all")

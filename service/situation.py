@@ -1,0 +1,85 @@
+"""Where an instance of a pathway stands, read from the store, for those who ask the rules about it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from fhir_profiles import canonical
+from pathways import catalogue, parameters
+from pathways.definition import Pathway
+from pathways.memory import Memory
+from pathways.outlook import Situation
+from pathways.record import Record
+from pathways.steps import PERSON
+from service.record import entry
+from service.store import decisions, resources
+from service.store import parameters as site_parameters
+
+#: what rules read
+TYPES = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Patient")
+PLAN_IDENTIFIERS = canonical.identifiers("care-plan")
+
+
+class Instance(NamedTuple):
+    """Which instance a CarePlan renders."""
+
+    patient: str
+    pathway: str
+    side: str
+
+
+def instance(plan: Mapping[str, Any]) -> Instance:
+    """Return which instance a CarePlan renders: the identifier it carries names it."""
+    for identifier in plan.get("identifier", ()):
+        if identifier.get("system") == PLAN_IDENTIFIERS:
+            return Instance(*[*str(identifier.get("value", "")).rsplit(".", 2), "", ""][:3])
+    return Instance(str(plan.get("subject", {}).get("reference", "")).partition("/")[2], "", "")
+
+
+def pathway_of(plan: Mapping[str, Any], pathways: tuple[Pathway, ...]) -> Pathway | None:
+    """Return the pathway a plan follows: its version, or the one that replaced it."""
+    canonicals = [str(canonical) for canonical in plan.get("instantiatesCanonical", ())]
+    same = [p for p in pathways if any(c.partition("|")[0] == p.url for c in canonicals)]
+    return next((p for p in same if p.canonical in canonicals), same[0] if same else None)
+
+
+def memories(tx: Connection, which: Instance, *, tenant: int) -> dict[str, Mapping[str, Any]]:
+    """Return what is remembered of the patient's instances of this pathway, by side."""
+    latest = decisions.latest(tx, which.patient, tenant=tenant)
+    return {side: row.after for (pathway, side), row in latest.items() if pathway == which.pathway}
+
+
+def read(
+    tx: Connection,
+    pathway: Pathway,
+    which: Instance,
+    remembered: Mapping[str, Mapping[str, Any]],
+    *,
+    tenant: int,
+) -> Situation | None:
+    """Return how an instance stands; None where nothing is remembered of it, or its patient is not stored.
+
+    Args:
+        remembered: as `memories` returns it.
+    """
+    found = resources.of_patient(
+        tx, which.patient, types=TYPES, codes=catalogue.codes(), owned=False, tenant=tenant
+    )
+    entries = tuple(entry(stored) for stored in found)
+    person = next((e for e in entries if e.type == "Patient" and e.id == which.patient), None)
+    if person is None or which.side not in remembered:
+        return None
+    others = (
+        Memory.from_json(memory).stage
+        for side, memory in remembered.items()
+        if side not in (which.side, PERSON)
+    )
+    return Situation(
+        pathway,
+        Record(patient=person, received=entries, own={}, people={}),
+        Memory.from_json(remembered[which.side]),
+        which.side,
+        site=parameters.resolve(pathway, site_parameters.current(tx)),
+        other_stage=next(others, None),
+    )
