@@ -50,9 +50,7 @@ def equal(left: Any, right: Any) -> Truth:
 
 def same(left: Any, right: Any) -> bool:
     """Return whether two values count as one in a list: equal, or both null."""
-    if left is None or right is None:
-        return left is right
-    return equal(left, right) is True
+    return (left is None and right is None) or equal(left, right) is True
 
 
 def equivalent(left: Any, right: Any) -> bool:
@@ -139,7 +137,9 @@ def at_least(left: Any, right: Any, precision: str | None = None) -> Truth:
 
 
 def _ordered_equal(left: Any, right: Any) -> Truth:
-    if isinstance(left, (int, Decimal)) and not isinstance(left, bool) and isinstance(right, (int, Decimal)):
+    if isinstance(left, bool) is not isinstance(right, bool):
+        return False
+    if isinstance(left, (int, Decimal)) and isinstance(right, (int, Decimal)):
         return bool(left == right)
     if isinstance(left, Uncertainty) or isinstance(right, Uncertainty):
         if not isinstance(left, (int, Uncertainty)) or not isinstance(right, (int, Uncertainty)):
