@@ -111,7 +111,7 @@ _ATOMS: dict[str, tuple[Fraction, dict[str, int], bool]] = {
 
 
 # The size of a degree in kelvin, and where its scale begins.
-_SCALES = {
+_SCALES: dict[str | None, tuple[Fraction, Fraction]] = {
     "Cel": (Fraction(1), Fraction(27_315, 100)),
     "[degF]": (Fraction(5, 9), Fraction(45_967, 180)),
 }
@@ -162,8 +162,8 @@ def converted(value: Decimal, source: str | None, target: str | None) -> Decimal
 
 
 def _converted_temperature(value: Decimal, source: str | None, target: str | None) -> Decimal | None:
-    size, zero = _SCALES.get(source or "1", (factor(source, "K"), Fraction(0)))
-    other_size, other_zero = _SCALES.get(target or "1", (factor(target, "K"), Fraction(0)))
+    size, zero = _SCALES.get(source) or (factor(source, "K"), Fraction(0))
+    other_size, other_zero = _SCALES.get(target) or (factor(target, "K"), Fraction(0))
     if size is None or other_size is None:
         return None
     found = (Fraction(value) * size + zero - other_zero) / other_size
@@ -178,12 +178,12 @@ def definite(unit: str | None) -> str:
 
 def product(left: str | None, right: str | None) -> tuple[Fraction, str]:
     """Return the unit of a product, and the factor that comes of writing it with few atoms."""
-    return _combined(definite(left), definite(right), 1)
+    return _combined(definite(left), definite(right), over=False)
 
 
 def quotient(left: str | None, right: str | None) -> tuple[Fraction, str]:
     """Return the unit of a quotient, and the factor that comes of writing it with few atoms."""
-    return _combined(definite(left), definite(right), -1)
+    return _combined(definite(left), definite(right), over=True)
 
 
 def _plain(unit: str | None) -> str:
@@ -193,10 +193,10 @@ def _plain(unit: str | None) -> str:
     return _AS_UCUM.get(word, word)
 
 
-def _combined(left: str, right: str, sign: int) -> tuple[Fraction, str]:
+def _combined(left: str, right: str, *, over: bool) -> tuple[Fraction, str]:
     if right == "1":
         return Fraction(1), left
-    if sign < 0:
+    if over:
         same = factor(left, right)
         if same is not None:
             return same, "1"
@@ -207,9 +207,9 @@ def _combined(left: str, right: str, sign: int) -> tuple[Fraction, str]:
     if ours and theirs and ours[1] == theirs[1]:
         return Fraction(1), f"{ours[1]}{int(ours[2] or 1) + int(theirs[2] or 1)}"
     # What is divided by a unit and multiplied by it again is without it.
-    over = left.rsplit("/", 1)
-    if len(over) == 2 and (same := factor(right, over[1])) is not None:
-        return same, over[0]
+    parts = left.rsplit("/", 1)
+    if len(parts) == 2 and (same := factor(right, parts[1])) is not None:
+        return same, parts[0]
     return Fraction(1), f"{left}.{right}"
 
 
@@ -242,7 +242,7 @@ def _expression(tokens: list[str]) -> tuple[Fraction, dict[str, int]]:
         if term == "(":
             part, powers = _expression(tokens)
             if tokens.pop(0) != ")":
-                raise ValueError(term)
+                raise ValueError
         else:
             part, powers = _component(term)
         times *= part**sign
@@ -259,11 +259,11 @@ def _component(token: str) -> tuple[Fraction, dict[str, int]]:
         return Fraction(int(token)), {}
     match = re.fullmatch(r"(10[*^]|.*?[^\d+-])([+-]?\d+)?", token)
     if match is None:
-        raise ValueError(token)
+        raise ValueError
     times, powers = _atom(match[1])
     exponent = int(match[2] or 1)
     if abs(exponent) > _MOST_POWER:
-        raise ValueError(token)
+        raise ValueError
     return times**exponent, {name: power * exponent for name, power in powers.items()}
 
 
@@ -277,4 +277,4 @@ def _atom(name: str) -> tuple[Fraction, dict[str, int]]:
             times, powers, may = _ATOMS[name[size:]]
             if may:
                 return times * Fraction(10) ** exponent, powers
-    raise KeyError(name)
+    raise KeyError

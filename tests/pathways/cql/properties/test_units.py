@@ -182,6 +182,11 @@ def test_what_is_no_unit_is_not_known(unit: str) -> None:
     assert units.factor("m", unit or "furlong") is None
 
 
+@pytest.mark.parametrize("unit", ["m99", "m-99", "10*99", "{score}", "1", "days", "((m))", "m/(s)"])
+def test_what_is_a_unit_is_known(unit: str) -> None:
+    assert units.known(unit) is True
+
+
 @pytest.mark.parametrize(
     ("left", "right", "times", "unit"),
     [
@@ -189,7 +194,13 @@ def test_what_is_no_unit_is_not_known(unit: str) -> None:
         *(("1", "m", 1, "m"), ("m", "1", 1, "m"), ("m", None, 1, "m"), (None, "m", 1, "m")),
         *(("m/s", "s", 1, "m"), ("m/s", "min", 60, "m"), ("m/s", "kg", 1, "m/s.kg"), ("1", "1", 1, "1")),
         *(("week", "m", 1, "wk.m"), ("year", "m", 1, "a.m"), ("month", "month", 1, "mo2")),
-        *(("g/m/s", "s", 1, "g/m"), ("m.s", "m", 1, "m.s.m")),
+        *(
+            ("N", "N", 1, "N2"),
+            ("N2", "N", 1, "N3"),
+            ("N", "N2", 1, "N3"),
+            ("g/m/s", "s", 1, "g/m"),
+            ("m.s", "m", 1, "m.s.m"),
+        ),
     ],
 )
 def test_the_unit_of_a_product(left: str | None, right: str | None, times: int, unit: str) -> None:
