@@ -152,7 +152,7 @@ def _audit_event(sheet: Sheet, step: Step, at: datetime) -> Json:
         "recorded": instant(at),
         "outcome": "4" if rejected else "0",
         "outcomeDesc": step.title if rejected else None,
-        "agent": [{"who": who, "requestor": decision is not None}],
+        "agent": [{"who": who, "requestor": True}],
         "source": {"observer": DEVICE},
         "entity": [{"what": {"reference": reference}} for reference in entities],
     }
