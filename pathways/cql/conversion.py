@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from pathways.cql import arithmetic, temporal, units
-from pathways.cql.refusal import Unanswerable
 from pathways.cql.temporal import Date, DateTime, OutOfRange, Time
 from pathways.cql.values import Code, Concept, Interval, Long, Quantity, Ratio, Tuple, Vocabulary
 
@@ -108,11 +107,10 @@ def to_time(value: Any) -> Time | None:
 def to_quantity(value: Any) -> Quantity | None:
     """Return the Quantity; of text like `5.5 'cm'` or `3 days`."""
     if isinstance(value, Ratio):
-        result = arithmetic.divide(value.numerator, value.denominator)
-        return result if isinstance(result, Quantity) else None
+        quotient: Quantity | None = arithmetic.divide(value.numerator, value.denominator)
+        return quotient
     if not isinstance(value, str):
-        number = arithmetic.number(Decimal(value))
-        return None if number is None else Quantity(number)
+        return Quantity(Decimal(value))
     match = re.fullmatch(rf"({_DECIMAL})\s*(?:'([^']*)'|([a-z]+))?", value.strip(), re.ASCII)
     if not match or (match[3] and match[3] not in units.CALENDAR):
         return None
@@ -206,17 +204,6 @@ def kind_test(name: str) -> Callable[[Any], bool]:
         KeyError: there is no such type.
     """
     return _KINDS[name]
-
-
-def strictly(test: Callable[[Any], bool], value: Any) -> Any:
-    """Return the value when it passes the test or is null.
-
-    Raises:
-        Unanswerable: it is of another type.
-    """
-    if value is not None and not test(value):
-        raise Unanswerable("a cast to a type the value does not have")
-    return value
 
 
 def _datetime_text(value: DateTime) -> str:

@@ -12,10 +12,13 @@ from pathways.cql import (
     Code,
     Concept,
     Date,
+    DateTime,
     Interval,
     Quantity,
+    Time,
     Uncertainty,
     arithmetic,
+    conversion,
     intervals,
     lists,
     units,
@@ -160,3 +163,26 @@ def test_what_an_integer_cannot_hold_is_null() -> None:
     assert arithmetic.power(2, 31) is None
     assert arithmetic.divide(Decimal(1), Decimal(0)) is None
     assert arithmetic.divide(Decimal(2), Decimal(3)) == Decimal("0.66666667")
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        (DateTime(2024, 3, 1, offset=0), None),
+        (DateTime(2024, 3, 1, 10, offset=0), Time(10)),
+        (DateTime(2024, 3, 1, 10, 20, offset=0), Time(10, 20)),
+        (DateTime(2024, 3, 1, 10, 20, 30, 5, offset=0), Time(10, 20, 30, 5)),
+        (Time(10), Time(10)),
+    ],
+)
+def test_the_time_of_a_moment_is_what_is_known_of_it(value: Any, time: Time | None) -> None:
+    assert conversion.to_time(value) == time
+
+
+def test_a_value_becomes_a_list_of_one_and_null_an_empty_one() -> None:
+    assert conversion.to_list(1) == [1]
+    assert conversion.to_list(None) == []
+
+
+def test_a_quantity_without_a_unit_is_written_with_that_of_a_number() -> None:
+    assert conversion.to_string(Quantity(Decimal("1.5"), None)) == "1.5 '1'"
