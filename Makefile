@@ -3,11 +3,11 @@ SHELL = /bin/sh
 BIN = .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help run test check bench long mutants shots lock clean
+.PHONY: help run test check bench long mutants rule-mutants shots lock clean
 .DEFAULT_GOAL = help
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## set everything up and start the sandbox with demo patients; Ctrl-C stops it
 	@.ci/setup run
@@ -35,9 +35,13 @@ long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choos
 		$(BIN)/pytest -s tests/flows/test_chaos.py >.hipway/long.txt 2>&1; \
 		status=$$?; cat .hipway/long.txt; exit $$status
 
-mutants: ## change the CQL engine and see which test notices; ONLY=strings, or SAMPLE=6 SEED=7
+mutants: $(if $(ONLY)$(SAMPLE),,rule-mutants) ## change the rules and the CQL engine and see which test notices; ONLY=strings, or SAMPLE=6 SEED=7
 	@.ci/setup mutants
 	@.venv.mutants/bin/python tests/mutants.py $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE) --seed '$(SEED)')
+
+rule-mutants: ## change the rules alone; SAMPLE=30 SEED=7
+	@.ci/setup dev
+	@PYTHONPATH=tests $(BIN)/python tests/rule_mutants.py $(if $(SAMPLE),--sample $(SAMPLE) --seed '$(SEED)')
 
 shots: ## pictures of every page and state into .hipway/shots/
 	@.ci/setup dev

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 from pathways import catalogue, parameters
 from pathways.corrections import Past
 from pathways.decide import Case, decide
+from pathways.definition import Pathway
 from pathways.memory import Memory
 from pathways.record import Entry, Record
 from pathways.render import render
@@ -23,6 +25,7 @@ class Play:
     """One patient's record as it grows, and what is remembered."""
 
     chosen: dict[str, Any] = field(default_factory=dict)
+    pathway: Pathway = field(default_factory=lambda: catalogue.pathways()[0])
     entries: dict[str, Entry] = field(default_factory=dict)
     own: dict[str, Entry] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
@@ -52,8 +55,7 @@ class Play:
 
     def evaluate(self, at: datetime) -> tuple[Outcome, list[dict[str, Any]]]:
         """Decide and render; what was written is part of the record afterwards."""
-        pathway = catalogue.pathways()[0]
-        case = self.case(at)
+        pathway, case = self.pathway, self.case(at)
         site, patient = case.site, case.record.patient
         outcome = decide(pathway, case)
         self.steps += outcome.steps
@@ -78,7 +80,7 @@ class Play:
 
     def case(self, at: datetime) -> Case:
         """Return what is to be decided at this moment."""
-        pathway = catalogue.pathways()[0]
+        pathway = self.pathway
         site = parameters.resolve(pathway, self.chosen)
         patient = next(e for e in self.entries.values() if e.type == "Patient")
         record = Record(
@@ -175,10 +177,14 @@ def moves(outcome: Outcome) -> list[str]:
     )
 
 
-def play(story: dict[str, Any]) -> list[str]:
+def play(story: dict[str, Any], game: Play | None = None) -> list[str]:
     """Return the differences between a story and what the machine does, a sentence each."""
-    differences = []
-    game = Play(chosen=dict(story.get("parameters") or {}))
+    return list(differences(story, game or Play()))
+
+
+def differences(story: dict[str, Any], game: Play) -> Iterator[str]:
+    """Yield the differences between a story and what the machine does, step by step."""
+    game.chosen = dict(story.get("parameters") or {})
     for number, step in enumerate(story["steps"], 1):
         if step["bundle"]:
             game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
@@ -196,12 +202,9 @@ def play(story: dict[str, Any]) -> list[str]:
             ("transitions", sorted(expected["transitions"]), moves(outcome)),
             ("outputs", Counter(expected["outputs"]), told(outcome)),
         ]
-        differences += [
-            f"{story['id']} step {number}: {name} expected {wanted}, got {got}"
-            for name, wanted, got in pairs
-            if wanted != got
-        ]
-    return differences
+        for name, wanted, got in pairs:
+            if wanted != got:
+                yield f"{story['id']} step {number}: {name} expected {wanted}, got {got}"
 
 
 def read(path: Path) -> dict[str, Any]:
