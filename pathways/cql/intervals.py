@@ -13,7 +13,7 @@ from typing import Any
 from pathways.cql import arithmetic, calendar_steps, units
 from pathways.cql.comparison import Truth, at_least, at_most, both, equal, greater, less, opposite, order
 from pathways.cql.refusal import Unanswerable
-from pathways.cql.temporal import PRECISIONS, Date, DateTime, OutOfRange, Temporal, Time, truncated
+from pathways.cql.temporal import Date, DateTime, OutOfRange, Temporal, Time, truncated
 from pathways.cql.values import Interval, Long, Quantity, Uncertainty
 
 
@@ -149,7 +149,7 @@ def ends(left: Interval, right: Interval, precision: str | None = None) -> Truth
 
 def meets_before(left: Interval, right: Interval, precision: str | None = None) -> Truth:
     """Return whether the right begins at the point after the left's end."""
-    if greater(start(left), end(right), precision):
+    if at_least(start(left), start(right), precision):
         return False
     return _adjoining(end(left), start(right), precision)
 
@@ -220,9 +220,7 @@ def size(interval: Interval) -> Any:
     if distance is None:
         return None
     if isinstance(distance, Quantity):
-        return Quantity(
-            arithmetic.number((distance.value or Decimal(0)) + _step(distance.value)), distance.unit
-        )
+        return arithmetic.add(distance, Quantity(_step(distance.value), distance.unit))
     return arithmetic.add(distance, _step(distance))
 
 
@@ -256,15 +254,20 @@ def collapsed(intervals: list[Any], per: Quantity | None) -> list[Interval]:
 
 
 def _joins(last: Interval, interval: Interval, per: Quantity | None) -> bool:
-    unit = units.calendar_unit(per.unit) if per else None
-    if unit is not None and isinstance(end(last), Temporal) and per is not None and unit != "week":
-        if (per.value or 0) > 1 or PRECISIONS.index(unit) < PRECISIONS.index(end(last).precision):
-            reach = calendar_steps.moved(truncated(end(last), unit), per.value or Decimal(0), unit)
-            return bool(at_least(reach, truncated(start(interval), unit)))
-    elif per is not None and per.value and not isinstance(end(last), Temporal):
+    if overlaps(last, interval) or meets(last, interval):
+        return True
+    if per is None or not per.value:
+        return False
+    if not isinstance(end(last), Temporal):
         by = per if isinstance(end(last), Quantity) else per.value
         return bool(at_least(arithmetic.add(end(last), by), start(interval)))
-    return bool(overlaps(last, interval) or meets(last, interval))
+    unit, value = units.calendar_unit(per.unit), per.value
+    if unit == "week":
+        unit, value = "day", value * 7
+    if unit is None:
+        return False
+    reach = calendar_steps.moved(truncated(end(last), unit), value, unit)
+    return bool(at_least(reach, truncated(start(interval), unit)))
 
 
 def _limit(interval: Interval, of: Any) -> Any:
@@ -275,8 +278,6 @@ def _limit(interval: Interval, of: Any) -> Any:
 
 
 def _alike(left: Any, right: Any, precision: str | None) -> Truth:
-    if precision is None and not isinstance(left, Temporal):
-        return equal(left, right)
     answer = order(left, right, precision)
     return None if answer is None else answer == 0
 

@@ -204,7 +204,7 @@ def greatest(items: Sequence[Any]) -> Any:
 def mean(items: Sequence[Any]) -> Any:
     """Return the mean, null of nothing."""
     known = values(items)
-    return _over(total(known), len(known)) if known else None
+    return _over(total(known), len(known))
 
 
 def median(items: Sequence[Any]) -> Any:

@@ -24,6 +24,7 @@ from pathways.cql import (
     units,
 )
 from pathways.cql.comparison import at_least, at_most, equal, equivalent, greater, less
+from pathways.cql.refusal import Unanswerable
 
 numbers = st.integers(-1000, 1000)
 
@@ -186,3 +187,44 @@ def test_a_value_becomes_a_list_of_one_and_null_an_empty_one() -> None:
 
 def test_a_quantity_without_a_unit_is_written_with_that_of_a_number() -> None:
     assert conversion.to_string(Quantity(Decimal("1.5"), None)) == "1.5 '1'"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "given", "point"),
+    [
+        (1, None, "Any", "Integer"),
+        (None, Decimal(1), "Any", "Decimal"),
+        (None, None, "Integer", "Integer"),
+        (Date(2024), None, "Any", "Date"),
+        (1, 2, "Any", "Integer"),
+    ],
+)
+def test_an_interval_knows_the_type_of_its_points(low: Any, high: Any, given: str, point: str) -> None:
+    interval = intervals.made(low, high, True, True, given)
+
+    assert interval is not None
+    assert interval.point == point
+
+
+def test_the_least_quantity_of_an_interval_without_bounds_is_a_number() -> None:
+    least = intervals.start(Interval(None, None, True, True, "Quantity"))
+
+    assert (least.value, least.unit) == (arithmetic.least("Decimal"), "1")
+
+
+def test_a_portion_begins_at_the_first_where_nothing_is_said() -> None:
+    assert lists.portion([1, 2, 3], None, 2) == [1, 2]
+    assert lists.portion([1, 2, 3], 1, None) == [2, 3]
+    assert lists.portion([1, 2, 3], None, None) == [1, 2, 3]
+    assert lists.values(None) == []
+
+
+def test_lists_that_must_be_compared_one_by_one_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "_MOST_COMPARED", 10)
+    # Each of five is compared with those before it: 1 + 2 + 3 + 4.
+    alike = [[number] for number in range(5)]
+
+    assert lists.distinct(alike) == alike
+    with pytest.raises(Unanswerable) as refused:
+        lists.distinct([*alike, [5]])
+    assert str(refused.value) == "lists too long to compare each element with each"
