@@ -149,7 +149,9 @@ def ends(left: Interval, right: Interval, precision: str | None = None) -> Truth
 
 def meets_before(left: Interval, right: Interval, precision: str | None = None) -> Truth:
     """Return whether the right begins at the point after the left's end."""
-    if at_least(start(left), start(right), precision):
+    # All of the left lies before all of the right; whether nothing lies between is asked of what adjoins.
+    apart = ((start(left), start(right)), (start(left), end(right)), (end(left), end(right)))
+    if any(at_least(ours, theirs, precision) for ours, theirs in apart):
         return False
     return _adjoining(end(left), start(right), precision)
 

@@ -24,7 +24,8 @@ def expanded(source: Any, per: Quantity | None) -> list[Any] | None:
         return None if steps is None else [low for low, _ in steps]
     known = [interval for interval in source if interval is not None]
     found: list[Any] = []
-    for interval in collapsed(known, per):
+    # What is joined is joined by points that are in the list; `per` would join it by others.
+    for interval in collapsed(known, None):
         for low, high in _steps(interval, per) or ():
             found.append(Interval(low, high, True, True, interval.point))
     return found
@@ -68,7 +69,7 @@ def _numbers(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]]
     if isinstance(low, Quantity):
         if per is None:
             per = Quantity(Decimal(1), low.unit)
-        size = units.converted(per.value or Decimal(0), per.unit, low.unit)
+        size = None if per.value is None else units.converted(per.value, per.unit, low.unit)
         if size is None:
             return None
         pairs = _numbers(low.value, high.value, Quantity(size))
@@ -78,9 +79,8 @@ def _numbers(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]]
         return None
     if step == step.to_integral_value() and isinstance(low, int):
         step = int(step)
-    exponent = Decimal(step).as_tuple().exponent
     # The points are as precise as the step; a step ends one in its last place before the next begins.
-    grain = Decimal(1).scaleb(min(0, int(exponent))) if not isinstance(step, int) else 1
+    grain = Decimal(1).scaleb(-arithmetic.precision(step)) if isinstance(step, Decimal) else 1
     if isinstance(low, int) and isinstance(step, Decimal):
         # A whole number as a decimal reaches up to the next one.
         low, high = Decimal(low), Decimal(high) + 1 - grain

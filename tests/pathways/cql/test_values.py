@@ -21,6 +21,7 @@ from pathways.cql import (
     conversion,
     intervals,
     lists,
+    series,
     units,
 )
 from pathways.cql.comparison import at_least, at_most, equal, equivalent, greater, less
@@ -228,3 +229,14 @@ def test_lists_that_must_be_compared_one_by_one_have_a_limit(monkeypatch: pytest
     with pytest.raises(Unanswerable) as refused:
         lists.distinct([*alike, [5]])
     assert str(refused.value) == "lists too long to compare each element with each"
+
+
+def test_expand_gives_so_many_points_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "_MOST", 10)
+    points = Interval(1, 10, True, True, "Integer")
+
+    assert series.expanded(points, None) == list(range(1, 11))
+    with pytest.raises(Unanswerable) as refused:
+        series.expanded(Interval(1, 12, True, True, "Integer"), None)
+    assert str(refused.value) == "expand gives too many points"
+    assert [each.point for each in series.expanded([points], None) or ()] == ["Integer"] * 10
