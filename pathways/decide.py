@@ -53,7 +53,7 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
     person.check(turn)
     for side in pathway.sides:
         if turn.running(side):
-            transitions.settle(turn, side)
+            transitions.settle(turn, side, hold=early.hold)
             standing.raise_due(turn, side)
     early.end(turn)
     return turn.outcome()

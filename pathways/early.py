@@ -21,8 +21,16 @@ def check(turn: Turn) -> None:
             for side in turn.pathway.sides:
                 if side in fact.sides and not turn.known(side):
                     transitions.open_side(turn, side)
-                if turn.running(side) and (not fact.sides or side in fact.sides):
-                    _hold(turn, rule, fact, side)
+    for side in turn.pathway.sides:
+        hold(turn, side)
+
+
+def hold(turn: Turn, side: str) -> None:
+    """Hold a side for each preliminary finding that concerns it, once: from when it is in an open stage."""
+    for rule in turn.pathway.of_kind("early"):
+        for fact in turn.inputs.preliminary:
+            if turn.running(side) and (not fact.sides or side in fact.sides):
+                _hold(turn, rule, fact, side)
 
 
 def _ask(turn: Turn, rule: Rule, fact: Fact) -> None:

@@ -3,6 +3,7 @@
 A hold stops every rule that is not allowed despite holds (clinical-rules 2.4, 7).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pathways import cql, standing
@@ -49,11 +50,16 @@ def end_for_good(turn: Turn) -> bool:
     return ended
 
 
-def settle(turn: Turn, side: str) -> None:
-    """Fire transitions until none is met, at most `PASSES` times."""
+def settle(turn: Turn, side: str, *, hold: Callable[[Turn, str], None]) -> None:
+    """Fire transitions until none is met, at most `PASSES` times.
+
+    Args:
+        hold: sets the holds that a transition makes due, as into a stage that can be held.
+    """
     for _ in range(PASSES):
         if not _one_pass(turn, side):
             return
+        hold(turn, side)
 
 
 def _one_pass(turn: Turn, side: str) -> bool:

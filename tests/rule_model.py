@@ -331,6 +331,11 @@ class Hip:
         """Return whether the latest consent is a refusal that still holds."""
         return bool(self.value(code, "decline.patientDays") == "consent-declined")
 
+    def consent(self, code: str) -> str | None:
+        """Return which consent, or refusal, is the latest."""
+        found = self.latest(code, "decline.patientDays")
+        return found.id if found else None
+
     def before(self, name: str) -> bool:
         """Return whether a remembered day has not come."""
         day = self.state.get(name)
@@ -442,6 +447,10 @@ class Hip:
 
     def red_flags(self) -> list[str]:
         """Return the causes of T01 that were not handled, most urgent first: `class|cause|id`."""
+        return self._new(self.known_flags())
+
+    def known_flags(self) -> list[str]:
+        """Return the causes of T01, handled or not."""
         image = {kind: self.latest(code, "lookback.mri") for kind, code in (("mri", MRI), ("us", US))}
         xray = self.latest(XRAY, "lookback.xray")
 
@@ -457,21 +466,19 @@ class Hip:
         def seen(conclusion: str, class_: str) -> list[str]:
             return [f"{class_}|{conclusion}|{xray.id}"] if xray and xray.value == conclusion else []
 
-        return self._new(
-            [
-                *(cause for name in EMERGENCIES for cause in positive(name, "emergency")),
-                *seen("radiograph-fracture", "emergency"),
-                *shown("alternative-fracture", "emergency"),
-                *shown("alternative-infection", "emergency"),
-                *(cause for name in URGENT for cause in positive(name, "urgent")),
-                *seen("radiograph-destructive-lesion", "urgent"),
-                *(
-                    cause
-                    for name in ("tumour", "avascular-necrosis", "other")
-                    for cause in shown(f"alternative-{name}", "urgent")
-                ),
-            ]
-        )
+        return [
+            *(cause for name in EMERGENCIES for cause in positive(name, "emergency")),
+            *seen("radiograph-fracture", "emergency"),
+            *shown("alternative-fracture", "emergency"),
+            *shown("alternative-infection", "emergency"),
+            *(cause for name in URGENT for cause in positive(name, "urgent")),
+            *seen("radiograph-destructive-lesion", "urgent"),
+            *(
+                cause
+                for name in ("tumour", "avascular-necrosis", "other")
+                for cause in shown(f"alternative-{name}", "urgent")
+            ),
+        ]
 
     def old_flags(self) -> list[str]:
         """Return red flags that were older than their look-back."""
@@ -737,6 +744,8 @@ class Hip:
             "New red flags": flags,
             "Old red flags": self.old_flags(),
             "Red flag qualifiers": flags[0].split("|")[:2] if flags else [],
+            "Red flag urgency": "stat" if flags and flags[0].startswith("emergency") else "urgent",
+            "All causes handled": [*(self.state.get("Causes Handled") or ()), *self.known_flags()],
             "Referral priority": "urgent"
             if self.tear() == "tear-full-thickness"
             and traumatic
@@ -768,6 +777,17 @@ class Hip:
             + timedelta(days=self.site["decline.clinicianDays"]),
             "Day the surgeon's refusal ends": self.today + timedelta(days=self.site["decline.surgeonDays"]),
             "Grade now": next((f.value for f in reversed(self.all(GRADE))), None),
+            "Surgery refusal": self.consent(CONSENT_SURGERY),
+            "Imaging refusal": self.consent(CONSENT_IMAGING),
+            "Therapy start on re-entry": start
+            or (self.today if self.state.get("Decision Stage") == "conservative-therapy" else None),
+            "Once per six weeks of the stay": None
+            if self.weeks is None
+            else f"{self.state['Stay']} block {self.weeks // 6}",
+            "Once per checkpoint": None
+            if self.checkpoint() is None
+            else f"{self.checkpoint()} weeks from {start}",
+            "Once per last heard day": str(self.heard()),
             "Review day": start and start + timedelta(weeks=6),
             "Goal day": start and start + timedelta(weeks=12),
             **{
@@ -793,6 +813,14 @@ DAYS = (
     *(0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 16, 20, 27, 28, 29, 30, 31, 35, 40, 41, 42, 43, 45),
     *(56, 70, 83, 84, 85, 89, 90, 91, 98, 126, 168, 179, 180, 181, 182, 183, 200),
 )
+#: pain before and now: drops that are just enough for progress, or just not
+DROPS = tuple(
+    (Decimal(before), Decimal(now))
+    for before, now in (
+        *(("3.1", "2.1"), ("3.03", "2.03"), ("3.05", "2.05"), ("5", "3.35"), ("3", "2"), ("5", "3.4")),
+        *(("6", "4"), ("6", "4.1"), ("8", "4"), ("4", "4"), ("5", "5"), ("2", "1"), ("2", "1.1")),
+    )
+)
 LONG_AGO = (83, 84, 85, 90, 98, 126, 168)
 WEEKS = (0, 1, 5, 6, 7, 11, 12, 13, 18, 23, 24, 25, 30)
 
@@ -809,12 +837,16 @@ class _Maker:
         self._rng = rng
         self._site = site
         self._theme: str | None = None
+        self._start = NOW.date()
         self._findings: list[Finding] = []
         self._count = 0
 
     def hip(self) -> Hip:
         rng = self._rng
-        self._theme = rng.choice((None, None, "failing", "recovering", "operated", "silent"))
+        self._theme = rng.choice((None, None, "failing", "failing", "recovering", "operated", "silent"))
+        self._findings, self._count = [], 0
+        weeks = timedelta(weeks=rng.choice(WEEKS), days=rng.choice((-1, 0, 0, 1)))
+        self._start = NOW.date() - max(weeks, timedelta(0))
         # A record about everything at once decides nothing: each is about a few things.
         much = 0.15 if self._theme == "silent" else rng.choice((0.15, 0.4, 0.8))
         hurts = 0 if self._theme == "recovering" else 0.6
@@ -834,6 +866,7 @@ class _Maker:
         )
         self._some(CHANGE, much / 3 if lasting else much, lambda: Decimal(rng.choice((-1, 0, 2, 3, 4))))
         self._some(SESSIONS, much, lambda: Decimal(rng.choice((4, 5, 6, 7))))
+        self._around_start()
         self._some(ONSET, much, self._onset, most=2)
         self._some(
             XRAY, much / 2, lambda: rng.choice(("radiograph-negative", "radiograph-osteoarthritis-kl3"))
@@ -841,7 +874,12 @@ class _Maker:
         if rng.random() < 0.1:
             self._some(XRAY, 1, lambda: rng.choice(("radiograph-fracture", "radiograph-destructive-lesion")))
         for code in (MRI, US):
-            self._some(code, much / 1.5, self._image, most=2)
+            self._some(code, 0.7 if self._theme == "failing" else much / 1.5, self._image, most=2)
+        if self._theme == "operated":
+            since = rng.choice(LONG_AGO)
+            self._add(OPERATIONS[0], None, [since])
+            self._add(GRADE, Decimal(rng.choice((4, 5))), [since - rng.choice((41, 42, 43))])
+            self._add(GRADE, Decimal(rng.choice((3, 4))), [rng.choice((0, 0, 27, 28, 29))])
         self._some(CONSENT_IMAGING, 0.3, lambda: rng.choice(("consent-declined", "consent-accepted")))
         self._some(CONSENT_SURGERY, 0.3, lambda: rng.choice(("consent-declined", "consent-accepted")))
         statuses = ("cleared", "conditional", "contraindicated", "unknown")
@@ -849,8 +887,7 @@ class _Maker:
         answers = ("yes", "possible", "no", "unknown")
         self._some(PREGNANCY, 0.4, lambda: f"pregnancy-{rng.choice(answers)}")
         for code in OPERATIONS:
-            operated = self._theme == "operated"
-            self._some(code, 0.3 if operated else 0.05, lambda: None, days=LONG_AGO if operated else DAYS)
+            self._some(code, 0.05, lambda: None)
         self._some(STEROID, 0.2, lambda: None)
         self._some(REPLACEMENT, 0.1, lambda: rng.random() < 0.7)
         self._some(L5, 0.1, lambda: rng.random() < 0.7)
@@ -882,20 +919,37 @@ class _Maker:
             ),
         )
 
+    def _around_start(self) -> None:
+        """Add findings around the beginning of therapy, on days that count and that just do not."""
+        rng = self._rng
+        ago = (NOW.date() - self._start).days
+        if rng.random() < 0.4:
+            before, now = rng.choice(DROPS)
+            self._add(PAIN, before, days=[max(0, ago + rng.choice((-8, -7, 0, 0, 27, 28, 29)))])
+            self._add(PAIN, now, days=[rng.choice((0, 1, 13, 14))])
+        for code, value in ((SESSIONS, 6), (CHANGE, 3)):
+            if rng.random() < 0.3:
+                self._add(code, Decimal(value), days=[max(0, ago + rng.choice((-1, 0, 0, 1)))])
+
+    def _add(self, code: str, value: Any, days: Sequence[int], *, sided: bool = True) -> None:
+        self._count += 1
+        self._findings.append(Finding(f"f{self._count}", code, self._at(days), value, sided))
+
     def _some(self, code: str, often: float, value: Any, most: int = 3, days: Sequence[int] = DAYS) -> None:
         for _ in range(self._rng.randint(1, most) if self._rng.random() < often else 0):
-            self._count += 1
             sided = not code.startswith("red-flag") or self._rng.random() < 0.7
-            self._findings.append(Finding(f"f{self._count}", code, self._at(days), value(), sided))
+            self._add(code, value(), days, sided=sided)
 
     def _at(self, days: Sequence[int] = DAYS) -> datetime:
-        days = [day for day in days if day > 40] if self._theme == "silent" else days
+        if days is DAYS and self._theme == "silent":
+            days = [day for day in DAYS if day > 40]
         day = NOW - timedelta(days=self._rng.choice(days))
         return day - timedelta(minutes=self._rng.choice((0, 0, 1, 60, 61, 300)))
 
     def _onset(self) -> Json:
         answer = self._rng.choice(("onset-traumatic", "onset-traumatic", "onset-insidious", "onset-unknown"))
-        dated = {"date": self._at().date()} if self._rng.random() < 0.8 else {}
+        day = self._at().date() + timedelta(days=self._rng.random() < 0.1)
+        dated = {"date": day} if self._rng.random() < 0.8 else {}
         return {"answer": answer, **dated}
 
     def _image(self) -> Json:
@@ -937,7 +991,6 @@ class _Maker:
         def until(often: float) -> date | None:
             return NOW.date() + timedelta(days=rng.choice((-1, 0, 1, 30))) if rng.random() < often else None
 
-        weeks = timedelta(weeks=rng.choice(WEEKS), days=rng.choice((-1, 0, 0, 1)))
         return {
             "Stage": rng.choice(stages),
             "Stage Before": rng.choice((*stages, None)),
@@ -946,7 +999,8 @@ class _Maker:
             "Opened": day(1),
             "Other Side Stage": rng.choice((None, None, "discharged", "imaging")),
             "Any Side Known": rng.random() < 0.7,
-            "Therapy Start": NOW.date() - max(weeks, timedelta(0)) if rng.random() < 0.9 else None,
+            "Therapy Start": self._start if rng.random() < 0.9 else None,
+            "Decision Stage": rng.choice((None, *stages)),
             "Dose Attested": rng.choice((None, False, True)),
             "Therapy Closed": rng.choice((None, False, True)),
             "Acute Floor": day(0.3),

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "pathways" / "gluteus_medius_tear"
 NAMED = Path(__file__).parent / "pathways" / "rule_mutants.json"
 #: how many hips the second reading is asked about, and which
-HIPS, HIPS_SEED = 1500, 20261126
+HIPS, HIPS_SEED = 3000, 20261126
 #: of a hundred mutants so many must be caught
 CAUGHT = 95
 

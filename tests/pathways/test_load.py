@@ -143,7 +143,6 @@ def test_a_plan_that_opens_nothing_is_refused(folder):
         ("T03", "needs Boolean, and the CQL definition 'Weeks of therapy' is Integer"),
         (
             "hold-contradictory",
-            "",
             "needs List<String>, and the CQL definition 'Weeks of therapy' is Integer",
         ),
     ],
