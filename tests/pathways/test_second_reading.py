@@ -1,6 +1,9 @@
 """The rules answer as their second reading does (see `rule_model`), for hips on and around every limit."""
 
-from itertools import islice
+import json
+from collections import Counter
+from itertools import combinations, islice
+from pathlib import Path
 
 import pytest
 from rule_model import records
@@ -39,3 +42,22 @@ def test_most_of_what_a_plan_names_is_read_twice():
 
     # What is left are constants, remembered values as they are, and texts that count occasions.
     assert len(named & read) >= 0.7 * len(named), sorted(named - read)
+
+
+#: rules 2.4, step f: those before have an order that every clinician expects
+FIRST_OF_MANY = 60
+
+
+def test_steps_of_one_stage_that_may_both_be_taken_are_named_with_why_one_comes_first():
+    named = json.loads((Path(__file__).parent / "overlaps.json").read_text())
+    steps = [rule for rule in PATHWAY.of_kind("transition") if rule.order >= FIRST_OF_MANY]
+    found = Counter()
+    for seed in SEEDS:
+        for hip in islice(records(seed, SITE), COUNT):
+            answers = hip.answers()
+            met = [rule for rule in steps if all(map(answers.get, rule.conditions))]
+            for stage in PATHWAY.stages:
+                here = [rule.id for rule in met if stage in rule.stages]
+                found.update(f"{stage}: {one} before {other}" for one, other in combinations(here, 2))
+
+    assert found.keys() == named.keys(), found
