@@ -849,10 +849,11 @@ class _Maker:
         self._start = NOW.date() - max(weeks, timedelta(0))
         # A record about everything at once decides nothing: each is about a few things.
         much = 0.15 if self._theme == "silent" else rng.choice((0.15, 0.4, 0.8))
-        hurts = 0 if self._theme == "recovering" else 0.6
+        strong = self._theme == "recovering" or (self._theme == "failing" and rng.random() < 0.5)
+        hurts = 0.1 if strong else 0.6
         for code in (*CONTRADICTING, "lateral-thigh-pain"):
             self._some(code, much, lambda: rng.random() < hurts)
-        weakest = 5 if self._theme == "recovering" else 1
+        weakest = 5 if strong else 1
         self._some(
             GRADE, much, lambda: Decimal(rng.randint(weakest, 5)), most=6 if self._theme == "operated" else 4
         )
@@ -913,10 +914,7 @@ class _Maker:
                 )
             ),
             gender=rng.choice(("male", "female", "female")),
-            reports=tuple(
-                Finding(f"report-{number}", rng.choice((XRAY, MRI, US)), self._at())
-                for number in range(rng.choice((0, 1, 1, 2)))
-            ),
+            reports=self._reports(),
         )
 
     def _around_start(self) -> None:
@@ -946,9 +944,16 @@ class _Maker:
         day = NOW - timedelta(days=self._rng.choice(days))
         return day - timedelta(minutes=self._rng.choice((0, 0, 1, 60, 61, 300)))
 
+    def _reports(self) -> tuple[Finding, ...]:
+        code = self._rng.choice((XRAY, MRI, US))
+        return tuple(
+            Finding(f"report-{number}", code, self._at()) for number in range(self._rng.choice((0, 1, 2, 3)))
+        )
+
     def _onset(self) -> Json:
         answer = self._rng.choice(("onset-traumatic", "onset-traumatic", "onset-insidious", "onset-unknown"))
-        day = self._at().date() + timedelta(days=self._rng.random() < 0.1)
+        tomorrow = NOW.date() + timedelta(days=1)
+        day = tomorrow if self._rng.random() < 0.1 else self._at().date()
         dated = {"date": day} if self._rng.random() < 0.8 else {}
         return {"answer": answer, **dated}
 
@@ -968,11 +973,12 @@ class _Maker:
         }
 
     def _chosen(self) -> Json:
-        return {
-            "weakPain.acceptUnknownProgress": self._rng.random() < 0.3,
-            "imaging.softTissueFirst": self._rng.choice(("mri", "mri", "us")),
-            "pregnancy.imaging": self._rng.choice(("us-first", "decide-first")),
+        choices = {
+            "weakPain.acceptUnknownProgress": True,
+            "imaging.softTissueFirst": "us",
+            "pregnancy.imaging": "decide-first",
         }
+        return {name: value for name, value in choices.items() if self._rng.random() < 0.3}
 
     def _state(self) -> Json:
         rng = self._rng
@@ -998,12 +1004,12 @@ class _Maker:
             "Stay": rng.randint(1, 4),
             "Opened": day(1),
             "Other Side Stage": rng.choice((None, None, "discharged", "imaging")),
-            "Any Side Known": rng.random() < 0.7,
+            "Any Side Known": rng.choice((None, False, True, True)),
             "Therapy Start": self._start if rng.random() < 0.9 else None,
             "Decision Stage": rng.choice((None, *stages)),
             "Dose Attested": rng.choice((None, False, True)),
             "Therapy Closed": rng.choice((None, False, True)),
-            "Acute Floor": day(0.3),
+            "Acute Floor": rng.choice((None, day(0.5), *(f.day for f in self._findings if f.code == GRADE))),
             "Imaging Declined Until": until(0.4),
             "Grade When Declined": rng.choice((None, Decimal(3), Decimal(4))),
             "Referral Refused Until": until(0.4),
@@ -1034,6 +1040,6 @@ class _Maker:
             "Item Made": made,
             "Item Since": moment(),
             "Item Signed": moment(),
-            "Item Acknowledged": rng.random() < 0.3,
+            "Item Acknowledged": rng.choice((None, False, False, True)),
             "Item Class": rng.choice(("emergency", "emergency", "urgent", "specialist", "routine")),
         }

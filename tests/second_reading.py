@@ -59,7 +59,9 @@ def ask(pathway: Pathway, hip: Hip, site: Json) -> cql.Run:
 
 
 def _given(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, (date, datetime)) else value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _plain(value: Any) -> Any:

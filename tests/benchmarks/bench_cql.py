@@ -21,8 +21,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import bench_decide
 import cql_execution
+import grown
 from cql_execution import Question
 
 from pathways import catalogue, cql
@@ -82,8 +82,8 @@ def _rules() -> list[str]:
 
 def _run(size: int) -> cql.Run:
     """Return the run of one side of a patient in therapy with so many observations."""
-    game, moment = bench_decide.in_therapy()
-    bench_decide.grow(game, size)
+    game, moment = grown.in_therapy()
+    grown.grow(game, size)
     pathway = catalogue.pathways()[0]
     case = game.case(moment)
     turn = Turn(pathway=pathway, case=case, now=moment, inputs=pathway.gate.read(case.record, moment.tzinfo))

@@ -1,0 +1,37 @@
+"""A patient in therapy, in memory, whose observations are repeated until there are enough of them."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import playing
+
+STORY = Path(__file__).parents[1] / "stories" / "V10.json"
+STEPS = 7
+
+
+def in_therapy() -> tuple[playing.Play, datetime]:
+    """Return a patient in therapy, and the day after the last evaluation."""
+    story = playing.read(STORY)
+    game = playing.Play()
+    for step in story["steps"][:STEPS]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    moment = datetime.fromisoformat(story["steps"][STEPS - 1]["advanceTo"]) + timedelta(days=1)
+    return game, moment
+
+
+def grow(game: playing.Play, size: int) -> None:
+    """Repeat the patient's observations until there are this many."""
+    originals = [
+        e for e in game.entries.values() if e.type == "Observation" and not e.id.startswith("again-")
+    ]
+    have = sum(e.type == "Observation" for e in game.entries.values())
+    for number in range(have, size):
+        source = originals[number % len(originals)]
+        game.seq += 1
+        id = f"again-{number}"
+        game.entries[f"Observation/{id}"] = replace(
+            source, id=id, seq=game.seq, body={**source.body, "id": id}
+        )
