@@ -309,7 +309,7 @@ def _time_ms(fields: tuple[int, ...]) -> int:
 def _shifted(fields: tuple[int, ...], minutes: int) -> tuple[int, ...]:
     year, month, day, hour, minute, second, ms = fields + _LEAST[len(fields) :]
     try:
-        moved = _datetime(year, month, day, hour, minute, second, ms * 1000) + timedelta(minutes=minutes)  # noqa: DTZ001
+        moved = _datetime(year, month, day, hour, minute, second) + timedelta(minutes=minutes)  # noqa: DTZ001
     except OverflowError:
         # The last moment of all is what an interval without an end reaches to, in every offset.
         return (_MOST if minutes > 0 else _LEAST)[: len(fields)]
