@@ -821,6 +821,9 @@ DROPS = tuple(
         *(("6", "4"), ("6", "4.1"), ("8", "4"), ("4", "4"), ("5", "5"), ("2", "1"), ("2", "1.1")),
     )
 )
+NONE = tuple((Decimal(pain), Decimal(pain)) for pain in (4, 5))
+#: weeks at which therapy may be called failed
+LIMITS = (6, 11, 12, 12, 13, 23, 24, 24)
 LONG_AGO = (83, 84, 85, 90, 98, 126, 168)
 WEEKS = (0, 1, 5, 6, 7, 11, 12, 13, 18, 23, 24, 25, 30)
 
@@ -845,7 +848,8 @@ class _Maker:
         rng = self._rng
         self._theme = rng.choice((None, None, "failing", "failing", "recovering", "operated", "silent"))
         self._findings, self._count = [], 0
-        weeks = timedelta(weeks=rng.choice(WEEKS), days=rng.choice((-1, 0, 0, 1)))
+        failing = self._theme == "failing"
+        weeks = timedelta(weeks=rng.choice(LIMITS if failing else WEEKS), days=rng.choice((-1, 0, 0, 1)))
         self._start = NOW.date() - max(weeks, timedelta(0))
         # A record about everything at once decides nothing: each is about a few things.
         much = 0.15 if self._theme == "silent" else rng.choice((0.15, 0.4, 0.8))
@@ -875,7 +879,7 @@ class _Maker:
         if rng.random() < 0.1:
             self._some(XRAY, 1, lambda: rng.choice(("radiograph-fracture", "radiograph-destructive-lesion")))
         for code in (MRI, US):
-            self._some(code, 0.7 if self._theme == "failing" else much / 1.5, self._image, most=2)
+            self._some(code, 0.7 if failing else much / 1.5, self._image, most=2)
         if self._theme == "operated":
             since = rng.choice(LONG_AGO)
             self._add(OPERATIONS[0], None, [since])
@@ -921,8 +925,8 @@ class _Maker:
         """Add findings around the beginning of therapy, on days that count and that just do not."""
         rng = self._rng
         ago = (NOW.date() - self._start).days
-        if rng.random() < 0.4:
-            before, now = rng.choice(DROPS)
+        if rng.random() < (0.8 if self._theme == "failing" else 0.4):
+            before, now = rng.choice(NONE if self._theme == "failing" else DROPS)
             self._add(PAIN, before, days=[max(0, ago + rng.choice((-8, -7, 0, 0, 27, 28, 29)))])
             self._add(PAIN, now, days=[rng.choice((0, 1, 13, 14))])
         for code, value in ((SESSIONS, 6), (CHANGE, 3)):
@@ -953,13 +957,15 @@ class _Maker:
     def _onset(self) -> Json:
         answer = self._rng.choice(("onset-traumatic", "onset-traumatic", "onset-insidious", "onset-unknown"))
         tomorrow = NOW.date() + timedelta(days=1)
-        day = tomorrow if self._rng.random() < 0.1 else self._at().date()
+        days = (89, 90, 90, 91) if self._theme == "failing" else DAYS
+        day = tomorrow if self._rng.random() < 0.1 else self._at(days).date()
         dated = {"date": day} if self._rng.random() < 0.8 else {}
         return {"answer": answer, **dated}
 
     def _image(self) -> Json:
         rng = self._rng
         tears = ("tear-none", "tear-full-thickness", "tear-partial-thickness", "tendinosis", "bursitis-only")
+        tears = tears[1:3] if self._theme == "failing" else tears
         other = ("fracture", "infection", "tumour", "avascular-necrosis", "other")
         return {
             "tear-thickness": rng.choice(tears),

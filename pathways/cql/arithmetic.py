@@ -47,16 +47,14 @@ def add(left: Any, right: Any) -> Any:
     """Return the sum; of a date and a quantity, the date moved."""
     if isinstance(left, Temporal):
         return _moved(left, right, 1)
-    if isinstance(left, str):
-        return left + right
-    return _linear(left, right, 1)
+    return _linear(left, right, minus=False)
 
 
 def subtract(left: Any, right: Any) -> Any:
     """Return the difference; of a date and a quantity, the date moved back."""
     if isinstance(left, Temporal):
         return _moved(left, right, -1)
-    return _linear(left, right, -1)
+    return _linear(left, right, minus=True)
 
 
 def multiply(left: Any, right: Any) -> Any:
@@ -236,15 +234,15 @@ def precision(value: Any) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def _linear(left: Any, right: Any, sign: int) -> Any:
+def _linear(left: Any, right: Any, *, minus: bool) -> Any:
     if isinstance(left, Quantity):
         value, unit = _value(left), left.unit
         theirs = units.converted(_value(right), right.unit, unit)
         if theirs is None:
             return None
-        result = number(_WIDE.add(value, theirs) if sign > 0 else _WIDE.subtract(value, theirs))
+        result = number(_WIDE.subtract(value, theirs) if minus else _WIDE.add(value, theirs))
         return None if result is None else Quantity(result, unit)
-    if sign < 0:
+    if minus:
         return _spread_out(left, right, lambda a, b: a - b, _WIDE.subtract)
     return _spread_out(left, right, lambda a, b: a + b, _WIDE.add)
 
@@ -273,7 +271,7 @@ def _value(quantity: Quantity) -> Decimal:
 
 
 def _quantity(value: Any) -> Quantity:
-    return value if isinstance(value, Quantity) else Quantity(Decimal(value), "1")
+    return value if isinstance(value, Quantity) else Quantity(Decimal(value))
 
 
 def _quantity_of(value: Decimal, times: Any, unit: str) -> Quantity | None:
@@ -284,7 +282,7 @@ def _quantity_of(value: Decimal, times: Any, unit: str) -> Quantity | None:
 def _by_value(left: Quantity, right: Any, of: Callable[[Any, Any], Any]) -> Quantity | None:
     right = _quantity(right)
     theirs = units.converted(_value(right), right.unit, left.unit) if right.unit != "1" else right.value
-    result = None if theirs is None else of(_value(left), theirs)
+    result = of(_value(left), theirs)
     return None if result is None else Quantity(result, left.unit)
 
 
