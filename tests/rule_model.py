@@ -861,6 +861,10 @@ class _Maker:
         self._some(
             GRADE, much, lambda: Decimal(rng.randint(weakest, 5)), most=6 if self._theme == "operated" else 4
         )
+        if rng.random() < 0.15:
+            day = rng.choice((0, 1, 25, 26))
+            self._add(GRADE, Decimal(rng.choice((2, 3, 4))), days=[day + rng.choice((2, 3, 3, 4))])
+            self._add(GRADE, Decimal(rng.choice((4, 5))), days=[day])
         self._some(DYNAMOMETRY, much / 3, lambda: Decimal(rng.choice((79, 80, 81))))
         scores = {"recovering": (0, 1, 2, 2, 3), "failing": (3, 4, 4, 5, 5)}.get(
             self._theme or "", (0, 1, 2, 3, 4, 5, 6, 8)
