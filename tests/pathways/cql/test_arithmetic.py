@@ -26,31 +26,35 @@ GRAMS = Quantity(Decimal(3), "g")
 
 
 @pytest.mark.parametrize(
-    ("result", "expected"),
+    ("operator", "left", "right", "expected"),
     [
-        (truncated_divide(7, HALF), Decimal(2)),
-        (truncated_divide(Decimal("7.5"), 2), Decimal(3)),
-        (modulo(7, HALF), Decimal(2)),
-        (modulo(Decimal("7.5"), 2), Decimal("1.5")),
-        (power(2, Decimal(2)), Decimal(4)),
-        (power(Decimal(2), 2), Decimal(4)),
-        (add(1, HALF), Decimal("3.5")),
-        (add(HALF, 1), Decimal("3.5")),
-        (subtract(HALF, 1), Decimal("1.5")),
-        (multiply(2, HALF), Decimal(5)),
-        (multiply(GRAMS, HALF), Quantity(Decimal("7.5"), "g")),
-        (multiply(HALF, GRAMS), Quantity(Decimal("7.5"), "g")),
-        (add(1, Long(2)), Long(3)),
-        (add(Long(1), 2), Long(3)),
-        (modulo(7, Long(4)), Long(3)),
-        (modulo(Long(7), 4), Long(3)),
-        (truncated_divide(7, Long(2)), Long(3)),
-        (truncated_divide(Long(7), 2), Long(3)),
-        (power(2, Long(3)), Long(8)),
-        (power(Long(2), 3), Long(8)),
+        (truncated_divide, 7, HALF, Decimal(2)),
+        (truncated_divide, Decimal("7.5"), 2, Decimal(3)),
+        (modulo, 7, HALF, Decimal(2)),
+        (modulo, Decimal("7.5"), 2, Decimal("1.5")),
+        (power, 2, Decimal(2), Decimal(4)),
+        (power, Decimal(2), 2, Decimal(4)),
+        (add, 1, HALF, Decimal("3.5")),
+        (add, HALF, 1, Decimal("3.5")),
+        (subtract, HALF, 1, Decimal("1.5")),
+        (multiply, 2, HALF, Decimal(5)),
+        (multiply, GRAMS, HALF, Quantity(Decimal("7.5"), "g")),
+        (multiply, HALF, GRAMS, Quantity(Decimal("7.5"), "g")),
+        (add, 1, Long(2), Long(3)),
+        (add, Long(1), 2, Long(3)),
+        (modulo, 7, Long(4), Long(3)),
+        (modulo, Long(7), 4, Long(3)),
+        (truncated_divide, 7, Long(2), Long(3)),
+        (truncated_divide, Long(7), 2, Long(3)),
+        (power, 2, Long(3), Long(8)),
+        (power, Long(2), 3, Long(8)),
     ],
 )
-def test_of_two_types_the_wider_is_that_of_the_result(result: Any, expected: Any) -> None:
+def test_of_two_types_the_wider_is_that_of_the_result(
+    operator: Any, left: Any, right: Any, expected: Any
+) -> None:
+    result = operator(left, right)
+
     assert result == expected
     assert type(result) is type(expected)
 
