@@ -84,7 +84,7 @@ def _numbers(low: Any, high: Any, per: Quantity | None) -> list[tuple[Any, Any]]
     if isinstance(low, int) and isinstance(step, Decimal):
         # A whole number as a decimal reaches up to the next one.
         low, high = Decimal(low), Decimal(high) + 1 - grain
-    if isinstance(low, Decimal) and isinstance(step, Decimal):
+    if isinstance(low, Decimal):
         low, high = _cut(low, grain), _cut(high, grain)
     found: list[tuple[Any, Any]] = []
     while low + step - grain <= high:

@@ -15,6 +15,7 @@ CODE, OTHER = Code("a", "s"), Code("b", "s")
 GRAMS = Quantity(ONE, "g")
 NO_VALUE = Quantity(None, "g")
 SPAN = Uncertainty(1, 3)
+POINT = Interval(7, 7, True, True, "Integer")
 
 #: one of each kind, none of which is another
 KINDS = (
@@ -69,6 +70,7 @@ def test_a_value_is_itself_and_not_null(value: Any) -> None:
         *((Labelled("Period", {"start": 1}), Labelled("Period", {"start": 2}), False),),
         *((Tuple(a=1), Tuple(a=1, b=2), False), (Tuple(a=1), Tuple(b=1), False)),
         *(([1], [1, 2], False), ([], [], True), ([None], [1], None)),
+        *((POINT, 7, False), (7, POINT, False)),
     ],
 )
 def test_two_values_are_equal_or_not_or_it_is_not_known(left: Any, right: Any, answer: bool | None) -> None:
@@ -84,7 +86,12 @@ def test_two_values_are_equal_or_not_or_it_is_not_known(left: Any, right: Any, a
         *((Concept((), None), Concept((), None), False), (Concept((CODE,), None), "a", False)),
         *(("a b", "A\u00a0B", True), ("ab", "a b", False), ("a b", "a", False), ("ab", "aXXXXb", False)),
         *((ONE, Decimal("1.4"), True), (ONE, Decimal("1.5"), False), (Decimal(100), Decimal("1E+2"), True)),
-        *((Decimal(10), Decimal(20), False), (Decimal("0.1"), Decimal("0.2"), False)),
+        *(
+            (POINT, 7, False),
+            (7, POINT, False),
+            (Decimal(10), Decimal(20), False),
+            (Decimal("0.1"), Decimal("0.2"), False),
+        ),
     ],
 )
 def test_two_values_mean_the_same_or_not(left: Any, right: Any, answer: bool) -> None:

@@ -240,3 +240,9 @@ def test_expand_gives_so_many_points_and_no_more(monkeypatch: pytest.MonkeyPatch
         series.expanded(Interval(1, 12, True, True, "Integer"), None)
     assert str(refused.value) == "expand gives too many points"
     assert [each.point for each in series.expanded([points], None) or ()] == ["Integer"] * 10
+
+
+def test_expand_by_a_quantity_without_a_value_is_unknown() -> None:
+    grams = Interval(Quantity(Decimal(1), "g"), Quantity(Decimal(3), "g"), True, True, "Quantity")
+
+    assert series.expanded(grams, Quantity(None, "g")) is None

@@ -247,7 +247,12 @@ def test_a_calendar_word_or_the_code_for_it(unit: str | None, word: str | None) 
             ("5", "year", "a", None),
             ("5", "d", "month", None),
         ),
-        *(("2", "year", "months", "24"), ("6", "months", "year", "0.5"), ("5", "mo", "month", None)),
+        *(
+            ("3", "2.m", "m", "6"),
+            ("2", "year", "months", "24"),
+            ("6", "months", "year", "0.5"),
+            ("5", "mo", "month", None),
+        ),
     ],
 )
 def test_a_value_in_another_unit(
