@@ -70,7 +70,7 @@ def test_a_value_is_itself_and_not_null(value: Any) -> None:
         *((Labelled("Period", {"start": 1}), Labelled("Period", {"start": 2}), False),),
         *((Tuple(a=1), Tuple(a=1, b=2), False), (Tuple(a=1), Tuple(b=1), False)),
         *(([1], [1, 2], False), ([], [], True), ([None], [1], None)),
-        *((POINT, 7, False), (7, POINT, False)),
+        *((POINT, 7, False), (7, POINT, False), (True, 1, False), (1, True, False)),
     ],
 )
 def test_two_values_are_equal_or_not_or_it_is_not_known(left: Any, right: Any, answer: bool | None) -> None:
