@@ -246,3 +246,4 @@ def test_expand_by_a_quantity_without_a_value_is_unknown() -> None:
     grams = Interval(Quantity(Decimal(1), "g"), Quantity(Decimal(3), "g"), True, True, "Quantity")
 
     assert series.expanded(grams, Quantity(None, "g")) is None
+    assert series.expanded(grams, Quantity(None, "mg")) is None
