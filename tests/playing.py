@@ -19,6 +19,8 @@ from pathways.render import render
 from pathways.sheet import Sheet
 from pathways.steps import PERSON, Outcome, Step
 
+Json = dict[str, Any]
+
 
 @dataclass
 class Play:
@@ -177,6 +179,17 @@ def moves(outcome: Outcome) -> list[str]:
     )
 
 
+def lived(
+    story: dict[str, Any], game: Play
+) -> Iterator[tuple[dict[str, Any], Outcome, list[dict[str, Any]]]]:
+    """Yield each step of a story with what was decided and written at its end."""
+    game.chosen = dict(story.get("parameters") or {})
+    for step in story["steps"]:
+        if step["bundle"]:
+            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+        yield step, *game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+
+
 def play(story: dict[str, Any], game: Play | None = None) -> list[str]:
     """Return the differences between a story and what the machine does, a sentence each."""
     return list(differences(story, game or Play()))
@@ -184,11 +197,7 @@ def play(story: dict[str, Any], game: Play | None = None) -> list[str]:
 
 def differences(story: dict[str, Any], game: Play) -> Iterator[str]:
     """Yield the differences between a story and what the machine does, step by step."""
-    game.chosen = dict(story.get("parameters") or {})
-    for number, step in enumerate(story["steps"], 1):
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        outcome, _ = game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    for number, (step, outcome, _) in enumerate(lived(story, game), 1):
         expected = step["expect"]
         stages = {s: m.stage for s, m in game.memories.items() if s and m.stage}
         holds = {

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import playing
@@ -14,10 +15,8 @@ def in_therapy() -> tuple[playing.Play, datetime]:
     """Return a patient in therapy, and the day after the last evaluation."""
     story = playing.read(STORY)
     game = playing.Play()
-    for step in story["steps"][:STEPS]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    for _ in islice(playing.lived(story, game), STEPS):
+        pass
     moment = datetime.fromisoformat(story["steps"][STEPS - 1]["advanceTo"]) + timedelta(days=1)
     return game, moment
 

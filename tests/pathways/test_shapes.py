@@ -7,13 +7,12 @@ elements, and the same values wherever the value is no matter of the patient, th
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playing import Play, read
+from playing import Play, lived, read
 
 ROOT = Path(__file__).parents[1]
 SPECIFIED = json.loads((ROOT / "shapes" / "outputs.json").read_text())
@@ -121,13 +120,8 @@ def written() -> dict[str, list[Json]]:
     """Return the first version of everything the stories write, by kind."""
     found = defaultdict(list)
     for path in sorted((ROOT / "stories").glob("V*.json")):
-        story = read(path)
-        game = Play(chosen=dict(story.get("parameters") or {}))
         seen = set()
-        for step in story["steps"]:
-            if step["bundle"]:
-                game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-            outcome, bodies = game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+        for _, outcome, bodies in lived(read(path), Play()):
             shorthands = {
                 one.reference: one.shorthand.partition("(")[0]
                 for each in outcome.steps

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
-from playing import Play, play, read
+from playing import Play, lived, play, read
 
 from fhir_profiles import gate
 
@@ -23,14 +23,9 @@ def test_a_story_is_exact(path):
 
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_evaluating_again_with_nothing_new_produces_nothing(path):
-    story = read(path)
-    game = Play(chosen=dict(story.get("parameters") or {}))
-    for step in story["steps"]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        moment = datetime.fromisoformat(step["advanceTo"])
-        game.evaluate(moment)
-        again, written = game.evaluate(moment)
+    game = Play()
+    for step, _, _ in lived(read(path), game):
+        again, written = game.evaluate(datetime.fromisoformat(step["advanceTo"]))
 
         assert again.steps == ()
         assert written == []
@@ -38,12 +33,7 @@ def test_evaluating_again_with_nothing_new_produces_nothing(path):
 
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_everything_written_is_valid_r4(path):
-    story = read(path)
-    game = Play(chosen=dict(story.get("parameters") or {}))
-    for step in story["steps"]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        _, written = game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    for _, _, written in lived(read(path), Play()):
         for resource in written:
             assert gate.check(resource) == ()
             get_fhir_model_class(resource["resourceType"]).model_validate(resource)
@@ -51,10 +41,8 @@ def test_everything_written_is_valid_r4(path):
 
 def test_a_flag_ends_when_a_clinician_places_the_side_anew():
     game = Play()
-    for step in read(Path(__file__).parents[1] / "stories" / "V08.json")["steps"]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    for _ in lived(read(Path(__file__).parents[1] / "stories" / "V08.json"), game):
+        pass
 
     flags = [entry.body for entry in game.own.values() if entry.type == "Flag"]
     assert [flag["status"] for flag in flags] == ["inactive"]
@@ -63,10 +51,8 @@ def test_a_flag_ends_when_a_clinician_places_the_side_anew():
 
 def test_a_signed_order_names_who_signed_it():
     game = Play()
-    for step in read(Path(__file__).parents[1] / "stories" / "V09.json")["steps"]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
-        game.evaluate(datetime.fromisoformat(step["advanceTo"]))
+    for _ in lived(read(Path(__file__).parents[1] / "stories" / "V09.json"), game):
+        pass
 
     (order,) = [
         e.body for e in game.own.values() if e.type == "ServiceRequest" and e.body["intent"] == "order"
