@@ -15,7 +15,7 @@ def used(step: Step) -> tuple[Fact, ...]:
 
     They are the leaves of the explanations. A step without conditions rests on none.
     """
-    leaves = {source for condition in step.conditions for source in _sources(condition)}
+    leaves = {source for condition in step.conditions for source in sources(condition)}
     return tuple(f for f in step.facts if f.entry.versioned in leaves or f.entry.reference in leaves)
 
 
@@ -61,10 +61,11 @@ def basis(
     }
 
 
-def _sources(node: Mapping[str, Any]) -> Iterator[str]:
+def sources(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sources of a condition and of all it rests on."""
     yield from node.get("sources", ())
     for part in node.get("because", ()):
-        yield from _sources(part)
+        yield from sources(part)
 
 
 def _input(fact: Fact) -> Json:

@@ -106,13 +106,10 @@ def _graph(pathway: Pathway) -> Iterator[str]:
 
 def _leads_to(pathway: Pathway, rule: Rule) -> set[str]:
     """Return the stages a rule may lead to; of a computed target, those that its definition names."""
+    named = {rule.target or ""}
     if rule.target_expression in pathway.library.definitions:
-        return {
-            text
-            for text in _texts_in(pathway, pathway.library.nodes[rule.target_expression])
-            if text in pathway.stages
-        }
-    return {rule.target} if rule.target and rule.target in pathway.stages else set()
+        named = set(_texts_in(pathway, pathway.library.nodes[rule.target_expression]))
+    return named & pathway.stages.keys()
 
 
 def _texts_in(pathway: Pathway, node: object) -> Iterator[str]:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from pathways import cql
 from pathways.definition import Pathway, Rule
-from pathways.inputs import Fact
 from pathways.judge import Judge, explained
 from pathways.memory import Memory
 from pathways.record import Json, Record
@@ -58,25 +57,24 @@ class Situation:
         self._patient = record.patient.body
         self._inputs = pathway.gate.read(record, self.zone)
 
-    def facts(self, moment: datetime) -> tuple[Fact, ...]:
-        """Return what counts at the moment."""
-        return self._inputs.of(self.side, until=moment)
-
     def judge(self, moment: datetime) -> Judge:
         """Return the rules over what counts at the moment."""
         local = moment.astimezone(self.zone)
         return Judge(
             self.pathway,
-            self.facts(local),
+            self._inputs.of(self.side, until=local),
             self._patient,
             moment=local,
             site=self._site,
             other_stage=self._other_stage,
         )
 
-    def ways_out(self, moment: datetime) -> tuple[WayOut, ...]:
-        """Return the ways out of the stage the instance is in, in the order of evaluation."""
-        judge = self.judge(moment)
+    def ways_out(self, judge: Judge) -> tuple[WayOut, ...]:
+        """Return the ways out of the stage the instance is in, in the order of evaluation.
+
+        Args:
+            judge: as `judge` returns it, of the moment that is asked about.
+        """
         run = judge.ask(self.memory)
         return tuple(_way(judge, run, rule) for rule in self._leading())
 

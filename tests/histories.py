@@ -16,14 +16,12 @@ from typing import Any
 
 from playing import Play
 
+from fhir_profiles import canonical
 from pathways.steps import Outcome
 
 STORIES = Path(__file__).parent / "stories"
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 PATIENT = "history"
-DECISIONS = "https://w3id.org/hipway/CodeSystem/clinician-decision"
-TASK_INPUTS = "https://w3id.org/hipway/CodeSystem/pathway-task-input"
-STAGES = "https://w3id.org/hipway/CodeSystem/pathway-stage"
 CLINICIAN = {
     "resourceType": "Practitioner",
     "id": "history-clinician",
@@ -142,7 +140,7 @@ def _decision(game: Play, visit: Visit, number: int) -> Iterator[Json]:
         "id": f"decision-{number}",
         "status": "completed",
         "intent": "order",
-        "code": {"coding": [{"system": DECISIONS, "code": code}]},
+        "code": {"coding": [{"system": canonical.DECISIONS, "code": code}]},
         "focus": {"reference": focus},
         "for": {"reference": f"Patient/{PATIENT}"},
         "authoredOn": at,
@@ -154,8 +152,8 @@ def _decision(game: Play, visit: Visit, number: int) -> Iterator[Json]:
             {
                 "input": [
                     {
-                        "type": {"coding": [{"system": TASK_INPUTS, "code": "target-stage"}]},
-                        "valueCodeableConcept": {"coding": [{"system": STAGES, "code": stage}]},
+                        "type": {"coding": [{"system": canonical.TASK_INPUTS, "code": "target-stage"}]},
+                        "valueCodeableConcept": {"coding": [{"system": canonical.STAGES, "code": stage}]},
                     }
                 ]
             }

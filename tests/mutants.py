@@ -43,7 +43,7 @@ def main() -> int:
     named: dict[str, dict[str, str]] = json.loads(NAMED.read_text())
     chosen = [f"pathways.cql.{module}.*" for module in given.only]
     if given.sample:
-        seed = given.seed or _commit()
+        seed = given.seed or commit()
         chosen = _sample(sorted(named), given.sample, seed)
         print(f"mutants: seed {seed}, {len(chosen)} functions")
     _run(chosen)
@@ -135,7 +135,8 @@ def _mangled(module: ast.Module) -> Iterator[str]:
                     yield f"xǁ{node.name}ǁ{method.name}"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit, from which a sample follows where no seed is given."""
     asked = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -25,6 +25,7 @@ from typing import Any
 
 import playing
 import second_reading
+from mutants import commit
 from playing import Play, read
 from rule_model import Hip, records
 
@@ -123,13 +124,14 @@ def main() -> int:
     """Print what was caught, and each mutant that was not and is not named; return 1 for one of those."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--sample", type=int, default=0, help="so many mutants")
-    arguments.add_argument("--seed", default="", help="of the sample")
+    arguments.add_argument("--seed", default="", help="of the sample; the commit's by default")
     given = arguments.parse_args()
     pathway, elm = _original()
     mutants = [*of_rules(elm["library"]["statements"]["def"]), *of_parameters(pathway)]
     if given.sample:
-        print(f"rules: seed {given.seed}, {given.sample} of {len(mutants)} mutants")
-        mutants = random.Random(given.seed).sample(mutants, min(given.sample, len(mutants)))
+        seed = given.seed or commit()
+        print(f"rules: seed {seed}, {given.sample} of {len(mutants)} mutants")
+        mutants = random.Random(seed).sample(mutants, min(given.sample, len(mutants)))
     named: dict[str, str] = json.loads(NAMED.read_text())
     _hips(), _stories()
     with multiprocessing.get_context("fork").Pool() as pool:

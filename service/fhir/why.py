@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from pathways import basis
 from pathways.inputs import Fact
 from pathways.memory import Hold
 from pathways.outlook import Situation, WayOut
 from pathways.record import Json
 from service.store import content
 
-ANSWERS = {True: "met", False: "not-met", None: "unknown"}
 #: a way that a person decides on, and one whose rule erred: an error is no answer
 DECISION, FAILED = "decision", "failed"
 SAID = {
@@ -28,7 +28,8 @@ SAID = {
 def parameters(situation: Situation, moment: datetime) -> Json:
     """Return the answer of `CarePlan/$why` at the moment."""
     changes = situation.changes(moment)
-    ways = situation.ways_out(moment)
+    judge = situation.judge(moment)
+    facts = {fact.entry.versioned: fact for fact in judge.facts}
     return {
         "resourceType": "Parameters",
         "parameter": [
@@ -37,25 +38,24 @@ def parameters(situation: Situation, moment: datetime) -> Json:
             {"name": "side", "valueCode": situation.side},
             {"name": "stage", "valueCode": situation.memory.stage},
             *({"name": "hold", "valueString": _hold(hold)} for hold in situation.memory.holds),
-            *(_way(situation, way, changes, moment) for way in ways),
+            *(_way(way, changes.get(way.rule), facts) for way in situation.ways_out(judge)),
         ],
     }
 
 
 def sentence(way: WayOut) -> str:
     """Return the way, its answer, and the conditions that decide it, in one sentence."""
-    answer = SAID[_answer(way)]
+    answer = _answer(way)
     if way.failed:
-        return f"{way.title}: {answer}, the definition {way.failed!r}."
-    # Of what is not met the failing conditions say why; of what is not known the open ones; else all.
-    wanted = {"not-met": False, "unknown": None}.get(_answer(way), True)
-    reasons = [_said(part) for part in _deciding(way.conditions, wanted)]
-    return f"{way.title}: {answer}{', because ' + '; '.join(reasons) if reasons else ''}."
+        return f"{way.title}: {SAID[answer]}, the definition {way.failed!r}."
+    # Of what is not met the failing conditions say why, of what is not known the open ones, else all.
+    reasons = [_said(part) for part in _deciding(way.conditions, answer)]
+    return f"{way.title}: {SAID[answer]}{', because ' + '; '.join(reasons) if reasons else ''}."
 
 
-def _way(situation: Situation, way: WayOut, changes: Mapping[str, date], moment: datetime) -> Json:
-    facts = {fact.entry.versioned: fact for fact in situation.facts(moment)}
-    used = [facts[source] for source in dict.fromkeys(_sources(way.conditions)) if source in facts]
+def _way(way: WayOut, changes: date | None, facts: Mapping[str, Fact]) -> Json:
+    found = dict.fromkeys(source for node in way.conditions for source in basis.sources(node))
+    used = [facts[source] for source in found if source in facts]
     return {
         "name": "way",
         "part": [
@@ -65,11 +65,7 @@ def _way(situation: Situation, way: WayOut, changes: Mapping[str, date], moment:
             *([{"name": "target", "valueCode": way.target}] if way.target else []),
             {"name": "answer", "valueCode": _answer(way)},
             {"name": "sentence", "valueString": sentence(way)},
-            *(
-                [{"name": "changes", "valueDate": changes[way.rule].isoformat()}]
-                if way.rule in changes
-                else []
-            ),
+            *([{"name": "changes", "valueDate": changes.isoformat()}] if changes else []),
             *(_condition(node) for node in way.conditions),
             *({"name": "missing", "valueString": text} for text in dict.fromkeys(_missing(way.conditions))),
             *(_input(fact) for fact in used),
@@ -94,7 +90,7 @@ def _condition(node: Mapping[str, Any]) -> Json:
     parts: list[Json] = [
         *([{"name": "definition", "valueString": node["name"]}] if "name" in node else []),
         {"name": "text", "valueString": node["text"]},
-        {"name": "answer", "valueCode": ANSWERS[_truth(node["result"])]},
+        {"name": "answer", "valueCode": _answered(node["result"])},
     ]
     if isinstance(value := node.get("value"), str) and value:
         parts.append({"name": "value", "valueString": value})
@@ -114,26 +110,24 @@ def _hold(hold: Hold) -> str:
 def _answer(way: WayOut) -> str:
     if way.failed:
         return FAILED
-    return DECISION if way.decided_by_person else ANSWERS[way.result]
+    return DECISION if way.decided_by_person else _answered(way.result)
 
 
-def _truth(result: object) -> bool | None:
-    return result if isinstance(result, bool) else None
+def _answered(result: object) -> str:
+    return "met" if result is True else "not-met" if result is False else "unknown"
 
 
-def _deciding(nodes: Sequence[Mapping[str, Any]], wanted: bool | None) -> Iterator[Mapping[str, Any]]:
+def _deciding(nodes: Sequence[Mapping[str, Any]], answer: str) -> Iterator[Mapping[str, Any]]:
     """Yield the conditions with this answer: where the parts of one have it too, those."""
     for node in nodes:
-        if _truth(node["result"]) is not wanted:
-            continue
-        below = [part for part in node["because"] if _truth(part["result"]) is wanted]
-        yield from below or [node]
+        if _answered(node["result"]) == answer:
+            yield from [part for part in node["because"] if _answered(part["result"]) == answer] or [node]
 
 
 def _said(node: Mapping[str, Any]) -> str:
     value = node.get("value")
     known = f" ({value})" if isinstance(value, str) and value else ""
-    return f"{node['text'].rstrip('.')}: {SAID[ANSWERS[_truth(node['result'])]]}{known}"
+    return f"{node['text'].rstrip('.')}: {SAID[_answered(node['result'])]}{known}"
 
 
 def _missing(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -143,9 +137,3 @@ def _missing(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield from _missing(node["because"])
         elif node["result"] is None:
             yield node["text"]
-
-
-def _sources(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for node in nodes:
-        yield from node["sources"]
-        yield from _sources(node["because"])

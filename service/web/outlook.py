@@ -42,10 +42,10 @@ def ask(situation: Situation | None, now: datetime) -> Outlook:
     """Return the outlook of one instance; empty where nothing is known of it."""
     if situation is None:
         return Outlook()
-    ways = situation.ways_out(now)
+    asked = situation.judge(now)
+    ways = situation.ways_out(asked)
     if any(way.failed for way in ways):
         return Outlook(failed=True)
-    asked = situation.judge(now)
     try:
         lacking = {
             f"ServiceRequest/{order.id}": _lacking(situation, asked, order)

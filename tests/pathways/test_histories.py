@@ -133,7 +133,7 @@ def test_no_unsigned_proposal_outlives_what_it_rests_on(seed: int, choice: int) 
     for side, memory in game.memories.items():
         for order in _drafts(memory):
             step = next(step for step in reversed(game.steps) if _made(step, order))
-            assert gone not in {fact.entry.reference for fact in _used(step)} or _still_true(
+            assert gone not in {fact.entry.reference for fact in basis.used(step)} or _still_true(
                 game, side, step, gone
             )
 
@@ -144,10 +144,6 @@ def _made(step: Any, order: str) -> bool:
 
 def _drafts(memory: Memory) -> list[str]:
     return [order.id for order in memory.orders if order.state == "draft"]
-
-
-def _used(step: Any) -> list[Any]:
-    return list(basis.used(step))
 
 
 def _still_true(game: Play, side: str, step: Any, gone: str) -> bool:

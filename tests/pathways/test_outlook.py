@@ -4,7 +4,7 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
-from playing import Play, read
+from playing import Play, lived, read
 
 from pathways import catalogue
 from pathways.outlook import DAILY, Situation
@@ -15,13 +15,9 @@ PATHWAY = catalogue.pathways()[0]
 
 def situations(name):
     """Yield each instance of a story after each of its steps, with the moment."""
-    story = read(STORIES / f"{name}.json")
-    game = Play(chosen=dict(story.get("parameters") or {}))
-    for step in story["steps"]:
-        if step["bundle"]:
-            game.receive(step["bundle"], datetime.fromisoformat(step["at"]))
+    game = Play()
+    for step, _, _ in lived(read(STORIES / f"{name}.json"), game):
         moment = datetime.fromisoformat(step["advanceTo"])
-        game.evaluate(moment)
         case = game.case(moment)
         for side, memory in game.memories.items():
             if memory.stage is not None:
@@ -35,7 +31,11 @@ def situations(name):
 
 
 def answers(situation, moment):
-    return {way.rule: way.result for way in situation.ways_out(moment) if not way.decided_by_person}
+    return {
+        way.rule: way.result
+        for way in situation.ways_out(situation.judge(moment))
+        if not way.decided_by_person
+    }
 
 
 @pytest.mark.parametrize("name", ["V01", "V02", "V09", "V23", "V40"])
