@@ -27,7 +27,8 @@ import playing
 import second_reading
 from mutants import commit
 from playing import Play, read
-from rule_model import Hip, records
+from random_hips import records
+from rule_model import Hip
 
 from pathways import cql, parameters
 from pathways.definition import Parameter, Pathway

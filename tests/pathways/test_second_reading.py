@@ -6,7 +6,7 @@ from itertools import combinations, islice
 from pathlib import Path
 
 import pytest
-from rule_model import records
+from random_hips import records
 from second_reading import differences
 
 from pathways import catalogue, checks, parameters
