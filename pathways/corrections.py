@@ -35,7 +35,7 @@ class Past:
 
 def replay(turn: Turn) -> None:
     """Test again every transition in force whose inputs have changed since."""
-    for side in turn.pathway.sides:
+    for side in turn.pathway.instances:
         if turn.running(side):
             _replay(turn, side)
 
@@ -72,7 +72,7 @@ def _again(turn: Turn, side: str, past: Past) -> tuple[Judge, cql.Run]:
         for fact in turn.inputs.facts
         if fact.entry.reference in then and (not fact.sides or side in fact.sides)
     ]
-    other = next((s for s in turn.pathway.sides if s != side), "")
+    other = next((s for s in turn.pathway.instances if s != side), "")
     judge = Judge(
         turn.pathway,
         facts,

@@ -32,6 +32,8 @@ class Case:
     moment: datetime  # aware; turned into the zone of the site
     history: Mapping[str, tuple[Past, ...]]  # the transitions in force of each side, newest first
     site: Mapping[str, Any]  # every parameter of the site, resolved
+    #: of several pathways one rejects the decisions about what none of them has made
+    answers_strays: bool = True
 
 
 def decide(pathway: Pathway, case: Case) -> Outcome:
@@ -51,7 +53,7 @@ def decide(pathway: Pathway, case: Case) -> Outcome:
     decisions.apply(turn)
     early.check(turn)
     person.check(turn)
-    for side in pathway.sides:
+    for side in pathway.instances:
         if turn.running(side):
             transitions.settle(turn, side, hold=early.hold)
             standing.raise_due(turn, side)

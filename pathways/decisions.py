@@ -23,13 +23,23 @@ def apply(turn: Turn) -> None:
     new = []
     for entry in turn.case.record.received:
         decision = read(entry, turn.case.record.people)
-        if decision is not None and key(decision.entry) not in turn.memory(PERSON).raised:
+        if decision is None or key(decision.entry) in turn.memory(PERSON).raised:
+            continue
+        if _addressed(turn, decision):
             new.append(decision)
     for decision in sorted(new, key=lambda d: (datetime.fromisoformat(d.at), d.entry.seq)):
         _apply(turn, decision)
         person = turn.memory(PERSON)
         read_now = replace(person, raised=(*person.raised, key(decision.entry)))
         turn.take(PERSON, "decision", "Decision read", read_now, facts=(), silent=True)
+
+
+def _addressed(turn: Turn, decision: Decision) -> bool:
+    """Return whether this pathway is the one to answer: it made the focus, or nobody did and it is asked."""
+    made = turn.case.record.own.get(decision.focus or "")
+    stated = made.body.get("instantiatesCanonical", ()) if made else ()
+    makers = {url.partition("|")[0] for url in ([stated] if isinstance(stated, str) else stated)}
+    return turn.pathway.url in makers if makers else turn.case.answers_strays
 
 
 def read(entry: Entry, people: Mapping[str, str]) -> Decision | None:
@@ -115,7 +125,7 @@ def _incomplete(turn: Turn, decision: Decision, asked: Sequence[Rule]) -> str:
 def _instance(turn: Turn, decision: Decision) -> str | None:
     """Return the instance that the focus belongs to: its CarePlan, one of its orders, or one of its Tasks."""
     kind, _, id = (decision.focus or "").partition("/")
-    for instance in (*turn.pathway.sides, PERSON):
+    for instance in (*turn.pathway.instances, PERSON):
         memory = turn.memory(instance)
         found = {
             "CarePlan": instance != PERSON and turn.known(instance) and id == turn.plan_id(instance),

@@ -7,7 +7,7 @@ as ActivityDefinitions, and effects on what is remembered.
 https://hl7.org/fhir/R4/plandefinition.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -33,6 +33,9 @@ RuleKind = Literal[
 ]
 
 EVERY_STAGE = "every-stage"
+
+#: the one instance of a pathway that has no sides
+WHOLE = "whole"
 
 #: where the code of a qualifier is looked for first
 QUALIFIERS = (canonical.REASONS, canonical.TASKS)
@@ -217,6 +220,18 @@ class Pathway:
     def canonical(self) -> str:
         """Return the canonical URL with the version."""
         return f"{self.url}|{self.version}"
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """Return what a patient may have of this pathway: one for each side, or one where it has no sides."""
+        return tuple(self.sides) or (WHOLE,)
+
+    def concerns(self, instance: str, sides: Collection[str]) -> bool:
+        """Return whether a fact of these sides is about the instance and not the person around it.
+
+        A pathway without sides has one instance, which every fact is about.
+        """
+        return instance in sides or not self.sides
 
     def of_kind(self, *kinds: RuleKind) -> tuple[Rule, ...]:
         """Return the rules of these kinds, in the order of evaluation."""

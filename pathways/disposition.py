@@ -158,7 +158,7 @@ class _Reading:
 
     def _counted(self, fact: Fact) -> Reason:
         """Return why an input that counts has led to nothing."""
-        of = fact.sides or self._pathway.sides
+        of = fact.sides or self._pathway.instances
         plans = [memory for side in of if (memory := self._memory(side)).stage is not None]
         if not plans:
             return Reason.NO_PLAN

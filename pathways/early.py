@@ -18,10 +18,10 @@ def check(turn: Turn) -> None:
     for rule in turn.pathway.of_kind("early"):
         for fact in turn.inputs.preliminary:
             _ask(turn, rule, fact)
-            for side in turn.pathway.sides:
-                if side in fact.sides and not turn.known(side):
+            for side in turn.pathway.instances:
+                if turn.pathway.concerns(side, fact.sides) and not turn.known(side):
                     transitions.open_side(turn, side)
-    for side in turn.pathway.sides:
+    for side in turn.pathway.instances:
         hold(turn, side)
 
 
@@ -70,7 +70,7 @@ def _end(turn: Turn, rule: Rule) -> None:
     memory = turn.memory(PERSON)
     ended = memory
     for task in memory.tasks:
-        concerned = [m for side in turn.pathway.sides if task.about in (m := turn.memory(side)).raised]
+        concerned = [m for side in turn.pathway.instances if task.about in (m := turn.memory(side)).raised]
         still = any(hold.code in codes for each in concerned for hold in each.holds)
         if task.state == "open" and concerned and not still:
             ended = ended.with_task(replace(task, state="completed"))

@@ -65,7 +65,7 @@ class Gate:
     """The input table of one pathway, indexed by code."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        self._sides = Sides(table["sides"])
+        self._sides = Sides(table.get("sides", {}))
         self._by_code: dict[tuple[str, str, str], Json] = {}
         self._report_sides: dict[tuple[str, str], tuple[str, str]] = {}
         self._inputs: dict[str, Json] = {}

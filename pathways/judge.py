@@ -64,7 +64,8 @@ def of_site(pathway: Pathway, moment: datetime, site: Mapping[str, Any]) -> cql.
     """Return the run of what is the same for every side, over no records: moment and parameters."""
     known = pathway.library.parameters
     given = {name: value for name, value in site.items() if value is not None and name in known}
-    given["Evaluation Instant"] = moment.isoformat(timespec="milliseconds")
+    if "Evaluation Instant" in known:
+        given["Evaluation Instant"] = moment.isoformat(timespec="milliseconds")
     return pathway.library.at(moment, cql.Records(()), given)
 
 

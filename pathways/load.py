@@ -66,7 +66,7 @@ def load(folder: Path) -> Pathway:
         stages={a["id"]: _stage(a) for a in plan["action"] if a["id"] != EVERY_STAGE},
         rules=tuple(sorted(reader.rules(plan), key=lambda rule: rule.order)),
         activities={a.id: a for a in activities.values()},
-        goals={g["id"]: g for g in plan["goal"]},
+        goals={g["id"]: g for g in plan.get("goal", ())},
         sides={s.name: s for s in _sides(plan)},
         category=_one(plan, "plan-category")["valueCodeableConcept"],
         condition=_one(plan, "plan-condition")["valueCodeableConcept"],

@@ -3,19 +3,24 @@
 from collections.abc import Sequence
 from html import escape
 
-from pathways.definition import Pathway
+from pathways.definition import Pathway, Side
 from pathways.inputs import Fact
 from pathways.reasons import value
 from pathways.record import Json
 from pathways.sheet import Sheet
-from pathways.steps import PERSON, Raised, Step
+from pathways.steps import Raised, Step
 
 LANGUAGE = "en"
 
 
 def side(pathway: Pathway, instance: str) -> str:
-    """Return the side in words, with a capital; for the person, that there is none."""
-    return pathway.text(LANGUAGE, f"side.{instance or 'person'}")
+    """Return the side in words, with a capital; where there is none, that there is none."""
+    return pathway.text(LANGUAGE, f"side.{instance if instance in pathway.sides else 'person'}")
+
+
+def named(title: str, of: Side | None) -> str:
+    """Return the title of a request or a problem with the side behind it, where it has one."""
+    return f"{title}, {of.name}" if of else title
 
 
 def lowered(words: str) -> str:
@@ -45,7 +50,7 @@ def note(sheet: Sheet, step: Step, facts: Sequence[Fact]) -> str:
 def task(sheet: Sheet, step: Step, one: Raised) -> str:
     """Return what is asked, in one sentence with the side and the reason."""
     title = sheet.pathway.text(LANGUAGE, f"output.{one.activity.id}")
-    if step.instance == PERSON:
+    if step.instance not in sheet.pathway.sides:
         return f"{title}. {step.title}."
     return f"{title}, {lowered(side(sheet.pathway, step.instance))}. {step.title}."
 
@@ -53,16 +58,16 @@ def task(sheet: Sheet, step: Step, one: Raised) -> str:
 def message(pathway: Pathway, step: Step, one: Raised) -> str:
     """Return the text to a patient or a team."""
     words = side(pathway, step.instance)
-    named = ", ".join(pathway.qualifier(code)["display"] for code in one.qualifiers)
+    qualifiers = ", ".join(pathway.qualifier(code)["display"] for code in one.qualifiers)
     key = f"message.{one.activity.id}"
     # What is said about the person names no side: it has a text of its own where the plain one would.
     of_person = f"{key}.person"
     texts = pathway.texts[LANGUAGE]
-    template = texts[of_person if step.instance == PERSON and of_person in texts else key]
-    return template.format(side=lowered(words), Side=words, qualifiers=named or step.title)
+    template = texts[of_person if step.instance not in pathway.sides and of_person in texts else key]
+    return template.format(side=lowered(words), Side=words, qualifiers=qualifiers or step.title)
 
 
 def issue(pathway: Pathway, step: Step) -> str:
     """Return what is wrong with the data, and where to correct it."""
-    about = side(pathway, step.instance) + ": " if step.instance != PERSON else ""
+    about = side(pathway, step.instance) + ": " if step.instance in pathway.sides else ""
     return f"{about}{step.title}. Correct it where it was recorded and send it again."

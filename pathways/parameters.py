@@ -42,6 +42,15 @@ def resolve(pathway: Pathway, chosen: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def concerning(pathway: Pathway, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of what a site has chosen that which this pathway knows; the rest is for others."""
+    return {
+        name: value
+        for name, value in chosen.items()
+        if name in pathway.parameters or (name == PROFILE and value in pathway.profiles)
+    }
+
+
 def changed(pathway: Pathway, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from their default."""
     return {n: v for n, v in values.items() if n in pathway.parameters and v != pathway.parameters[n].default}

@@ -33,11 +33,14 @@ def goals(sheet: Sheet, step: Step, at: datetime) -> list[Json]:
 def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Json | None) -> Json:
     pathway = sheet.pathway
     stage = pathway.stages[memory.stage or ""]
-    side = pathway.sides[instance]
+    side = pathway.sides.get(instance)
     words = narrative.side(pathway, instance)
+    title = f"{pathway.title}, {narrative.lowered(words)}" if side else pathway.title
     status = "revoked" if memory.closed else stage.plan_status
     own_goals = [
-        r for r, body in sheet.written.items() if r.startswith("Goal/") and _about(body, side.coding)
+        r
+        for r, body in sheet.written.items()
+        if r.startswith("Goal/") and (side is None or _about(body, side.coding))
     ]
     kept = (before or {}).get("goal", [])
     ended = {"end": memory.stage_since} if status in {"completed", "revoked"} else {}
@@ -46,7 +49,7 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             "resourceType": "CarePlan",
             "id": sheet.derive(instance, "CarePlan"),
             "text": narrative.text(
-                f"{pathway.title}, {narrative.lowered(words)}",
+                title,
                 f"{words}: {stage.title} since {memory.stage_since}.",
             ),
             "extension": [
@@ -72,7 +75,7 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             "status": status,
             "intent": "plan",
             "category": [pathway.category],
-            "title": f"{pathway.title}, {narrative.lowered(words)}",
+            "title": title,
             "subject": {"reference": f"Patient/{sheet.patient}"},
             "period": {"start": memory.opened, **ended},
             "created": before["created"] if before else instant(at),
@@ -133,9 +136,10 @@ def _goal(sheet: Sheet, step: Step, name: str, at: datetime) -> Json:
 
 def _condition(sheet: Sheet, instance: str, outcome: Outcome) -> Json:
     concept = sheet.pathway.condition
-    side = sheet.pathway.sides[instance]
+    side = sheet.pathway.sides.get(instance)
     opened = next(step for step in outcome.steps if step.instance == instance)
-    evidence = list(dict.fromkeys(f.entry.reference for f in opened.facts if instance in f.sides))
+    about = (f for f in opened.facts if sheet.pathway.concerns(instance, f.sides))
+    evidence = list(dict.fromkeys(f.entry.reference for f in about))
     return present(
         {
             "resourceType": "Condition",
@@ -144,8 +148,8 @@ def _condition(sheet: Sheet, instance: str, outcome: Outcome) -> Json:
             "clinicalStatus": _status("clinical", "active", "Active"),
             "verificationStatus": _status("ver-status", "provisional", "Provisional"),
             "category": [_status("category", "problem-list-item", "Problem List Item")],
-            "code": {"coding": concept["coding"], "text": f"{concept['text']}, {side.name}"},
-            "bodySite": [{"coding": list(side.codings)}],
+            "code": {"coding": concept["coding"], "text": narrative.named(concept["text"], side)},
+            "bodySite": [{"coding": list(side.codings)}] if side else [],
             "subject": {"reference": f"Patient/{sheet.patient}"},
             "recordedDate": instant(outcome.at),
             "evidence": [{"detail": [{"reference": reference} for reference in evidence]}]

@@ -73,11 +73,11 @@ def _plan(sheet: Sheet, step: Step) -> list[Json]:
 
 
 def _proposal(sheet: Sheet, step: Step, one: Raised, at: datetime, provenance: str) -> Json:
-    side = sheet.pathway.sides[step.instance]
+    side = sheet.pathway.sides.get(step.instance)
     facts = used(step)
     references = dict.fromkeys(r for f in facts for r in (f.entry.reference, *f.reports))
     note = narrative.note(sheet, step, facts)
-    title = f"{one.activity.title}, {side.name}"
+    title = narrative.named(one.activity.title, side)
     return {
         "text": narrative.text(f"{narrative.side(sheet.pathway, step.instance)}: {one.activity.title}", note),
         "instantiatesCanonical": [sheet.pathway.canonical],
@@ -93,7 +93,7 @@ def _proposal(sheet: Sheet, step: Step, one: Raised, at: datetime, provenance: s
         "requester": DEVICE,
         "reasonReference": [{"reference": f"Condition/{sheet.derive(step.instance, 'Condition')}"}],
         "supportingInfo": [{"reference": reference} for reference in references],
-        "bodySite": [{"coding": list(side.codings)}],
+        "bodySite": [{"coding": list(side.codings)}] if side else [],
         "note": [{"text": note}],
         "relevantHistory": [{"reference": f"Provenance/{provenance}"}],
     }

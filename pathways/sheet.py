@@ -9,7 +9,6 @@ from fhir_profiles import canonical
 from pathways import identity
 from pathways.definition import Pathway
 from pathways.record import Json
-from pathways.steps import PERSON
 
 DEVICE = {"reference": "Device/hipway-engine", "display": "hipway pathway engine"}
 
@@ -50,10 +49,9 @@ def instant(at: datetime) -> str:
 
 
 def side_extension(pathway: Pathway, instance: str) -> list[Json]:
-    """Return the extension that says which side a resource is about; none for the person."""
-    if instance == PERSON:
-        return []
-    return [{"url": canonical.SIDE, "valueCoding": pathway.sides[instance].coding}]
+    """Return the extension that says which side a resource is about; none where there is no side."""
+    side = pathway.sides.get(instance)
+    return [{"url": canonical.SIDE, "valueCoding": side.coding}] if side else []
 
 
 def present(resource: Json) -> Json:

@@ -16,13 +16,15 @@ NAMES = {"L": "left", "R": "right", "B": BOTH}
 
 
 class Sides:
-    """The table of codes that name a side, from the pathway's inputs."""
+    """The table of codes that name a side, from the pathway's inputs; empty where it has no sides."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        self._sites = {(c["system"], c["code"]): NAMES[c["side"]] for c in table["codes"]}
-        self._lateralities = {(c["system"], c["code"]): NAMES[c["side"]] for c in table["lateralityCodes"]}
-        self._laterality_urls = frozenset(table["lateralityExtensions"])
-        self._structure_url = table["bodyStructureExtension"]
+        self._sites = {(c["system"], c["code"]): NAMES[c["side"]] for c in table.get("codes", ())}
+        self._lateralities = {
+            (c["system"], c["code"]): NAMES[c["side"]] for c in table.get("lateralityCodes", ())
+        }
+        self._laterality_urls = frozenset(table.get("lateralityExtensions", ()))
+        self._structure_url = table.get("bodyStructureExtension")
 
     def stated(self, entry: Entry, structures: Mapping[str, Json]) -> tuple[str, ...]:
         """Return every side the resource states: "left", "right" or "both", in document order."""

@@ -21,7 +21,7 @@ PASSES = 5
 def open_instances(turn: Turn) -> None:
     """Open each side that the record now says has a problem."""
     for rule in turn.pathway.of_kind("opening"):
-        for side in turn.pathway.sides:
+        for side in turn.pathway.instances:
             if not turn.known(side) and turn.facts(side):
                 run = turn.ask(side)
                 if met(run, rule):
@@ -39,7 +39,7 @@ def end_for_good(turn: Turn) -> bool:
     final = [rule for rule in turn.pathway.of_kind("transition") if rule.order == 0]
     ended = False
     for rule in final:
-        for side in turn.pathway.sides:
+        for side in turn.pathway.instances:
             run = turn.ask(side)
             if met(run, rule):
                 ended = True

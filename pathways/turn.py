@@ -57,9 +57,9 @@ class Turn:
 
     def judge(self, instance: str) -> Judge:
         """Return the rules over the facts of the instance."""
-        other = next((s for s in self.pathway.sides if s != instance), PERSON)
+        other = next((s for s in self.pathway.instances if s != instance), PERSON)
         other_stage = self.memory(other).stage
-        any_known = any(self.known(side) for side in self.pathway.sides)
+        any_known = any(self.known(side) for side in self.pathway.instances)
         key = (instance, other_stage, any_known)
         if key not in self._judges:
             asked = next((judge for (of, *_), judge in self._judges.items() if of == instance), None)

@@ -80,6 +80,6 @@ def read(
         Record(patient=person, received=entries, own={}, people={}),
         Memory.from_json(remembered[which.side]),
         which.side,
-        site=parameters.resolve(pathway, site_parameters.current(tx)),
+        site=parameters.resolve(pathway, parameters.concerning(pathway, site_parameters.current(tx))),
         other_stage=next(others, None),
     )

@@ -97,7 +97,8 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
     rows: list[decisions.Row] = []
     if seen.record is not None:
         for pathway in pathways:
-            decided, due = _apply(tx, claim, pathway, seen, seen.record, now)
+            first = pathway is pathways[0]
+            decided, due = _apply(tx, claim, pathway, seen, seen.record, now, first=first)
             rows += decided
             next_due = min(filter(None, (next_due, due)), default=None)
     with resources.together(tx):
@@ -108,10 +109,18 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
 
 
 def _apply(
-    tx: Connection, claim: Claim, pathway: Pathway, seen: Snapshot, record: Record, now: datetime
+    tx: Connection,
+    claim: Claim,
+    pathway: Pathway,
+    seen: Snapshot,
+    record: Record,
+    now: datetime,
+    *,
+    first: bool,
 ) -> tuple[list[decisions.Row], datetime | None]:
     """Apply one pathway; return its decisions and when the patient must be looked at again."""
-    site = parameters.resolve(pathway, seen.chosen)
+    chosen = parameters.concerning(pathway, seen.chosen)
+    site = parameters.resolve(pathway, chosen)
     case = Case(
         tenant=claim.tenant,
         record=record,
@@ -119,13 +128,14 @@ def _apply(
         moment=now,
         history=seen.history[pathway.name],
         site=site,
+        answers_strays=first,
     )
     outcome = decide(pathway, case)
     sheet = Sheet(
         pathway=pathway,
         tenant=claim.tenant,
         patient=claim.patient,
-        profile=str(seen.chosen.get("profile", pathway.default_profile)),
+        profile=str(chosen.get(parameters.PROFILE, pathway.default_profile)),
         changed=parameters.changed(pathway, site),
         stored={reference: entry.body for reference, entry in record.own.items()},
         engine=ENGINE,

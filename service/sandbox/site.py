@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from pathways import catalogue
 from pathways.definition import Parameter, Pathway
-from pathways.parameters import PROFILE, InvalidParameters, resolve
+from pathways.parameters import PROFILE, InvalidParameters, concerning, resolve
 from service import clock
 from service.sandbox.answers import NotDone
 from service.store import parameters
@@ -25,7 +25,7 @@ def shown(tx: Connection) -> dict[str, Any]:
         "parameters": {
             name: {"value": _plain(values[name]), **_described(parameter)}
             for pathway in catalogue.pathways()
-            for values in (resolve(pathway, chosen),)
+            for values in (resolve(pathway, concerning(pathway, chosen)),)
             for name, parameter in pathway.parameters.items()
         },
     }
@@ -37,9 +37,11 @@ def set_to(tx: Connection, chosen: Mapping[str, Any]) -> None:
     Raises:
         NotDone: 422, with every reason; nothing is changed.
     """
-    for pathway in catalogue.pathways():
+    known = [concerning(pathway, chosen) for pathway in catalogue.pathways()]
+    nobodys = {name: value for name, value in chosen.items() if not any(name in each for each in known)}
+    for pathway, given in zip(catalogue.pathways(), known, strict=True):
         try:
-            resolve(pathway, chosen)
+            resolve(pathway, {**given, **nobodys})
         except InvalidParameters as error:
             raise NotDone(422, f"{'; '.join(error.reasons)}. Nothing was changed.") from error
     if dict(chosen) != parameters.current(tx):

@@ -26,13 +26,19 @@ class NotStarted(Exception):
 
 
 @contextmanager
-def running(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+def running(
+    environment: Mapping[str, str] = os.environ, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run a sandbox without demo patients and yield its URL; nothing is left afterwards.
+
+    Args:
+        environment: the variables it gets; those of an installation are left out.
+        settings: of the service, beside those that a sandbox of this kind needs.
 
     Raises:
         NotStarted: with the reason.
     """
-    with folder() as data, running_on(data, environment) as url:
+    with folder() as data, running_on(data, environment, settings) as url:
         yield url
 
 
@@ -53,7 +59,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running_on(data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+def running_on(
+    data: Path, environment: Mapping[str, str] = os.environ, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run a sandbox without demo patients on a data folder, and yield its URL.
 
     Raises:
@@ -75,6 +83,7 @@ def running_on(data: Path, environment: Mapping[str, str] = os.environ) -> Itera
             "HIPWAY_BASE_URL": url,
             "HIPWAY_DATA": str(data),
             "HIPWAY_DEMO": "0",
+            **(settings or {}),
         },
         grace_s=STOP_S,
     )
