@@ -29,6 +29,17 @@ from pathways.record import Json
 
 BASE = canonical.structure("")
 LANGUAGES = ("en", "de")
+FILES = (
+    "plan_definition.json",
+    "activity_definitions.json",
+    "order_sets.json",
+    "rules.cql",
+    "rules.elm.json",
+    "inputs.json",
+    "parameters.json",
+    "evidence.json",
+    *(f"texts.{language}.json" for language in LANGUAGES),
+)
 
 
 class InvalidPathway(Exception):
@@ -46,6 +57,9 @@ def load(folder: Path) -> Pathway:
         InvalidPathway: with all reasons.
         cql.Refused: the library cannot be evaluated.
     """
+    missing = tuple(f"the file {name} is missing" for name in FILES if not (folder / name).is_file())
+    if missing:
+        raise InvalidPathway(folder.name, missing)
     elm_text = (folder / "rules.elm.json").read_text(encoding="utf-8")
     cql_text = (folder / "rules.cql").read_text(encoding="utf-8")
     elm = json.loads(elm_text, parse_float=Decimal)

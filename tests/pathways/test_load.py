@@ -51,6 +51,13 @@ def test_rules_that_differ_from_their_translation_are_refused(folder):
     assert refused(folder) == ("rules.elm.json is not the translation of rules.cql",)
 
 
+def test_every_file_that_is_missing_is_named(folder):
+    (folder / "rules.cql").unlink()
+    (folder / "texts.de.json").unlink()
+
+    assert refused(folder) == ("the file rules.cql is missing", "the file texts.de.json is missing")
+
+
 def test_an_unknown_condition_is_named(folder):
     def edit(plan):
         actions(plan)["T03"]["condition"][0]["expression"]["expression"] = "Nobody wrote this"
