@@ -68,18 +68,15 @@ def _again(turn: Turn, side: str, past: Past) -> tuple[Judge, cql.Run]:
     """Return the rules as they were asked then, over the same inputs in their present versions."""
     then = {reference.partition("/_history")[0] for reference in past.inputs}
     facts: Sequence[Fact] = [
-        fact
-        for fact in turn.inputs.facts
-        if fact.entry.reference in then and (not fact.sides or side in fact.sides)
+        fact for fact in turn.inputs.facts if fact.entry.reference in then and fact.counts_for(side)
     ]
-    other = next((s for s in turn.pathway.instances if s != side), "")
     judge = Judge(
         turn.pathway,
         facts,
         turn.case.record.patient.body,
         moment=past.at.astimezone(turn.now.tzinfo),
         site=past.site,
-        other_stage=turn.memory(other).stage,
+        other_stage=turn.other_stage(side),
     )
     return judge, judge.ask(past.before)
 

@@ -29,7 +29,7 @@ def hold(turn: Turn, side: str) -> None:
     """Hold a side for each preliminary finding that concerns it, once: from when it is in an open stage."""
     for rule in turn.pathway.of_kind("early"):
         for fact in turn.inputs.preliminary:
-            if turn.running(side) and (not fact.sides or side in fact.sides):
+            if turn.running(side) and fact.counts_for(side):
                 _hold(turn, rule, fact, side)
 
 

@@ -35,6 +35,10 @@ class Fact:
     by: str | None
     reports: tuple[str, ...] = ()
 
+    def counts_for(self, instance: str) -> bool:
+        """Return whether the fact counts for the instance: it is about its side, or about the person."""
+        return not self.sides or instance in self.sides
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
@@ -58,7 +62,7 @@ class Inputs:
     def of(self, side: str, *, until: datetime) -> tuple[Fact, ...]:
         """Return the facts that count for one side: its own and the person's, not from the future."""
         limit = until + TOLERANCE
-        return tuple(f for f in self.facts if (not f.sides or side in f.sides) and f.at <= limit)
+        return tuple(f for f in self.facts if f.counts_for(side) and f.at <= limit)
 
 
 class Gate:

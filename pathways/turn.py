@@ -55,10 +55,14 @@ class Turn:
         """Return the facts that count for the instance."""
         return self.inputs.of(instance, until=self.now)
 
+    def other_stage(self, instance: str) -> str | None:
+        """Return the stage of the instance beside this one; None where there is none."""
+        other = next((s for s in self.pathway.instances if s != instance), PERSON)
+        return self.memory(other).stage
+
     def judge(self, instance: str) -> Judge:
         """Return the rules over the facts of the instance."""
-        other = next((s for s in self.pathway.instances if s != instance), PERSON)
-        other_stage = self.memory(other).stage
+        other_stage = self.other_stage(instance)
         any_known = any(self.known(side) for side in self.pathway.instances)
         key = (instance, other_stage, any_known)
         if key not in self._judges:
