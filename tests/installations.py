@@ -17,6 +17,8 @@ GUARD = "guard.py"
 
 #: from nothing to the addresses, on a slow machine
 START_S = 120
+#: longer than the supervisor gives all of its processes together before it kills them
+STOP_S = 180
 
 
 class Installation:
@@ -82,10 +84,20 @@ class Installation:
         """Stop it if it still runs."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(START_S)
+            self._assert_ends()
         self._reader.join()
         assert self.process.stdout
         self.process.stdout.close()
+
+    def _assert_ends(self) -> None:
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            left = {self.process.pid: "supervisor"}
+            left |= {pid: command for (pid, _), command in descendants(self.process.pid).items()}
+            states = [f"{pid} {(_stat(pid) or '?')[0]} {command}" for pid, command in left.items()]
+            self.process.kill()
+            raise AssertionError("\n".join(["did not stop:", *states, self.heard()])) from None
 
     def _read_on(self) -> None:
         assert self.process.stdout

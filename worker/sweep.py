@@ -11,13 +11,13 @@ done beside it, slowly: what is urgent does not wait for Redis, nor for a worker
 import signal
 import time
 from collections.abc import Iterable
-from threading import Event
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from service import automation, broker, clock, log
 from service.settings import Settings
+from service.stop_request import StopRequest
 from service.store import heartbeats, idempotency_keys, promises
 from service.store.database import Database
 from service.store.promises import Due
@@ -113,18 +113,17 @@ class Sweep:
 
 def run(settings: Settings) -> None:
     """Sweep until a signal asks to stop."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopRequest(signal.SIGTERM, signal.SIGINT)
     database = Database(settings.database_url, pool_size=2, overflow=1)
     sweep = Sweep(settings, database)
     try:
-        while not stop.is_set():
+        stopped = False
+        while not stopped:
             try:
                 sweep.round(time.monotonic())
             except (DBAPIError, NoConnection) as error:
                 logger.warning("sweep_without_database", reason=type(error).__name__)
-            stop.wait(EVERY_S)
+            stopped = stop.wait(EVERY_S)
     finally:
         sweep.close()
         database.close()

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -59,11 +59,19 @@ SERVER_SETTINGS = {
 class Postgres:
     """One cluster in one folder. The folder must be used by one supervisor at a time."""
 
-    def __init__(self, folder: Path, *, log: Path | None = None, held: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        log: Path | None = None,
+        held: Sequence[int] = (),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Describe a server whose files live in `folder`; `start` makes and runs it."""
         self._folder = folder.absolute()
         self._log = log or self._folder / "postgres.log"
         self._held = held
+        self._pause = pause
         self._child: Child | None = None
 
     def start(self) -> str:
@@ -144,7 +152,7 @@ class Postgres:
                 if pq.PGconn.ping(url.encode()) == pq.Ping.REJECT:
                     # It replays what a crash left. To end it would have it begin again from the start.
                     deadline = time.monotonic() + START_S
-                time.sleep(0.05)
+                self._pause(0.05)
 
 
 def _url(sockets: Path, password: str, database: str) -> str:

@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from service.settings import PASSWORD_FILES, Settings
+from service.stop_request import StopRequest
 from service.store import promises
 from service.store.database import Database
 from service.supervisor import address, data_folder, places
@@ -36,7 +37,11 @@ VALKEY = "valkey"
 
 
 class _Stop(BaseException):
-    """A person or the system asks the supervisor to end."""
+    """A person or the system asks the supervisor to end. Raised by a pause only."""
+
+
+#: waits that many seconds
+Pause = Callable[[float], None]
 
 
 def run(settings: Settings, environment: Mapping[str, str] = os.environ) -> int:
@@ -46,13 +51,17 @@ def run(settings: Settings, environment: Mapping[str, str] = os.environ) -> int:
         Unusable: something outside is in the way. Nothing is left running.
     """
     children: list[Child] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _ask_to_stop)
+    request = StopRequest(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def pause(seconds: float) -> None:
+        if request.wait(seconds):
+            raise _Stop
+
     try:
         with _used(settings) as folder:
             try:
-                _start(settings, environment, folder, children)
-                _watch(children)
+                _start(settings, environment, folder, children, pause)
+                _watch(children, pause)
             finally:
                 _stop(children, folder)
     except _Stop:
@@ -74,11 +83,12 @@ def _start(
     environment: Mapping[str, str],
     folder: data_folder.DataFolder,
     children: list[Child],
+    pause: Pause,
 ) -> None:
     """Start everything in order; what has started is in `children`, in that order."""
     address.assert_free(settings.host, settings.port)
     own_database = bool(settings.database_url)
-    settings = _with_servers(settings, folder, children)
+    settings = _with_servers(settings, folder, children, pause)
     inherited = {
         # The passwords of these files are part of the URLs below; both together are refused.
         **{name: value for name, value in environment.items() if name not in PASSWORD_FILES},
@@ -101,7 +111,7 @@ def _start(
             held=[folder.lock],
         )
 
-    _finish(ours("migrate", "service.commands", "migrate"))
+    _finish(ours("migrate", "service.commands", "migrate"), pause)
     if not own_database:
         # Nobody else works on this database, and whoever did has ended with the last supervisor.
         _release(settings.database_url)
@@ -110,25 +120,29 @@ def _start(
         children.append(child)
         child.start()
     url = address.url(settings.host, settings.port)
-    _wait_until_ready(url, children)
+    _wait_until_ready(url, children, pause)
     if settings.demo:
         # Before the addresses are said: while the stories are told, the clock stands in the past.
         _say("loading the demo patients ...")
         try:
-            _finish(ours("demo", "service.demo", "--url", url))
+            _finish(ours("demo", "service.demo", "--url", url), pause)
         except Unusable as error:
             _say(str(error))
     _greet(settings, url)
 
 
-def _with_servers(settings: Settings, folder: data_folder.DataFolder, children: list[Child]) -> Settings:
+def _with_servers(
+    settings: Settings, folder: data_folder.DataFolder, children: list[Child], pause: Pause
+) -> Settings:
     """Start the servers that the settings do not name, and return settings that name them."""
     if not settings.database_url:
-        postgres = Postgres(folder.path / POSTGRES, log=folder.logs / "postgres.log", held=[folder.lock])
+        postgres = Postgres(
+            folder.path / POSTGRES, log=folder.logs / "postgres.log", held=[folder.lock], pause=pause
+        )
         settings = replace(settings, database_url=postgres.start())
         children.append(postgres.running)
     if not settings.broker_url:
-        valkey = Valkey(folder.path / VALKEY, log=folder.logs / "valkey.log", held=[folder.lock])
+        valkey = Valkey(folder.path / VALKEY, log=folder.logs / "valkey.log", held=[folder.lock], pause=pause)
         settings = replace(settings, broker_url=valkey.start())
         children.append(valkey.running)
     return settings
@@ -144,18 +158,19 @@ def _release(url: str) -> None:
         database.close()
 
 
-def _finish(child: Child) -> None:
+def _finish(child: Child, pause: Pause) -> None:
     """Run a program that ends by itself."""
     child.start()
     try:
-        code = child.wait()
+        while (code := child.ended()) is None:
+            pause(0.05)
     finally:
         child.stop()
     if code != 0:
         raise Unusable(f"The step {child.name} failed; {child.log} says why.")
 
 
-def _wait_until_ready(url: str, children: list[Child]) -> None:
+def _wait_until_ready(url: str, children: list[Child], pause: Pause) -> None:
     deadline = time.monotonic() + READY_S
     while not address.answers(f"{url}/health/ready"):
         for child in children:
@@ -165,7 +180,7 @@ def _wait_until_ready(url: str, children: list[Child]) -> None:
             if address.answers(f"{url}/health/live"):
                 return _say(f"not everything is ready after {READY_S} s; see {url}/health/ready")
             raise Unusable(f"The web process does not answer; {children[-1].log} says why.")
-        time.sleep(0.1)
+        pause(0.1)
     return None
 
 
@@ -179,8 +194,8 @@ class _Life:
     again_at: float | None = None
 
 
-def _watch(children: list[Child]) -> NoReturn:
-    """Start again whatever ends, until a signal comes."""
+def _watch(children: list[Child], pause: Pause) -> NoReturn:
+    """Start again whatever ends, until a pause ends it."""
     lives = [_Life(child, time.monotonic()) for child in children]
     while True:
         now = time.monotonic()
@@ -190,7 +205,7 @@ def _watch(children: list[Child]) -> NoReturn:
                 _start_again(life)
             elif life.again_at is None and code is not None:
                 _later(life, f"ended with {code}", healthy=now - life.started > HEALTHY_S)
-        time.sleep(0.2)
+        pause(0.2)
 
 
 def _start_again(life: _Life) -> None:
@@ -213,17 +228,11 @@ def _later(life: _Life, what: str, *, healthy: bool) -> None:
 
 
 def _stop(children: list[Child], folder: data_folder.DataFolder) -> None:
-    """Stop in the reverse order of the start. A second signal does not interrupt it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    """Stop in the reverse order of the start."""
     for child in reversed(children):
         child.stop()
     for server in (POSTGRES, VALKEY):
         places.forget_sockets(folder.path / server / "run")
-
-
-def _ask_to_stop(_number: int, _frame: object) -> NoReturn:
-    raise _Stop
 
 
 def _greet(settings: Settings, url: str) -> None:

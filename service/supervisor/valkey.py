@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.supervisor import binaries, places
@@ -25,11 +25,19 @@ START_S = 30
 class Valkey:
     """One server in one folder. The folder must be used by one supervisor at a time."""
 
-    def __init__(self, folder: Path, *, log: Path | None = None, held: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        log: Path | None = None,
+        held: Sequence[int] = (),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Describe a server whose files live in `folder`; `start` runs it."""
         self._folder = folder.absolute()
         self._log = log or self._folder / "valkey.log"
         self._held = held
+        self._pause = pause
         self._child: Child | None = None
 
     def start(self) -> str:
@@ -83,13 +91,17 @@ class Valkey:
             held=self._held,
         )
         self._child.start()
-        deadline = time.monotonic() + START_S
-        while self._child.ended() is None and time.monotonic() < deadline:
-            if _answers(path):
-                return True
-            time.sleep(0.02)
-        self._child.stop()
-        return False
+        answers = False
+        try:
+            deadline = time.monotonic() + START_S
+            while not (answers := _answers(path)) and time.monotonic() < deadline:
+                if self._child.ended() is not None:
+                    break
+                self._pause(0.02)
+        finally:
+            if not answers:
+                self._child.stop()
+        return answers
 
 
 def _answers(path: Path) -> bool:

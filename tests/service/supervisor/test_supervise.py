@@ -75,6 +75,22 @@ def test_a_signal_stops_every_child_before_the_supervisor_ends(running: Installa
     assert (code, all_gone(below, within_s=0)) == (0, {}), said
 
 
+@pytest.mark.parametrize("begun", ["postgres", "valkey", "migrate", "worker", "web"])
+def test_a_signal_while_it_starts_stops_what_has_started(data: Path, begun: str):
+    log = data / "logs" / f"{begun}.log"
+    with installation(data, free_port()) as starting:
+        deadline = time.monotonic() + 60
+        while not log.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        below = descendants(starting.process.pid)
+
+        starting.process.terminate()
+        code, said = starting.ended()
+
+        assert (code, all_gone(below, within_s=0), said) == (0, {}, "hipway: stopped.\n")
+
+
 def test_sockets_are_removed_at_the_end(running: Installation):
     folders = [(running.data / part / "run").resolve() for part in ("pg", "valkey")]
     assert all(folder.is_dir() for folder in folders)
