@@ -24,6 +24,7 @@ def basis(
     step: Step,
     *,
     engine: str,
+    zones: str,
     profile: str,
     changed: Mapping[str, Any],
     due: datetime | None = None,
@@ -31,6 +32,7 @@ def basis(
     """Return everything needed to read the step later, and to replay it.
 
     Args:
+        zones: the edition of the time zone data.
         due: when the evaluation should have been, so that a late one can be told as such.
     """
     return {
@@ -57,6 +59,7 @@ def basis(
         "pathway": pathway.canonical,
         "engine": engine,
         "elm": pathway.elm_hash,
+        "timeZones": zones,
         "due": due.isoformat() if due else None,
     }
 

@@ -56,6 +56,15 @@ def changed(pathway: Pathway, values: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v for n, v in values.items() if n in pathway.parameters and v != pathway.parameters[n].default}
 
 
+def recalled(pathway: Pathway, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every parameter as it was when these differed from their default, as the log keeps them."""
+    values: dict[str, Any] = {name: p.default for name, p in pathway.parameters.items()}
+    for name, value in changed.items():
+        if parameter := pathway.parameters.get(name):
+            values[name] = Decimal(value) if parameter.type == "decimal" else value
+    return values
+
+
 def _checked(parameter: Parameter, value: Any) -> Any:
     match parameter.type:
         case "boolean":

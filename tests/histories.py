@@ -76,12 +76,18 @@ def live(
     """Yield what each evaluation does. Entries arrive in another order where `shuffled` is a seed."""
     game = game or Play()
     for number, visit in enumerate(visits):
-        resources = [deepcopy(each) for each in (*visit.resources, *_decision(game, visit, number))]
+        bundle = brought(game, visit, number)
         if shuffled is not None:
-            random.Random(shuffled + number).shuffle(resources)
-        game.receive({"entry": [{"resource": each} for each in resources]}, visit.at)
+            random.Random(shuffled + number).shuffle(bundle["entry"])
+        game.receive(bundle, visit.at)
         outcome, written = game.evaluate(visit.evaluated)
         yield Answer(outcome=outcome, written=written)
+
+
+def brought(game: Play, visit: Visit, number: int) -> Json:
+    """Return the Bundle of a visit, the clinician's decision included."""
+    resources = (*visit.resources, *_decision(game, visit, number))
+    return {"entry": [{"resource": deepcopy(each)} for each in resources]}
 
 
 @cache

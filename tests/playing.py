@@ -39,9 +39,7 @@ class Play:
         """Store every entry; unchanged content makes no version."""
         for item in bundle["entry"]:
             self.seq += 1
-            body = json.loads(
-                self._placed(json.dumps(item["resource"], default=_number)), parse_float=Decimal
-            )
+            body = json.loads(self._placed(json.dumps(item["resource"], default=number)), parse_float=Decimal)
             reference = f"{body['resourceType']}/{body['id']}"
             before = self.entries.get(reference)
             if before is not None and before.body == body:
@@ -222,5 +220,5 @@ def read(path: Path) -> dict[str, Any]:
     return story
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else str(value)

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from pathways import catalogue, parameters
-from pathways.basis import basis
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
 from pathways.record import Json, Record
@@ -29,11 +28,11 @@ from service.store import decisions, promises, resources
 from service.store.database import Database, of_the_moment
 from service.store.promises import Claim, LeaseLost
 from service.store.resources import Write
-from worker import snapshot
+from worker import snapshot, zones
 from worker.heartbeat import renewing
+from worker.logged import ENGINE, logged
 from worker.snapshot import Snapshot
 
-ENGINE = "1.0.0"
 SENDER = "hipway-engine"
 #: the daily look: soon after midnight at the site, spread over an hour so that not all come at once
 DAILY = timedelta(minutes=5)
@@ -102,7 +101,7 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
             rows += decided
             next_due = min(filter(None, (next_due, due)), default=None)
     with resources.together(tx):
-        decisions.append(tx, rows, tenant=claim.tenant)
+        decisions.append(tx, rows, read=seen.read, tenant=claim.tenant)
         settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)
     settled()
     return now
@@ -144,9 +143,18 @@ def _apply(
     for resource in written:
         check(resource)
     _save(tx, claim, written, now)
-    return _rows(claim, pathway, outcome, sheet), _next(
-        outcome, pathway, claim.patient, str(site["site.timeZone"])
+    decided = logged(
+        pathway,
+        outcome,
+        tenant=claim.tenant,
+        patient=claim.patient,
+        run=claim.token,
+        profile=sheet.profile,
+        changed=sheet.changed,
+        due=claim.due_at,
+        zones=zones.edition(),
     )
+    return decided, _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
 
 
 def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> None:
@@ -184,32 +192,6 @@ def check(resource: Json) -> None:
     except ValidationError as error:
         places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
         raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {places}") from None
-
-
-def _rows(claim: Claim, pathway: Pathway, outcome: Outcome, sheet: Sheet) -> list[decisions.Row]:
-    return [
-        decisions.Row(
-            tenant=claim.tenant,
-            patient=claim.patient,
-            pathway=pathway.name,
-            instance=step.instance,
-            number=step.number,
-            at=outcome.at,
-            run=claim.token,
-            rule=step.rule,
-            before=step.before.to_json(),
-            after=step.after.to_json(),
-            basis=basis(
-                pathway,
-                step,
-                engine=ENGINE,
-                profile=sheet.profile,
-                changed=sheet.changed,
-                due=claim.due_at,
-            ),
-        )
-        for step in outcome.steps
-    ]
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

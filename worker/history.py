@@ -1,8 +1,6 @@
 """The transitions in force of an instance, read back from the log of decisions."""
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -12,11 +10,10 @@ from pathways.definition import Pathway
 from pathways.memory import Memory
 from service.store import decisions
 from service.store.decisions import Row
-from service.store.promises import Claim
 
 
 def ask(
-    tx: Connection, claim: Claim, pathway: Pathway, memories: Mapping[str, Memory]
+    tx: Connection, patient: str, pathway: Pathway, memories: Mapping[str, Memory], *, tenant: int
 ) -> Callable[[], dict[str, tuple[Past, ...]]]:
     """Ask for the transitions in force of each remembered instance, and return how to get them, newest first.
 
@@ -27,7 +24,7 @@ def ask(
         instance: sorted({number for step in memory.path for number in (step, step - 1)})
         for instance, memory in memories.items()
     }
-    read = decisions.ask_numbers(tx, claim.patient, pathway.name, numbers, tenant=claim.tenant)
+    read = decisions.ask_numbers(tx, patient, pathway.name, numbers, tenant=tenant)
 
     def answer() -> dict[str, tuple[Past, ...]]:
         rows: dict[str, dict[int, Row]] = {instance: {} for instance in memories}
@@ -55,16 +52,6 @@ def _past(pathway: Pathway, rows: Mapping[int, Row], number: int) -> Past:
         before=Memory.from_json(row.before),
         after=Memory.from_json(row.after),
         inputs=tuple(given["reference"] for given in row.basis["inputs"]),
-        site=_site(pathway, row.basis["parameters"]),
+        site=parameters.recalled(pathway, row.basis["parameters"]["changed"]),
         quiet_before=Memory.from_json(quiet.before) if quiet is not None and same_run else None,
     )
-
-
-def _site(pathway: Pathway, kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the site's values of that time: what differed then, over today's defaults."""
-    changed = {
-        name: Decimal(value) if pathway.parameters[name].type == "decimal" else value
-        for name, value in kept["changed"].items()
-        if name in pathway.parameters
-    }
-    return parameters.resolve(pathway, changed)

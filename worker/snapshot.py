@@ -3,7 +3,7 @@
 arrivals, latest decisions, clock, parameters, record  ->  people named there, transitions in force
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,11 @@ from pathways import catalogue
 from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.memory import Memory
-from pathways.record import Entry, Record
+from pathways.record import Record
 from service.record import entry
 from service.store import decisions, promises, resources, site
 from service.store.promises import Claim
+from service.store.resources import Identity, Stored
 from worker import history
 
 #: what hospitals send that rules read
@@ -43,6 +44,8 @@ class Snapshot:
     history: Mapping[str, Mapping[str, tuple[Past, ...]]]
     #: None while the patient is unknown
     record: Record | None
+    #: the number of each version that the record was made from
+    read: tuple[int, ...]
 
 
 def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
@@ -56,14 +59,15 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
             tx, who, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=tenant
         )
         own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
-    rows, state, entries = latest(), of_site(), [entry(stored) for stored in received()]
+    rows, state, entries, owned = latest(), of_site(), received(), own()
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
     with resources.together(tx):
-        people = _ask_people(tx, entries, tenant)
+        people = resources.ask_all(tx, _people(entries), tenant=tenant)
         pasts = {
-            pathway.name: history.ask(tx, claim, pathway, memories[pathway.name]) for pathway in pathways
+            pathway.name: history.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
+            for pathway in pathways
         }
-    patient = next((e for e in entries if e.type == "Patient" and e.id == who), None)
+    known = list(people().values())
     return Snapshot(
         wanted=wanted(),
         now=state.clock.now,
@@ -71,14 +75,31 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
         latest=rows,
         memories=memories,
         history={name: past() for name, past in pasts.items()},
-        record=None
-        if patient is None
-        else Record(
-            patient=patient,
-            received=tuple(entries),
-            own={stored.reference: entry(stored) for stored in own()},
-            people=people(),
-        ),
+        record=_record(who, entries, owned, known),
+        read=tuple(sorted(stored.seq for stored in (*entries, *owned, *known))),
+    )
+
+
+def recall(tx: Connection, who: str, read: Collection[int], *, tenant: int) -> Record | None:
+    """Return the record that was made from these versions; None where the patient is not among them."""
+    of_patient = resources.recall(tx, read, who, tenant=tenant)
+    entries = [stored for stored in of_patient if not stored.owned]
+    people = resources.recall_all(tx, _people(entries), read, tenant=tenant)
+    return _record(who, entries, [s for s in of_patient if s.owned], people.values())
+
+
+def _record(
+    who: str, received: Iterable[Stored], own: Iterable[Stored], people: Iterable[Stored]
+) -> Record | None:
+    entries = tuple(map(entry, received))
+    patient = next((e for e in entries if e.type == "Patient" and e.id == who), None)
+    if patient is None:
+        return None
+    return Record(
+        patient=patient,
+        received=entries,
+        own={stored.reference: entry(stored) for stored in own},
+        people={s.reference: _called(s.resource.get("name", [])) for s in people if not s.deleted},
     )
 
 
@@ -90,24 +111,18 @@ def _memories(rows: Mapping[decisions.Instance, decisions.Row], pathway: Pathway
     }
 
 
-def _ask_people(tx: Connection, entries: Iterable[Entry], tenant: int) -> Callable[[], dict[str, str]]:
-    """Ask for the names of the stored people who recorded or decided something, by reference."""
+def _people(entries: Iterable[Stored]) -> set[Identity]:
+    """Return the people who recorded or decided something."""
     references = {
         actor.get("actor", actor).get("reference", "")
-        for entry in entries
+        for body in (stored.resource for stored in entries)
         for actor in (
-            *entry.body.get("performer", ()),
-            *(entry.body[role] for role in ("owner", "requester") if role in entry.body),
+            *body.get("performer", ()),
+            *(body[role] for role in ("owner", "requester") if role in body),
         )
     }
     split = (reference.partition("/") for reference in references)
-    practitioners = {(kind, id) for kind, _, id in split if kind == "Practitioner"}
-    read = resources.ask_all(tx, practitioners, tenant=tenant)
-    return lambda: {
-        stored.reference: _called(stored.resource.get("name", []))
-        for stored in read().values()
-        if not stored.deleted
-    }
+    return {(kind, id) for kind, _, id in split if kind == "Practitioner"}
 
 
 def _called(names: Sequence[Mapping[str, Any]]) -> str:

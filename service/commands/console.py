@@ -17,6 +17,7 @@ SUBCOMMANDS = (
     "web",
     "worker",
     "sweep",
+    "replay",
     "migrate",
     "post",
     "vignettes",

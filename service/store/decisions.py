@@ -1,13 +1,14 @@
 """The log of decisions: what was decided, on what basis, by which version. Append-only.
 
 Where a patient stands is the `after` of the latest row of an instance; nothing else
-is remembered anywhere.
+is remembered anywhere. What an evaluation read is kept beside its decisions, by the numbers
+of the versions, so that they can be made again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,14 @@ from service.store.writing import raw
 
 #: pathway and instance
 Instance = tuple[str, str]
+
+
+class Text(NamedTuple):
+    """The JSON of a decision."""
+
+    before: str
+    after: str
+    basis: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +56,33 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def append(tx: Connection, rows: Sequence[Row], *, tenant: int) -> None:
-    """Store the decisions, in their order. Nothing is waited for within a block of `together`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The decisions of one evaluation, with what they were made from."""
+
+    run: UUID
+    #: in their order
+    rows: tuple[Row, ...]
+    #: the same as they are stored, for comparisons to the last letter
+    texts: tuple[Text, ...]
+    #: the number of each version that was there; None where no evaluation kept them yet
+    read: tuple[int, ...] | None
+
+
+def append(tx: Connection, rows: Sequence[Row], *, read: Collection[int] = (), tenant: int) -> None:
+    """Store the decisions of one evaluation, in their order, and what it read.
+
+    Nothing is waited for within a block of `together`.
+
+    Args:
+        read: the number of each version that was there.
 
     Raises:
         psycopg.errors.UniqueViolation: another evaluation wrote the same number first.
     """
     if rows:
         raw(tx).execute(_APPEND, [tenant, as_json(COLUMNS, map(_values, rows))])
+        raw(tx).execute(_READ, [tenant, rows[0].run, rows[0].patient, list(read)])
 
 
 def latest(tx: Connection, patient: str, *, tenant: int) -> dict[Instance, Row]:
@@ -104,6 +132,53 @@ def of_run(tx: Connection, run: UUID, *, tenant: int = 0) -> list[Row]:
     return [_row(dict(row)) for row in rows.mappings()]
 
 
+def of_patient(tx: Connection, patient: str, *, tenant: int) -> list[Evaluation]:
+    """Return every evaluation that decided something, in their order."""
+    table = tables.decision.c
+    found = tx.execute(
+        _select(table.tenant == tenant, table.patient == patient).order_by(table.key)
+    ).mappings()
+    kept = tables.evaluation.c
+    of_patient = select(table.run).where(table.tenant == tenant, table.patient == patient)
+    read = {
+        row.run: tuple(row.read)
+        for row in tx.execute(
+            select(kept.run, kept.read).where(kept.tenant == tenant, kept.run.in_(of_patient))
+        )
+    }
+    runs: dict[UUID, list[Mapping[str, Any]]] = {}
+    for row in found:
+        runs.setdefault(row["run"], []).append(dict(row))
+    return [
+        Evaluation(
+            run=run,
+            rows=tuple(map(_row, rows)),
+            texts=tuple(Text(*(row[name] for name in _JSON)) for row in rows),
+            read=read.get(run),
+        )
+        for run, rows in runs.items()
+    ]
+
+
+def patients(tx: Connection, *, after: str = "", limit: int, tenant: int) -> list[str]:
+    """Return the ids of patients with a decision, sorted, those after an id."""
+    table = tables.decision.c
+    return list(
+        tx.execute(
+            select(table.patient)
+            .where(table.tenant == tenant, table.patient > after)
+            .distinct()
+            .order_by(table.patient)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def text(row: Row) -> Text:
+    """Return the decision's texts as they are stored."""
+    return Text(*(content.write(getattr(row, name)) for name in _JSON))
+
+
 def _select(*conditions: ColumnElement[bool]) -> Any:
     return select(*(tables.decision.c[name] for name in COLUMNS)).where(*conditions)
 
@@ -120,7 +195,7 @@ def _row(row: Mapping[str, Any]) -> Row:
     return Row(**{name: msgspec.json.decode(v) if name in _JSON else v for name, v in row.items()})
 
 
-_JSON = ("before", "after", "basis")
+_JSON = Text._fields
 _NAMES = ", ".join(COLUMNS)
 _REST = ", ".join(name for name in COLUMNS if name != "tenant")
 
@@ -129,6 +204,7 @@ _APPEND = (
     "FROM json_to_recordset(%s::json) AS d (patient text, pathway text, instance text, number integer, "
     "at timestamptz, run uuid, rule text, before text, after text, basis text)"
 )
+_READ = "INSERT INTO evaluation (tenant, run, patient, read) VALUES (%s, %s, %s, %s)"
 _LATEST = (
     f"SELECT DISTINCT ON (pathway, instance) {_NAMES} FROM decision "  # noqa: S608
     "WHERE tenant = %s AND patient = %s ORDER BY pathway, instance, number DESC"

@@ -28,6 +28,7 @@ NEEDED: Mapping[str, Privileges] = {
     "arrival": QUEUE,
     "clock": READ,
     "decision": APPEND,
+    "evaluation": APPEND,
     "heartbeat": CHANGE,
     "history": APPEND,
     "promise": CHANGE,
@@ -40,6 +41,7 @@ NEEDED: Mapping[str, Privileges] = {
 SANDBOX: Mapping[str, Privileges] = {
     "clock": frozenset({"UPDATE"}),
     "decision": frozenset({"TRUNCATE"}),
+    "evaluation": frozenset({"TRUNCATE"}),
     "history": frozenset({"DELETE"}),
     "promise": frozenset({"DELETE"}),
     "resource": frozenset({"DELETE"}),

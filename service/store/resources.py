@@ -47,6 +47,8 @@ __all__ = [
     "lock_identities",
     "look_up_or_lock",
     "of_patient",
+    "recall",
+    "recall_all",
     "save",
     "together",
     "version",
@@ -181,6 +183,37 @@ def ask_of_patient(
         f"{OF_PATIENT} WHERE {' AND '.join(conditions)} ORDER BY seq",
         parameters,
     )
+
+
+def recall(tx: Connection, seqs: Collection[int], patient: str, *, tenant: int) -> list[Stored]:
+    """Return the versions of the patient's resources with these numbers, in the order of receipt."""
+    where = "WHERE tenant = %s AND patient = %s AND seq = ANY(%s)"
+    key = [tenant, patient, list(seqs)]
+    return _all(
+        tx,
+        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where} "  # noqa: S608
+        "ORDER BY seq",
+        [*key, *key],
+    )
+
+
+def recall_all(
+    tx: Connection, identities: Collection[Identity], seqs: Collection[int], *, tenant: int
+) -> dict[Identity, Stored]:
+    """Return, of these resources, the versions with one of these numbers."""
+    if not identities:
+        return {}
+    types, ids = zip(*sorted(identities), strict=True)
+    where = (
+        "WHERE tenant = %s AND (type, id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND seq = ANY(%s)"
+    )
+    key = [tenant, list(types), list(ids), list(seqs)]
+    rows = _all(
+        tx,
+        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where}",  # noqa: S608
+        [*key, *key],
+    )
+    return {(row.type, row.id): row for row in rows}
 
 
 def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> dict[Name, list[Head]]:

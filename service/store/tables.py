@@ -154,6 +154,17 @@ decision = Table(
     Index("decision_of_run", "tenant", "run"),
 )
 
+evaluation = Table(
+    "evaluation",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("run", Uuid, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("read", ARRAY(BigInteger), nullable=False),  # `seq` of each version that was there
+    # what the decisions of one evaluation rest on is said once
+    PrimaryKeyConstraint("tenant", "run", name="evaluation_once"),
+)
+
 clock = Table(
     "clock",
     metadata,

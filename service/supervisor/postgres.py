@@ -155,6 +155,14 @@ class Postgres:
                 self._pause(0.05)
 
 
+def running_in(folder: Path) -> str | None:
+    """Return the database's URL of the server that runs in this folder; None if none has sockets there."""
+    sockets, password = (folder / "run").resolve(), folder / "password"
+    if not (sockets.is_dir() and password.is_file()):
+        return None
+    return _url(sockets, password.read_text(), DATABASE)
+
+
 def _url(sockets: Path, password: str, database: str) -> str:
     return f"postgresql://{USER}:{quote(password)}@/{database}?host={quote(str(sockets))}&port={PORT}"
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
-from urllib.parse import quote
 
 import psycopg
 from installations import Installation
@@ -15,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from service.settings import Settings
 from service.store.database import Database
+from service.supervisor import postgres, supervise
 
 Result = TypeVar("Result")
 
@@ -49,11 +49,9 @@ class Site:
     @property
     def settings(self) -> Settings:
         """Return where database and broker are now: a new supervisor makes new sockets."""
-        password = (self._data / "pg" / "password").read_text()
-        sockets = (self._data / "pg" / "run").resolve()
         broker = (self._data / "valkey" / "run").resolve() / "valkey.sock"
         return Settings(
-            database_url=f"postgresql://hipway:{quote(password)}@/hipway?host={quote(str(sockets))}&port=5432",
+            database_url=postgres.running_in(self._data / supervise.POSTGRES) or "",
             broker_url=f"redis+socket://{broker}",
         )
 

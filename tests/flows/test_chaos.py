@@ -5,6 +5,7 @@ and HIPWAY_CHAOS_SEED choose others. The figures are printed with the summary of
 """
 
 import os
+import random
 import sys
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, text
 
 from pathways import catalogue
 from service.store import content, promises
+from worker.replay import Verdict, replay
 
 BUNDLES = int(os.environ.get("HIPWAY_CHAOS_BUNDLES") or 10_000)
 SEED = int(os.environ.get("HIPWAY_CHAOS_SEED") or 20_261_125)
@@ -29,6 +31,9 @@ SEED = int(os.environ.get("HIPWAY_CHAOS_SEED") or 20_261_125)
 #: `make long` plays every story; the others are those that happen at the same times
 LONG = 50_000
 INSTANTS = 40
+
+#: patients whose decisions are made again afterwards
+REPLAYED = 150
 
 #: the copy that is played before anything is disturbed
 UNDISTURBED = 0
@@ -73,6 +78,7 @@ def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hosp
     assert missing(site, hospital) == []
     differences = compared(as_it_should_be, prints(site, disturbed))
     assert differences == []
+    tell(replayed(site, disturbed))
     told, report = hospital.told, faults.report
     tell(
         f"chaos: {told.bundles} Bundles of {len(as_it_should_be)} stories acknowledged in {took_s:.0f} s; "
@@ -96,6 +102,19 @@ def prints(site: Site, steps: list[Step]) -> dict[tuple[str, int], fingerprint.F
         return {which: fingerprint.of(tx, patient, sides) for which, patient in patients.items()}
 
     return site.run(read)
+
+
+def replayed(site: Site, steps: list[Step]) -> str:
+    """Make the decisions about some patients again, and return how many came out the same: all of them."""
+    patients = random.Random(SEED).sample(sorted({step.patient for step in steps}), REPLAYED)
+    pathways = catalogue.pathways()
+    made_again = site.run(
+        lambda tx: [each for patient in patients for each in replay(tx, patient, pathways, tenant=0)]
+    )
+    assert [each for each in made_again if each.verdict is not Verdict.SAME] == []
+    return (
+        f"chaos: {len(made_again)} decisions about {len(patients)} of the patients made again, all the same"
+    )
 
 
 def compared(

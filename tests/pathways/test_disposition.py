@@ -40,7 +40,9 @@ def ended(game: Kept, unread_since: datetime | None = None):
     )
     past = Past(
         memories=game.memories,
-        bases=[basis(PATHWAY, step, engine="test", profile="", changed={}) for step in game.steps],
+        bases=[
+            basis(PATHWAY, step, engine="test", zones="test", profile="", changed={}) for step in game.steps
+        ],
         superseded=game.superseded,
         unread_since=unread_since,
     )

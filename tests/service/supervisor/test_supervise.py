@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -171,6 +172,16 @@ def test_a_data_folder_that_cannot_be_written_is_one_sentence(scratch: Path):
     assert "HIPWAY_DATA" in said
 
 
+def test_replay_finds_the_installation_of_the_data_folder(lasting: Installation, tmp_path: Path):
+    found = _replayed(lasting.data)
+    nowhere = _replayed(tmp_path)
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "0 decisions of 0 evaluations of 0 patients" in found.stdout
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (2, 1)
+    assert str(tmp_path) in nowhere.stderr
+
+
 def test_two_installations_run_side_by_side(lasting: Installation, data: Path):
     with installation(data.with_name(f"{data.name}-b"), free_port()) as other:
         other.until_ready()
@@ -187,6 +198,17 @@ def test_a_data_folder_below_a_private_one_works_for_root_too(tmp_path: Path):
         assert _patient_is_there(private.url)
     # As root the cluster lies elsewhere, and pytest removes only its own folder.
     shutil.rmtree((tmp_path / "data" / "pg" / "cluster").resolve())
+
+
+def _replayed(data: Path) -> subprocess.CompletedProcess[str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")}
+    return subprocess.run(
+        [sys.executable, "-m", "service.commands", "replay"],
+        env={**others, "HIPWAY_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _put_patient(url: str) -> None:
