@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pathways.cql import Date, Quantity
+from pathways.cql import Date, Quantity, Time
 from pathways.cql.arithmetic import (
     add,
     high_boundary,
@@ -15,10 +15,13 @@ from pathways.cql.arithmetic import (
     most,
     multiply,
     power,
+    predecessor,
     subtract,
+    successor,
     truncated_divide,
 )
 from pathways.cql.refusal import Unanswerable
+from pathways.cql.temporal import OutOfRange
 from pathways.cql.values import Long
 
 HALF = Decimal("2.5")
@@ -90,3 +93,40 @@ def test_what_has_no_answer_says_why(asked: Any, why: str) -> None:
         asked()
 
     assert str(failed.value) == why
+
+
+@pytest.mark.parametrize(
+    ("operator", "left", "right", "expected"),
+    [
+        # Beyond an Integer: beside a decimal a whole number counts as one.
+        (add, Decimal(3_000_000_000), 1, Decimal(3_000_000_001)),
+        (add, 1, Decimal(3_000_000_000), Decimal(3_000_000_001)),
+        (truncated_divide, Decimal(6_000_000_000), 2, Decimal(3_000_000_000)),
+        (modulo, Decimal(9_000_000_000), 5_000_000_000, Decimal(4_000_000_000)),
+        (power, 2, Decimal("0.5"), Decimal("1.41421356")),
+    ],
+)
+def test_a_whole_number_beside_a_decimal_is_a_decimal(
+    operator: Any, left: Any, right: Any, expected: Decimal
+) -> None:
+    assert operator(left, right) == expected
+
+
+def test_the_next_long_is_a_long() -> None:
+    following = successor(Long(3_000_000_000))
+
+    assert (following, type(following)) == (3_000_000_001, Long)
+
+
+@pytest.mark.parametrize(
+    ("step", "value", "why"),
+    [
+        (successor, Time(23, 59, 59, 999), "a time of day has its end"),
+        (predecessor, Time(0), "a time of day has its end"),
+        (successor, 2**31 - 1, "no further value"),
+        (predecessor, -(2**31), "no further value"),
+    ],
+)
+def test_beyond_the_last_value_there_is_none(step: Any, value: Any, why: str) -> None:
+    with pytest.raises(OutOfRange, match=f"^{why}$"):
+        step(value)

@@ -429,3 +429,12 @@ def test_a_period_without_an_end_or_a_beginning_reaches_as_far_in_every_offset(h
         assert intervals.overlaps(since, until) is True
     finally:
         HOME.reset(token)
+
+
+@pytest.mark.parametrize(("year", "there"), [(2023, False), (2024, True), (1900, False), (2000, True)])
+def test_the_last_day_of_february_is_one_of_leap_years(year: int, there: bool) -> None:
+    if there:
+        assert str(Date(year, 2, 29)) == f"{year}-02-29"
+        return
+    with pytest.raises(OutOfRange):
+        Date(year, 2, 29)
