@@ -106,7 +106,8 @@ def prints(site: Site, steps: list[Step]) -> dict[tuple[str, int], fingerprint.F
 
 def replayed(site: Site, steps: list[Step]) -> str:
     """Make the decisions about some patients again, and return how many came out the same: all of them."""
-    patients = random.Random(SEED).sample(sorted({step.patient for step in steps}), REPLAYED)
+    everybody = sorted({step.patient for step in steps})
+    patients = random.Random(SEED).sample(everybody, min(REPLAYED, len(everybody)))
     pathways = catalogue.pathways()
     made_again = site.run(
         lambda tx: [each for patient in patients for each in replay(tx, patient, pathways, tenant=0)]
