@@ -14,7 +14,7 @@ from pathways import catalogue
 from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.memory import Memory
-from pathways.record import Record
+from pathways.record import Entry, Record
 from service.record import entry
 from service.store import decisions, promises, resources, site
 from service.store.promises import Claim
@@ -59,7 +59,8 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
             tx, who, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=tenant
         )
         own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
-    rows, state, entries, owned = latest(), of_site(), received(), own()
+    rows, state = latest(), of_site()
+    entries, owned = [*map(entry, received())], [*map(entry, own())]
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
     with resources.together(tx):
         people = resources.ask_all(tx, _people(entries), tenant=tenant)
@@ -76,29 +77,29 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
         memories=memories,
         history={name: past() for name, past in pasts.items()},
         record=_record(who, entries, owned, known),
-        read=tuple(sorted(stored.seq for stored in (*entries, *owned, *known))),
+        read=tuple(sorted([*(each.seq for each in (*entries, *owned)), *(each.seq for each in known)])),
     )
 
 
 def recall(tx: Connection, who: str, read: Collection[int], *, tenant: int) -> Record | None:
     """Return the record that was made from these versions; None where the patient is not among them."""
     of_patient = resources.recall(tx, read, who, tenant=tenant)
-    entries = [stored for stored in of_patient if not stored.owned]
+    entries = [entry(stored) for stored in of_patient if not stored.owned]
+    own = [entry(stored) for stored in of_patient if stored.owned]
     people = resources.recall_all(tx, _people(entries), read, tenant=tenant)
-    return _record(who, entries, [s for s in of_patient if s.owned], people.values())
+    return _record(who, entries, own, people.values())
 
 
 def _record(
-    who: str, received: Iterable[Stored], own: Iterable[Stored], people: Iterable[Stored]
+    who: str, received: Sequence[Entry], own: Iterable[Entry], people: Iterable[Stored]
 ) -> Record | None:
-    entries = tuple(map(entry, received))
-    patient = next((e for e in entries if e.type == "Patient" and e.id == who), None)
+    patient = next((e for e in received if e.type == "Patient" and e.id == who), None)
     if patient is None:
         return None
     return Record(
         patient=patient,
-        received=entries,
-        own={stored.reference: entry(stored) for stored in own},
+        received=tuple(received),
+        own={each.reference: each for each in own},
         people={s.reference: _called(s.resource.get("name", [])) for s in people if not s.deleted},
     )
 
@@ -111,14 +112,14 @@ def _memories(rows: Mapping[decisions.Instance, decisions.Row], pathway: Pathway
     }
 
 
-def _people(entries: Iterable[Stored]) -> set[Identity]:
+def _people(entries: Iterable[Entry]) -> set[Identity]:
     """Return the people who recorded or decided something."""
     references = {
         actor.get("actor", actor).get("reference", "")
-        for body in (stored.resource for stored in entries)
+        for entry in entries
         for actor in (
-            *body.get("performer", ()),
-            *(body[role] for role in ("owner", "requester") if role in body),
+            *entry.body.get("performer", ()),
+            *(entry.body[role] for role in ("owner", "requester") if role in entry.body),
         )
     }
     split = (reference.partition("/") for reference in references)
