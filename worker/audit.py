@@ -25,11 +25,12 @@ def main(patients: Sequence[str]) -> int:
             people += 1
             for each in of_patient(database, patient):
                 verdicts[each.verdict] += 1
-                evaluations.add(each.run)
+                evaluations.add(each.row.run)
                 if each.verdict is Verdict.DIFFERS:
+                    row = each.row
                     _say(
-                        f"{each.pathway} Patient/{each.patient} {each.instance} {each.number} {each.rule} "
-                        f"run {each.run}: {', '.join(each.parts)}"
+                        f"{row.pathway} Patient/{row.patient} {row.instance} {row.number} {row.rule} "
+                        f"run {row.run}: {', '.join(each.parts)}"
                     )
     finally:
         database.close()

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection
@@ -42,12 +41,7 @@ class Verdict(StrEnum):
 class Replayed:
     """One decision of the log, or one that the log should have."""
 
-    patient: str
-    pathway: str
-    instance: str
-    number: int
-    rule: str
-    run: UUID
+    row: Row
     verdict: Verdict
     #: what differs: names, never values
     parts: tuple[str, ...] = ()
@@ -95,18 +89,19 @@ def _of_pathway(
     rows = [row for row, _ in kept.values()]
     again = _again(of, evaluation, rows, memories)
     if isinstance(again, Verdict):
-        yield from (_told(row, again) for row in rows)
+        yield from (Replayed(row=row, verdict=again) for row in rows)
         return
     for place in {**kept, **again}:
         if place not in again:
-            yield _told(kept[place][0], Verdict.DIFFERS, "not decided again")
+            yield Replayed(row=kept[place][0], verdict=Verdict.DIFFERS, parts=("not decided again",))
         elif place not in kept:
-            yield _told(again[place], Verdict.DIFFERS, "not in the log")
+            yield Replayed(row=again[place], verdict=Verdict.DIFFERS, parts=("not in the log",))
         else:
-            parts = tuple(_parts(*kept[place], again[place]))
-            if parts and kept[place][0].basis["timeZones"] != zones.edition():
+            row, texts = kept[place]
+            parts = tuple(_parts(row, texts, again[place]))
+            if parts and row.basis["timeZones"] != zones.edition():
                 parts += ("made with other time zone data",)
-            yield _told(kept[place][0], Verdict.DIFFERS if parts else Verdict.SAME, *parts)
+            yield Replayed(row=row, verdict=Verdict.DIFFERS if parts else Verdict.SAME, parts=parts)
 
 
 def _again(
@@ -164,16 +159,3 @@ def _parts(kept: Row, texts: Text, again: Row) -> Iterator[str]:
         was, now = msgspec.json.decode(old), msgspec.json.decode(new)
         names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
         yield from (f"{part}.{name}" for name in names) if names else (part,)
-
-
-def _told(row: Row, verdict: Verdict, *parts: str) -> Replayed:
-    return Replayed(
-        patient=row.patient,
-        pathway=row.pathway,
-        instance=row.instance,
-        number=row.number,
-        rule=row.rule,
-        run=row.run,
-        verdict=verdict,
-        parts=parts,
-    )

@@ -69,7 +69,7 @@ class Evaluation:
     read: tuple[int, ...] | None
 
 
-def append(tx: Connection, rows: Sequence[Row], *, read: Collection[int] = (), tenant: int) -> None:
+def append(tx: Connection, rows: Sequence[Row], *, read: Collection[int], tenant: int) -> None:
     """Store the decisions of one evaluation, in their order, and what it read.
 
     Nothing is waited for within a block of `together`.
@@ -139,11 +139,11 @@ def of_patient(tx: Connection, patient: str, *, tenant: int) -> list[Evaluation]
         _select(table.tenant == tenant, table.patient == patient).order_by(table.key)
     ).mappings()
     kept = tables.evaluation.c
-    of_patient = select(table.run).where(table.tenant == tenant, table.patient == patient)
+    runs_of_patient = select(table.run).where(table.tenant == tenant, table.patient == patient)
     read = {
         row.run: tuple(row.read)
         for row in tx.execute(
-            select(kept.run, kept.read).where(kept.tenant == tenant, kept.run.in_(of_patient))
+            select(kept.run, kept.read).where(kept.tenant == tenant, kept.run.in_(runs_of_patient))
         )
     }
     runs: dict[UUID, list[Mapping[str, Any]]] = {}

@@ -116,26 +116,15 @@ def version(
     tenant: int,
 ) -> Stored | None:
     """Return one version, current or superseded."""
-    key = [tenant, type, id, version]
-    where = "WHERE tenant = %s AND type = %s AND id = %s AND version = %s"
-    rows = _all(
-        tx,
-        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where}",  # noqa: S608
-        [*key, *key],
-    )
+    where = "tenant = %s AND type = %s AND id = %s AND version = %s"
+    rows = _versions(tx, where, [tenant, type, id, version])
     return rows[0] if rows else None
 
 
 def history(tx: Connection, type: str, id: str, *, tenant: int) -> list[Stored]:
     """Return every version, newest first; empty if there never was one."""
-    key = [tenant, type, id]
-    where = "WHERE tenant = %s AND type = %s AND id = %s"
-    return _all(
-        tx,
-        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where} "  # noqa: S608
-        "ORDER BY version DESC",
-        [*key, *key],
-    )
+    where = "tenant = %s AND type = %s AND id = %s"
+    return _versions(tx, where, [tenant, type, id], order="ORDER BY version DESC")
 
 
 def of_patient(
@@ -187,14 +176,8 @@ def ask_of_patient(
 
 def recall(tx: Connection, seqs: Collection[int], patient: str, *, tenant: int) -> list[Stored]:
     """Return the versions of the patient's resources with these numbers, in the order of receipt."""
-    where = "WHERE tenant = %s AND patient = %s AND seq = ANY(%s)"
-    key = [tenant, patient, list(seqs)]
-    return _all(
-        tx,
-        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where} "  # noqa: S608
-        "ORDER BY seq",
-        [*key, *key],
-    )
+    where = "tenant = %s AND patient = %s AND seq = ANY(%s)"
+    return _versions(tx, where, [tenant, patient, list(seqs)], order="ORDER BY seq")
 
 
 def recall_all(
@@ -204,15 +187,8 @@ def recall_all(
     if not identities:
         return {}
     types, ids = zip(*sorted(identities), strict=True)
-    where = (
-        "WHERE tenant = %s AND (type, id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND seq = ANY(%s)"
-    )
-    key = [tenant, list(types), list(ids), list(seqs)]
-    rows = _all(
-        tx,
-        f"SELECT {COLUMNS} FROM resource {where} UNION ALL SELECT {SUPERSEDED} FROM history {where}",  # noqa: S608
-        [*key, *key],
-    )
+    where = "tenant = %s AND (type, id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND seq = ANY(%s)"
+    rows = _versions(tx, where, [tenant, list(types), list(ids), list(seqs)])
     return {(row.type, row.id): row for row in rows}
 
 
@@ -269,6 +245,16 @@ FIND = (
     "AND name = n.name AND value = n.value AND system = n.system OFFSET 0) AS s "
     "CROSS JOIN LATERAL (SELECT * FROM resource WHERE key = s.key OFFSET 0) AS r ORDER BY r.seq"
 )
+
+
+def _versions(tx: Connection, where: str, parameters: list[Any], *, order: str = "") -> list[Stored]:
+    """Return the versions that fulfil the condition, current and superseded."""
+    return _all(
+        tx,
+        f"SELECT {COLUMNS} FROM resource WHERE {where} "  # noqa: S608 - constants of this module
+        f"UNION ALL SELECT {SUPERSEDED} FROM history WHERE {where} {order}",
+        [*parameters, *parameters],
+    )
 
 
 def _all(tx: Connection, statement: str, parameters: list[Any]) -> list[Stored]:

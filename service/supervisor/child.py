@@ -90,11 +90,6 @@ class Child:
         """Return the exit code of a program that has ended, None while it runs."""
         return self._guard.poll() if self._guard else None
 
-    def wait(self, timeout_s: float | None = None) -> int:
-        """Wait until the program ends by itself and return its exit code."""
-        assert self._guard is not None
-        return self._guard.wait(timeout_s)
-
     def let_go(self) -> None:
         """Ask the program to stop, without waiting for it."""
         if self._lifeline >= 0:

@@ -60,7 +60,7 @@ def test_each_decision_of_a_story_comes_out_the_same_to_the_last_letter(database
     assert others(found) == []
     with database.transaction() as tx:
         log = decisions.of_patient(tx, game.patient, tenant=0)
-    assert Counter((e.instance, e.number) for e in found) == Counter(
+    assert Counter((e.row.instance, e.row.number) for e in found) == Counter(
         (row.instance, row.number) for evaluation in log for row in evaluation.rows
     )
 
@@ -123,7 +123,7 @@ def test_a_decision_that_was_changed_is_named_with_what_differs(database, change
     changed(f"UPDATE decision SET {change} WHERE {where}")
 
     first, *_ = others(replayed(game))
-    assert (first.instance, first.number, first.verdict) == ("right", 2, Verdict.DIFFERS)
+    assert (first.row.instance, first.row.number, first.verdict) == ("right", 2, Verdict.DIFFERS)
     assert set(first.parts) == parts
 
 
@@ -133,7 +133,7 @@ def test_a_decision_that_was_removed_is_named(database, changed):
     changed("DELETE FROM decision WHERE instance = 'right' AND number = 1")
 
     assert ("right", 1, ("not in the log",)) in {
-        (each.instance, each.number, each.parts) for each in others(replayed(game))
+        (each.row.instance, each.row.number, each.parts) for each in others(replayed(game))
     }
 
 
@@ -147,7 +147,7 @@ def test_a_decision_that_was_added_is_named(database, changed):
     )
 
     assert ("left", 9, ("not decided again",)) in {
-        (each.instance, each.number, each.parts) for each in others(replayed(game))
+        (each.row.instance, each.row.number, each.parts) for each in others(replayed(game))
     }
 
 

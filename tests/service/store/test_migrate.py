@@ -54,7 +54,7 @@ def fill(database):
             after={"stage": "b"},
             basis={"inputs": [{"value": "4.50"}]},
         )
-        decisions.append(tx, [step], tenant=0)
+        decisions.append(tx, [step], read=(), tenant=0)
 
 
 def content(database):

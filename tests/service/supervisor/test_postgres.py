@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psycopg
@@ -22,7 +23,8 @@ def test_a_server_that_recovers_for_long_is_waited_for(scratch: Path, monkeypatc
     os.kill(
         int((scratch / "recovering" / "cluster" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL
     )
-    server.running.wait()
+    while server.running.ended() is None:
+        time.sleep(0.05)
     server.running.let_go()
 
     # Recovery takes longer than a server may stay silent.

@@ -319,7 +319,7 @@ class Story:
             )
         with database.transaction() as tx:
             resources.save(tx, self.writes, tenant=0, now=now)
-            decisions.append(tx, self.rows, tenant=0)
+            decisions.append(tx, self.rows, read=(), tenant=0)
         self.writes, self.rows = [], []
         return self
 
