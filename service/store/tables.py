@@ -31,6 +31,12 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+#: Of these a patient may have thousands that no pathway reads: they are found by code as well.
+CODED = ("Observation", "Procedure", "DiagnosticReport")
+#: How many codings of one resource have an index each; the few with more are gone through.
+CODINGS = 3
+OF_CODED = f"type IN ({', '.join(map(repr, CODED))})"
+
 INSTANT = DateTime(timezone=True)
 
 #: "Received later" is this number, never a time: two Bundles may share a millisecond.
@@ -70,6 +76,23 @@ resource = Table(
     # Searches without a patient, and stable paging through them. Partial, because a look-up by
     # identity must never take it: before the first statistics the planner cannot tell them apart.
     Index("resource_of_type", "tenant", "type", "key", postgresql_where=text("NOT deleted")),
+    # The worker's snapshot: what a patient has of a code, however much else there is of that patient.
+    *(
+        Index(
+            f"resource_of_patient_code_{place}",
+            "tenant",
+            "patient",
+            text(f"(code[{place}])"),
+            postgresql_where=text(f"{OF_CODED} AND code[{place}] IS NOT NULL"),
+        )
+        for place in range(1, CODINGS + 1)
+    ),
+    Index(
+        "resource_of_patient_more_codes",
+        "tenant",
+        "patient",
+        postgresql_where=text(f"{OF_CODED} AND cardinality(code) > {CODINGS}"),
+    ),
 )
 
 history = Table(

@@ -32,6 +32,13 @@ def observation(id_: str = "o", value: int = 6, code: str = "a") -> Write:
     return Write(type="Observation", id=id_, body=body, patient="p")
 
 
+def coded(type_: str, id_: str, codes: list[str], patient: str = "p") -> Write:
+    """Return a resource with these codings, in this order."""
+    coding = [{"system": "c", "code": code} for code in codes]
+    body = {"resourceType": type_, "id": id_, "code": {"coding": coding, "text": str(len(coding))}}
+    return Write(type=type_, id=id_, body=body, patient=patient)
+
+
 def save(tx: Connection, *writes: Write, now: datetime = NOW) -> list[resources.Stored]:
     """Save, and return the current versions as they are read back."""
     heads = resources.save(tx, writes, tenant=0, now=now)
@@ -140,6 +147,39 @@ def test_codes_narrow_what_is_coded_and_nothing_else(tx):
     found = resources.of_patient(tx, "p", tenant=0, types=["Observation", "Task"], codes=[("c", "b")])
 
     assert {stored.id for stored in found} == {"b", "t"}
+
+
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("type_", ["Observation", "Procedure", "DiagnosticReport"])
+def test_a_code_is_found_at_any_place_among_the_codings(tx, type_, place):
+    codes = [f"other-{number}" for number in range(6)]
+    codes[place] = "b"
+    save(tx, coded(type_, "found", codes), coded(type_, "not", [f"b-{number}" for number in range(6)]))
+    save(tx, coded(type_, "uncoded", []))
+
+    found = resources.of_patient(tx, "p", tenant=0, types=[type_], codes=[("c", "b"), ("d", "other-0")])
+
+    assert [stored.id for stored in found] == ["found"]
+
+
+def test_what_has_several_of_the_codes_is_found_once_and_in_the_order_of_receipt(tx):
+    save(tx, coded("Procedure", "p", ["c"]), coded("Observation", "o", ["a", "b", "c", "d", "a"]))
+    save(tx, coded("Procedure", "p", ["c", "b"]))
+    types, codes = ["Procedure", "Observation"], [("c", code) for code in "abcd"]
+
+    found = resources.of_patient(tx, "p", tenant=0, types=types, codes=codes)
+
+    assert [stored.id for stored in found] == ["o", "p"]
+
+
+def test_a_code_finds_only_the_types_that_are_asked_for_and_nobody_else_s(tx):
+    save(tx, coded("Observation", "o", ["b"]), coded("Procedure", "p", ["b"]))
+    save(tx, coded("Observation", "of-q", ["b"], patient="q"))
+
+    found = resources.of_patient(tx, "p", tenant=0, types=["Procedure"], codes=[("c", "b")])
+
+    assert [stored.id for stored in found] == ["p"]
+    assert resources.of_patient(tx, "p", tenant=1, types=["Procedure"], codes=[("c", "b")]) == []
 
 
 def test_what_the_engine_made_can_be_told_apart(tx):

@@ -121,23 +121,50 @@ def test_the_record_of_a_patient_uses_its_index_before_there_are_statistics(data
         ]
         resources.save(tx, writes, tenant=0, now=NOW)
     with database.transaction() as tx:
-        statement = f"EXPLAIN {resources.OF_PATIENT} WHERE type = ANY(%s) AND NOT deleted ORDER BY seq"
-        rows = writing.raw(tx).execute(statement, [0, "p-7", ["Basic", "Task"]]).fetchall()
+        wanted = {"tenant": 0, "patient": "p-7", "whole": ["Basic", "Task"]}
+        rows = writing.raw(tx).execute(f"EXPLAIN {resources.OF_TYPES}", wanted).fetchall()
 
     plan = "\n".join(row[0] for row in rows)
-    assert "Index Scan using resource_of_patient" in plan
+    assert "Index Scan using resource_of_patient on resource" in plan
+    assert "AND (type = n.type)" in plan
 
 
-def test_a_look_up_by_value_uses_its_index_before_there_are_statistics(database):
+@pytest.mark.parametrize("statistics", [False, True])
+def test_what_a_patient_has_of_a_code_is_found_without_going_through_the_rest(database, statistics):
     with database.transaction() as tx:
-        body = {"resourceType": "Basic", "identifier": [{"system": "s", "value": "v"}]}
-        writes = [Write(type="Basic", id=f"v-{number}", body=body, fresh=True) for number in range(500)]
-        resources.save(tx, writes, tenant=0, now=NOW)
+        others = [
+            Write(type="Basic", id=f"q-{number}", body={"resourceType": "Basic"}, patient=f"q-{number % 100}")
+            for number in range(5000)
+        ]
+        findings = [finding(number, codings) for codings in range(6) for number in range(200)]
+        resources.save(tx, [*others, *findings], tenant=0, now=NOW)
+        if statistics:
+            tx.execute(text("ANALYZE resource"))
+    wanted = {"tenant": 0, "patient": "many", "codes": ["s|first-7", "s|more"], "whole": ["Task"]}
     with database.transaction() as tx:
-        wanted = as_json(("type", "name", "system", "value"), [("Basic", "identifier", "s", "v")])
-        rows = writing.raw(tx).execute(f"EXPLAIN {resources.FIND}", [wanted, 0]).fetchall()
+        explained = writing.raw(tx).execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {resources.OF_TYPES_AND_CODES}", wanted)
+        ((plan,),) = explained.fetchall()
 
-    plan = "\n".join(row[0] for row in rows)
-    assert "Index Only Scan using search_value_lookup" in plan
-    assert "AND (name = n.name) AND (value = n.value) AND (system = n.system)" in plan
-    assert "Index Scan using resource_pkey" in plan
+    read = {name: rows for name, rows in scanned(plan[0]["Plan"]) if rows}
+
+    # The few with four codings or more are gone through.
+    assert read == {"resource_of_patient_code_1": 5, "resource_of_patient_more_codes": 400}
+
+
+FILTERED = "Rows Removed by Filter"
+
+
+def finding(number, codings):
+    """Return an observation of one patient with so many codings; the first is one of two hundred."""
+    codes = [f"first-{number}", *(f"other-{place}" for place in range(1, codings))][:codings]
+    body = {"resourceType": "Observation", "code": {"coding": [{"system": "s", "code": c} for c in codes]}}
+    return Write(type="Observation", id=f"f-{number}-{codings}", body=body, patient="many")
+
+
+def scanned(plan):
+    """Return each scan in a plan: the index, or the table without one, and how many rows it went through."""
+    if plan["Node Type"].endswith("Scan") and "Plans" not in plan and "Function Name" not in plan:
+        rows = plan["Actual Loops"] * (plan["Actual Rows"] + plan.get(FILTERED, 0))
+        yield plan.get("Index Name", plan.get("Relation Name")), rows
+    for part in plan.get("Plans", ()):
+        yield from scanned(part)
