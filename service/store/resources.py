@@ -85,8 +85,15 @@ _OF_MORE_CODES = (
     f"SELECT r.* FROM ({_OF_PATIENT} AND {OF_CODED} AND cardinality(code) > {CODINGS} OFFSET 0) AS r "  # noqa: S608
     "WHERE code && %(codes)s::text[]"
 )
-#: whole types, and of the coded ones what has one of the codes
-OF_TYPES_AND_CODES = " UNION ALL ".join((OF_TYPES, *_OF_CODES, _OF_MORE_CODES))
+_FOUND = " UNION ALL ".join((OF_TYPES, *_OF_CODES, _OF_MORE_CODES))
+_REPORTS = (
+    "SELECT r.* FROM found AS o "  # noqa: S608
+    "CROSS JOIN LATERAL (SELECT key FROM search_value WHERE tenant = %(tenant)s AND type = 'DiagnosticReport' "
+    "AND name = 'result' AND value = 'Observation/' || o.id AND system = '' OFFSET 0) AS s "
+    f"CROSS JOIN LATERAL ({_OF_PATIENT} AND key = s.key OFFSET 0) AS r WHERE o.type = 'Observation'"
+)
+#: whole types; of the coded ones what has one of the codes; and, by whatever code, the reports of these
+OF_TYPES_AND_CODES = f"WITH found AS ({_FOUND}) SELECT * FROM found UNION ALL {_REPORTS}"  # noqa: S608
 
 
 def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None:
@@ -167,7 +174,9 @@ def ask_of_patient(
 
     Args:
         patient: the id alone.
-        codes: system and code of which an Observation, Procedure or DiagnosticReport must have one.
+        codes: system and code of which an Observation, Procedure or DiagnosticReport must have one. A
+            DiagnosticReport of which such an Observation is a result is found by any code: its status
+            is the Observation's as well.
         owned: only what the engine made, or only what it did not.
     """
     parameters = {

@@ -61,7 +61,11 @@ PARAMETERS: Mapping[str, Mapping[str, tuple[Kind, str]]] = {
     "Goal": {"lifecycle-status": ("token", "lifecycleStatus")},
     "Condition": {"code": ("token", "code"), "clinical-status": ("token", "clinicalStatus")},
     "Observation": {"code": ("token", "code"), "category": ("token", "category")},
-    "DiagnosticReport": {"code": ("token", "code"), "based-on": ("reference", "basedOn")},
+    "DiagnosticReport": {
+        "code": ("token", "code"),
+        "based-on": ("reference", "basedOn"),
+        "result": ("reference", "result"),
+    },
     "Procedure": {"code": ("token", "code"), "based-on": ("reference", "basedOn")},
     **{
         type_: {"url": ("uri", "url"), "name": ("token", "name"), "version": ("token", "version")}

@@ -110,6 +110,33 @@ def test_a_visit_becomes_a_plan_proposals_and_reasons(database):
     assert [row.rule for row in rows(database)] == ["T05", "open-hip"]
 
 
+@pytest.mark.parametrize(("status", "counts"), [("preliminary", False), ("entered-in-error", False), ("final", True)])
+def test_a_report_with_a_code_of_the_hospital_s_own_lends_its_status_to_its_results(database, status, counts):
+    post(database, with_a_report(status))
+    advance(database, 0, PATIENT)
+
+    used = {part["reference"] for row in rows(database) for part in row.basis["inputs"]}
+    assert any(reference.startswith(f"Observation/{RESULT}/") for reference in used) is counts
+
+
+RESULT = "v09-s1-08"
+
+
+def with_a_report(status):
+    """Return the first visit, with a report that a finding is a result of."""
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": "v09-report",
+        "status": status,
+        "code": {"coding": [{"system": "https://hospital.example.org/codes", "code": "EXAM-7"}]},
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "effectiveDateTime": "2026-01-05T08:40:00Z",
+        "result": [{"reference": f"Observation/{RESULT}"}],
+    }
+    request = {"method": "PUT", "url": f"DiagnosticReport/{report['id']}"}
+    return {**FIRST["bundle"], "entry": [*FIRST["bundle"]["entry"], {"resource": report, "request": request}]}
+
+
 def test_a_second_task_for_the_same_patient_does_nothing(database):
     post(database)
     advance(database, 0, PATIENT)

@@ -7,12 +7,14 @@ from uuid import uuid4
 
 import next_release
 import pytest
+from psycopg.rows import dict_row
 from sqlalchemy import text
 
 from service.store import decisions, migrate, promises, resources
 from service.store.database import Database
 from service.store.migrate import Move, NotMigrated
 from service.store.resources import Write
+from service.store.writing import raw
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -61,8 +63,10 @@ def content(database):
     """Return every row of the tables that the first release has."""
     names = ("resource", "history", "search_value", "arrival", "promise", "decision", "clock")
     with database.transaction() as tx:
+        # A prepared SELECT * would not survive a change of its table.
+        cursor = raw(tx).cursor(row_factory=dict_row)
         return {
-            name: [dict(row) for row in tx.execute(text(f"SELECT * FROM {name} ORDER BY 1")).mappings()]
+            name: cursor.execute(f"SELECT * FROM {name} ORDER BY 1", prepare=False).fetchall()
             for name in names
         }
 
@@ -108,6 +112,26 @@ def test_every_step_of_ours_leads_down_and_up_and_keeps_the_record(url, database
 
     assert at(database) == migrate.head()
     assert only(content(database), known) == known
+
+
+def test_reports_of_before_are_found_by_their_results(url, database):
+    fill(database)
+    results = [{"reference": "Observation/a"}, {"reference": "Observation/b/_history/2"}, {"display": "none"}]
+    bodies = [
+        {"resourceType": "DiagnosticReport", "result": results},
+        {"resourceType": "DiagnosticReport", "conclusion": "no result"},
+    ]
+    with database.transaction() as tx:
+        writes = [Write(type="DiagnosticReport", id=f"r-{n}", body=b, patient="p") for n, b in enumerate(bodies)]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    before = content(database)["search_value"]
+    assert {row["value"] for row in before if row["name"] == "result"} == {"Observation/a", "Observation/b"}
+
+    migrate.downgrade(url, "0005")
+    assert not [row for row in content(database)["search_value"] if row["name"] == "result"]
+    migrate.upgrade(url)
+
+    assert sorted(map(str, content(database)["search_value"])) == sorted(map(str, before))
 
 
 def test_a_newer_database_is_left_as_it_is(url, database, folder):

@@ -39,6 +39,17 @@ def coded(type_: str, id_: str, codes: list[str], patient: str = "p") -> Write:
     return Write(type=type_, id=id_, body=body, patient=patient)
 
 
+def report(id_: str, results: list[dict[str, str]], patient: str = "p") -> Write:
+    """Return a report with the hospital's own code."""
+    body = {
+        "resourceType": "DiagnosticReport",
+        "id": id_,
+        "code": {"coding": [{"system": "hospital", "code": "MR"}]},
+        "result": results,
+    }
+    return Write(type="DiagnosticReport", id=id_, body=body, patient=patient)
+
+
 def save(tx: Connection, *writes: Write, now: datetime = NOW) -> list[resources.Stored]:
     """Save, and return the current versions as they are read back."""
     heads = resources.save(tx, writes, tenant=0, now=now)
@@ -180,6 +191,19 @@ def test_a_code_finds_only_the_types_that_are_asked_for_and_nobody_else_s(tx):
 
     assert [stored.id for stored in found] == ["p"]
     assert resources.of_patient(tx, "p", tenant=1, types=["Procedure"], codes=[("c", "b")]) == []
+
+
+def test_a_report_of_what_has_the_code_is_found_whatever_its_own(tx):
+    results = [{"reference": f"Observation/{id_}"} for id_ in ("o", "other", "o/_history/1")]
+    save(tx, coded("Observation", "o", ["b"]), coded("Observation", "other", ["a"]))
+    save(tx, *(report(id_, results, patient) for id_, patient in (("r", "p"), ("of-q", "q"))))
+    save(tx, report("elsewhere", results[1:2]), report("none", []))
+    types = ["Observation", "DiagnosticReport"]
+
+    found = resources.of_patient(tx, "p", tenant=0, types=types, codes=[("c", "b")])
+
+    assert [stored.id for stored in found] == ["o", "r"]
+    assert [s.id for s in resources.of_patient(tx, "p", tenant=0, types=types[:1], codes=[("c", "b")])] == ["o"]
 
 
 def test_what_the_engine_made_can_be_told_apart(tx):
