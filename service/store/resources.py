@@ -285,7 +285,9 @@ def _all(tx: Connection, statement: str, parameters: list[Any]) -> list[Stored]:
     return _ask(tx, statement, parameters)()
 
 
-def _ask(tx: Connection, statement: str, parameters: list[Any] | dict[str, Any]) -> Callable[[], list[Stored]]:
+def _ask(
+    tx: Connection, statement: str, parameters: list[Any] | dict[str, Any]
+) -> Callable[[], list[Stored]]:
     cursor = raw(tx).cursor(row_factory=dict_row)
     cursor.execute(statement, parameters)
     return lambda: [stored(row) for row in cursor]

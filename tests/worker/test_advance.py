@@ -110,7 +110,9 @@ def test_a_visit_becomes_a_plan_proposals_and_reasons(database):
     assert [row.rule for row in rows(database)] == ["T05", "open-hip"]
 
 
-@pytest.mark.parametrize(("status", "counts"), [("preliminary", False), ("entered-in-error", False), ("final", True)])
+@pytest.mark.parametrize(
+    ("status", "counts"), [("preliminary", False), ("entered-in-error", False), ("final", True)]
+)
 def test_a_report_with_a_code_of_the_hospital_s_own_lends_its_status_to_its_results(database, status, counts):
     post(database, with_a_report(status))
     advance(database, 0, PATIENT)

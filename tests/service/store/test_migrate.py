@@ -122,7 +122,9 @@ def test_reports_of_before_are_found_by_their_results(url, database):
         {"resourceType": "DiagnosticReport", "conclusion": "no result"},
     ]
     with database.transaction() as tx:
-        writes = [Write(type="DiagnosticReport", id=f"r-{n}", body=b, patient="p") for n, b in enumerate(bodies)]
+        writes = [
+            Write(type="DiagnosticReport", id=f"r-{n}", body=b, patient="p") for n, b in enumerate(bodies)
+        ]
         resources.save(tx, writes, tenant=0, now=NOW)
     before = content(database)["search_value"]
     assert {row["value"] for row in before if row["name"] == "result"} == {"Observation/a", "Observation/b"}

@@ -203,7 +203,9 @@ def test_a_report_of_what_has_the_code_is_found_whatever_its_own(tx):
     found = resources.of_patient(tx, "p", tenant=0, types=types, codes=[("c", "b")])
 
     assert [stored.id for stored in found] == ["o", "r"]
-    assert [s.id for s in resources.of_patient(tx, "p", tenant=0, types=types[:1], codes=[("c", "b")])] == ["o"]
+    assert [s.id for s in resources.of_patient(tx, "p", tenant=0, types=types[:1], codes=[("c", "b")])] == [
+        "o"
+    ]
 
 
 def test_what_the_engine_made_can_be_told_apart(tx):

@@ -142,7 +142,9 @@ def test_what_a_patient_has_of_a_code_is_found_without_going_through_the_rest(da
             tx.execute(text("ANALYZE resource"))
     wanted = {"tenant": 0, "patient": "many", "codes": ["s|first-7", "s|more"], "whole": ["Task"]}
     with database.transaction() as tx:
-        explained = writing.raw(tx).execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {resources.OF_TYPES_AND_CODES}", wanted)
+        explained = writing.raw(tx).execute(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {resources.OF_TYPES_AND_CODES}", wanted
+        )
         ((plan,),) = explained.fetchall()
 
     read = {name: rows for name, rows in scanned(plan[0]["Plan"]) if name and rows}
