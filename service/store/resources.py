@@ -88,8 +88,9 @@ _OF_MORE_CODES = (
 _FOUND = " UNION ALL ".join((OF_TYPES, *_OF_CODES, _OF_MORE_CODES))
 _REPORTS = (
     "SELECT r.* FROM found AS o "  # noqa: S608
-    "CROSS JOIN LATERAL (SELECT key FROM search_value WHERE tenant = %(tenant)s AND type = 'DiagnosticReport' "
-    "AND name = 'result' AND value = 'Observation/' || o.id AND system = '' OFFSET 0) AS s "
+    "CROSS JOIN LATERAL (SELECT key FROM search_value WHERE tenant = %(tenant)s "
+    "AND type = 'DiagnosticReport' AND name = 'result' AND value = 'Observation/' || o.id AND system = '' "
+    "OFFSET 0) AS s "
     f"CROSS JOIN LATERAL ({_OF_PATIENT} AND key = s.key OFFSET 0) AS r WHERE o.type = 'Observation'"
 )
 #: whole types; of the coded ones what has one of the codes; and, by whatever code, the reports of these

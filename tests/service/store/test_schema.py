@@ -11,7 +11,6 @@ from service import clock
 from service.store import heartbeats, migrate, parameters, resources, tables, writing
 from service.store.database import Database, NotDurable
 from service.store.resources import Write
-from service.store.versions import as_json
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -164,7 +163,7 @@ def finding(number, codings):
 
 
 def scanned(plan):
-    """Yield for each scan in a plan the index, or the table without one, and how many rows it went through."""
+    """Yield for each scan in a plan its index, or the table without one, and the rows it went through."""
     if plan["Node Type"].endswith("Scan") and "Plans" not in plan:
         rows = plan["Actual Loops"] * (plan["Actual Rows"] + plan.get(FILTERED, 0))
         yield plan.get("Index Name", plan.get("Relation Name")), rows

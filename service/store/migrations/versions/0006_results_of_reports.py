@@ -16,7 +16,9 @@ depends_on = None
 VALUES = """
 INSERT INTO search_value (key, tenant, type, name, system, value)
 SELECT DISTINCT key, tenant, type, 'result', '', split_part(result ->> 'reference', '/_history/', 1)
-FROM (SELECT *, body::json -> 'result' AS results FROM resource WHERE type = 'DiagnosticReport' AND NOT deleted) AS r
+FROM (
+    SELECT *, body::json -> 'result' AS results FROM resource WHERE type = 'DiagnosticReport' AND NOT deleted
+) AS r
 CROSS JOIN LATERAL json_array_elements(
     CASE json_typeof(results) WHEN 'array' THEN results ELSE '[]' END
 ) AS result
