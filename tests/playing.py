@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -34,6 +34,17 @@ class Play:
     seq: int = 0
     steps: list[Step] = field(default_factory=list)
     at: dict[tuple[str, int], datetime] = field(default_factory=dict)
+
+    def branch(self) -> "Play":
+        """Return the same patient, whose further life changes nothing here."""
+        return replace(
+            self,
+            entries=dict(self.entries),
+            own=dict(self.own),
+            memories=dict(self.memories),
+            steps=list(self.steps),
+            at=dict(self.at),
+        )
 
     def receive(self, bundle: dict[str, Any], at: datetime) -> None:
         """Store every entry; unchanged content makes no version."""
