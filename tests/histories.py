@@ -140,30 +140,31 @@ def _decision(game: Play, visit: Visit, number: int) -> Iterator[Json]:
     if not options or rng.random() < 0.3:
         return
     code, focus, stage = rng.choice(options)
-    at = (visit.at - timedelta(seconds=30)).isoformat()
-    yield {
+    by = f"Practitioner/{CLINICIAN['id']}"
+    at = visit.at - timedelta(seconds=30)
+    yield task(f"decision-{number}", code, focus, at=at, patient=f"Patient/{PATIENT}", by=by, stage=stage)
+
+
+def task(
+    id_: str, code: str, focus: str, *, at: datetime, patient: str, by: str, stage: str | None = None
+) -> Json:
+    """Return the Task by which a clinician decides about what `focus` refers to."""
+    target = {
+        "type": {"coding": [{"system": canonical.TASK_INPUTS, "code": "target-stage"}]},
+        "valueCodeableConcept": {"coding": [{"system": canonical.STAGES, "code": stage}]},
+    }
+    return {
         "resourceType": "Task",
-        "id": f"decision-{number}",
+        "id": id_,
         "status": "completed",
         "intent": "order",
         "code": {"coding": [{"system": canonical.DECISIONS, "code": code}]},
         "focus": {"reference": focus},
-        "for": {"reference": f"Patient/{PATIENT}"},
-        "authoredOn": at,
-        "lastModified": at,
-        "requester": {"reference": f"Practitioner/{CLINICIAN['id']}"},
-        "owner": {"reference": f"Practitioner/{CLINICIAN['id']}"},
+        "for": {"reference": patient},
+        "authoredOn": at.isoformat(),
+        "lastModified": at.isoformat(),
+        "requester": {"reference": by},
+        "owner": {"reference": by},
         "reasonCode": {"text": "as discussed"},
-        **(
-            {
-                "input": [
-                    {
-                        "type": {"coding": [{"system": canonical.TASK_INPUTS, "code": "target-stage"}]},
-                        "valueCodeableConcept": {"coding": [{"system": canonical.STAGES, "code": stage}]},
-                    }
-                ]
-            }
-            if stage
-            else {}
-        ),
+        **({"input": [target]} if stage else {}),
     }

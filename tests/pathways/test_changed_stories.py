@@ -8,13 +8,14 @@ import json
 import random
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playing import Play, moves, number, read, told
+from branching import Point, points
+from playing import Play, moves, number, told
 from withdrawn import CORRECTED, made, silently_kept, unfounded, version
 
 from pathways import basis, parameters
@@ -31,45 +32,6 @@ WITHDRAWN = 3
 
 Json = dict[str, Any]
 every_story = pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One step of a story: the patient before it and after it, and what happened in between."""
-
-    before: Play
-    after: Play
-    bundle: Json | None
-    at: datetime
-    evaluated: datetime
-    outcome: Outcome
-
-    def again(self, bundle: Json | None, before: Play | None = None) -> tuple[Play, Outcome]:
-        """Return the patient after the step with another Bundle, and what was decided."""
-        game = (before or self.before).branch()
-        if bundle:
-            game.receive(bundle, self.at)
-        outcome, _ = game.evaluate(self.evaluated)
-        return game, outcome
-
-
-def points(path: Path) -> Iterator[Point]:
-    story, game = read(path), Play()
-    game.chosen = dict(story.get("parameters") or {})
-    for step in story["steps"]:
-        before = game.branch()
-        at, evaluated = (datetime.fromisoformat(step[name]) for name in ("at", "advanceTo"))
-        if step["bundle"]:
-            game.receive(step["bundle"], at)
-        outcome, _ = game.evaluate(evaluated)
-        yield Point(
-            before=before,
-            after=game.branch(),
-            bundle=step["bundle"],
-            at=at,
-            evaluated=evaluated,
-            outcome=outcome,
-        )
 
 
 def facts(game: Play, at: datetime) -> tuple[Fact, ...]:

@@ -1,0 +1,53 @@
+"""The stories step by step, each a point to branch off from: what if something else had come?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from playing import Play, read
+
+from pathways.steps import Outcome
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One step of a story: the patient before it and after it, and what happened in between."""
+
+    before: Play
+    after: Play
+    bundle: Json | None
+    at: datetime
+    evaluated: datetime
+    outcome: Outcome
+
+    def again(self, bundle: Json | None, before: Play | None = None) -> tuple[Play, Outcome]:
+        """Return the patient after the step with another Bundle, and what was decided."""
+        game = (before or self.before).branch()
+        if bundle:
+            game.receive(bundle, self.at)
+        outcome, _ = game.evaluate(self.evaluated)
+        return game, outcome
+
+
+def points(path: Path) -> Iterator[Point]:
+    """Yield each step of a story."""
+    story, game = read(path), Play()
+    game.chosen = dict(story.get("parameters") or {})
+    for step in story["steps"]:
+        before = game.branch()
+        at, evaluated = (datetime.fromisoformat(step[name]) for name in ("at", "advanceTo"))
+        if step["bundle"]:
+            game.receive(step["bundle"], at)
+        outcome, _ = game.evaluate(evaluated)
+        yield Point(
+            before=before,
+            after=game.branch(),
+            bundle=step["bundle"],
+            at=at,
+            evaluated=evaluated,
+            outcome=outcome,
+        )
