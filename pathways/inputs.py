@@ -5,6 +5,7 @@ usable time, a canonical value and a side; rules see nothing else. What does not
 Nothing here knows what an input means (clinical-rules 3).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -73,7 +74,11 @@ class Gate:
         self._by_code: dict[tuple[str, str, str], Json] = {}
         self._report_sides: dict[tuple[str, str], tuple[str, str]] = {}
         self._inputs: dict[str, Json] = {}
+        named = Counter(definition["title"] for definition in table["inputs"])
         for definition in table["inputs"]:
+            if named[definition["title"]] > 1:
+                # Whoever reads the reasons must see which of them it was.
+                definition = {**definition, "title": definition["codes"][0]["display"]}
             self._inputs[definition["id"]] = definition
             for code in definition["codes"]:
                 self._by_code[definition["resource"], code["system"], code["code"]] = definition
