@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import get_args
 
 from pathways.definition import Pathway, Rule
 from pathways.effects import EFFECTS
+from pathways.values import OF_SIDES, Issue
 
 
 def digest(text: str) -> str:
@@ -14,11 +16,7 @@ def digest(text: str) -> str:
 
 def reasons(pathway: Pathway) -> tuple[str, ...]:
     """Return why the plan cannot be run, a sentence each; empty when it can."""
-    return tuple(
-        reason
-        for check in (_definitions, _qualifiers, _effects, _targets, _graph, _parameters, _citations, _texts)
-        for reason in check(pathway)
-    )
+    return tuple(reason for check in CHECKS for reason in check(pathway))
 
 
 def expressions(rule: Rule) -> Iterator[tuple[str, str | None]]:
@@ -126,6 +124,19 @@ def _texts_in(pathway: Pathway, node: object) -> Iterator[str]:
             yield from _texts_in(pathway, part)
 
 
+def _issues(pathway: Pathway) -> Iterator[str]:
+    """What cannot be used is told: each reason for it needs its issue, and the Task that asks a person."""
+    issues = {a.code: a for a in pathway.activities.values() if a.resource == "DetectedIssue"}
+    tasks = {a.code for a in pathway.activities.values() if a.resource == "Task"}
+    for code in get_args(Issue):
+        if code in OF_SIDES and not pathway.sides:
+            continue
+        if code not in issues:
+            yield f"no DetectedIssue says {code}"
+        elif issues[code].task not in tasks:
+            yield f"the DetectedIssue {code} has no Task"
+
+
 def _parameters(pathway: Pathway) -> Iterator[str]:
     for parameter in pathway.parameters.values():
         ranged = parameter.low is not None or parameter.allowed or parameter.type in {"boolean", "zone"}
@@ -164,3 +175,9 @@ def _texts(pathway: Pathway) -> Iterator[str]:
     for language, texts in pathway.texts.items():
         for key in sorted(text_keys(pathway) - set(texts)):
             yield f"the text {key} is missing in {language}"
+
+
+CHECKS = (
+    *(_definitions, _qualifiers, _effects, _targets, _graph),
+    *(_issues, _parameters, _citations, _texts),
+)

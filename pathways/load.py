@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fhir_profiles import canonical, definitions
-from pathways import checks, cql
+from pathways import checks, cql, structure
 from pathways.definition import (
     EVERY_STAGE,
     Activity,
@@ -66,9 +66,12 @@ def load(folder: Path) -> Pathway:
     if not cql.matches(elm, cql_text):
         raise InvalidPathway(folder.name, ("rules.elm.json is not the translation of rules.cql",))
     plan = _json(folder / "plan_definition.json")
-    activities = {a["url"]: _activity(a) for a in _json(folder / "activity_definitions.json")}
-    order_sets = {p["url"]: p for p in _json(folder / "order_sets.json")}
+    given = _json(folder / "activity_definitions.json")
     table = _json(folder / "parameters.json")
+    if faults := structure.faults(plan, given, table["parameters"], every_stage=EVERY_STAGE):
+        raise InvalidPathway(folder.name, faults)
+    activities = {a["url"]: _activity(a) for a in given}
+    order_sets = {p["url"]: p for p in _json(folder / "order_sets.json")}
     inputs = _json(folder / "inputs.json")
     reader = _Reader(activities, order_sets)
     pathway = Pathway(
@@ -239,7 +242,7 @@ def _parameter(p: Json) -> Parameter:
         high=Decimal(p["high"]) if "high" in p else None,
         allowed=tuple(p.get("allowed", ())),
         unit=p["unit"],
-        source=p["basis"],
+        source=p.get("basis", ""),
     )
 
 
@@ -258,10 +261,7 @@ def _first(element: Json, name: str) -> Json | None:
 
 
 def _one(element: Json, name: str) -> Json:
-    found = _first(element, name)
-    if found is None:
-        raise InvalidPathway(str(element.get("id")), (f"the extension {name} is missing",))
-    return found
+    return next(_all(element, name))
 
 
 def _maybe(extension: Json, url: str) -> Json | None:
@@ -269,10 +269,7 @@ def _maybe(extension: Json, url: str) -> Json | None:
 
 
 def _part(extension: Json, url: str) -> Json:
-    found = _maybe(extension, url)
-    if found is None:
-        raise InvalidPathway(str(extension["url"]), (f"its part {url} is missing",))
-    return found
+    return next(e for e in extension["extension"] if e["url"] == url)
 
 
 def _expression(element: Json, name: str) -> str | None:

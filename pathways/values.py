@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pathways.record import Json, pairs
 
@@ -26,10 +26,24 @@ KEYS = {
 A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
+#: why an input is set aside (clinical-rules 3.2), in the order of the checks
+Issue = Literal[
+    "missing-effective-time",
+    "future-dated",
+    "unreadable-value",
+    "unit-mismatch",
+    "out-of-range",
+    "missing-laterality",
+    "side-mismatch",
+]
+#: of these only where a pathway has sides
+OF_SIDES: tuple[Issue, ...] = ("missing-laterality", "side-mismatch")
+
+
 class Unusable(Exception):
     """A value cannot be used; the code of the issue says why."""
 
-    def __init__(self, issue: str) -> None:
+    def __init__(self, issue: Issue) -> None:
         super().__init__(issue)
         self.issue = issue
 

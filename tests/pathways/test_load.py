@@ -187,6 +187,58 @@ def test_a_parameter_without_a_source_or_a_range_is_named(folder):
     assert any("has no range" in reason for reason in reasons)
 
 
+def test_every_element_and_extension_that_is_missing_is_named_at_once(folder):
+    def extensions(element, without):
+        return [e for e in element["extension"] if e["url"] != BASE + without]
+
+    def edit(plan):
+        plan.pop("title")
+        plan["extension"] = extensions(plan, "plan-condition")
+        rules = actions(plan)
+        rules["T03"]["extension"] = extensions(rules["T03"], "action-order")
+        rules["T05"].pop("title")
+        rules["T05"]["action"][0].pop("definitionCanonical")
+        effect = next(e for e in rules["T03"]["extension"] if e["url"] == BASE + "action-effect")
+        effect["extension"] = [part for part in effect["extension"] if part["url"] != "kind"]
+        stage = next(stage for stage in plan["action"] if stage["id"] == "imaging")
+        stage["extension"] = extensions(stage, "stage-plan-status")
+
+    def edit_definition(definitions):
+        definitions[0]["extension"] = extensions(definitions[0], "output-shorthand")
+
+    change(folder, "plan_definition.json", edit)
+    change(folder, "activity_definitions.json", edit_definition)
+    change(folder, "parameters.json", lambda table: table["parameters"][0].pop("unit"))
+    first = json.loads((FOLDER / "activity_definitions.json").read_text())[0]["id"]
+    parameter = json.loads((FOLDER / "parameters.json").read_text())["parameters"][0]["name"]
+
+    assert set(refused(folder)) == {
+        "the plan has no title",
+        "the plan lacks the extension plan-condition",
+        "the rule T03 lacks the extension action-order",
+        "the extension action-effect of the rule T03 lacks its part kind",
+        "the rule T05 has no title",
+        "an output of the rule T05 has no definitionCanonical",
+        "the stage imaging lacks the extension stage-plan-status",
+        f"the definition {first} lacks the extension output-shorthand",
+        f"the parameter {parameter} has no unit",
+    }
+
+
+def test_a_reason_to_set_data_aside_that_has_no_issue_or_no_task_is_named(folder):
+    def edit(definitions):
+        by_code = {d["code"]["coding"][0]["code"]: d for d in definitions if "coding" in d.get("code", {})}
+        definitions.remove(by_code["unit-mismatch"])
+        issue = by_code["side-mismatch"]
+        issue["extension"] = [e for e in issue["extension"] if e["url"] != BASE + "issue-task"]
+
+    change(folder, "activity_definitions.json", edit)
+
+    found = refused(folder)
+    assert "no DetectedIssue says unit-mismatch" in found
+    assert "the DetectedIssue side-mismatch has no Task" in found
+
+
 def test_a_missing_text_is_named_with_its_language(folder):
     change(folder, "texts.de.json", lambda texts: texts.pop("stage.imaging"))
 
