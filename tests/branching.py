@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from playing import Play, read
+from playing import Play, moves, read
 
 from pathways.steps import Outcome
 
@@ -43,6 +43,8 @@ def points(path: Path) -> Iterator[Point]:
         if step["bundle"]:
             game.receive(step["bundle"], at)
         outcome, _ = game.evaluate(evaluated)
+        # What branches off from a story that went another way would show nothing.
+        assert moves(outcome) == sorted(step["expect"]["transitions"])
         yield Point(
             before=before,
             after=game.branch(),

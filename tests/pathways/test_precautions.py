@@ -91,16 +91,6 @@ def test_in_pregnancy_a_person_decides_and_nothing_but_ultrasound_is_proposed(
     assert images(safety=safety, pregnancy=answer(code)) == expected
 
 
-def declined() -> list[tuple[str, int, str, str]]:
-    """Return story, step, side and proposal of each routine image that a clinician may decline."""
-    return [
-        (path.stem, place, step.instance, order.id)
-        for path in STORIES
-        for place, point in enumerate(points(path))
-        for step, order in _proposed(point)
-    ]
-
-
 def _proposed(point: Point) -> Iterator[tuple[Step, Order]]:
     for step in point.outcome.steps:
         if step.action in IMAGING and step.instance != PERSON and step.moved:
@@ -111,15 +101,17 @@ def _proposed(point: Point) -> Iterator[tuple[Step, Order]]:
             yield from ((step, order) for order in new[:1])
 
 
-@pytest.mark.parametrize(
-    ("story", "place", "side", "order"), declined(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_the_same_evidence_does_not_ask_again_and_a_worse_finding_may(
-    story: str, place: int, side: str, order: str
-) -> None:
-    point = list(points(FOLDER / f"{story}.json"))[place]
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_the_same_evidence_does_not_ask_again_and_a_worse_finding_may(path: Path) -> None:
+    for point in points(path):
+        for step, order in _proposed(point):
+            _decline(point, step, order)
+
+
+def _decline(point: Point, step: Step, order: Order) -> None:
+    side = step.instance
     game, refused = point.after.branch(), point.evaluated + timedelta(hours=1)
-    game.receive(refusal(game, order, refused), refused)
+    game.receive(refusal(game, order.id, refused), refused)
     outcome, _ = game.evaluate(refused)
     assert f"{side[0].upper()}:AU:clinician-decision" in told(outcome)
     # A step may be due at once that no image depends on; an image is not.
@@ -127,23 +119,22 @@ def test_the_same_evidence_does_not_ask_again_and_a_worse_finding_may(
     quiet = int(parameters.resolve(game.pathway, game.chosen)["decline.clinicianDays"])
 
     for days in (1, 7, quiet - 1):
-        assert not _asked_again(game, point, side, refused + timedelta(days=days)), days
+        assert not _asked_again(game, step, refused + timedelta(days=days)), days
     grade = _grade(game, side, refused)
-    (step, *_) = [s for s, _ in _proposed(point) if s.instance == side]
     # An injury is no longer acute a week later, whatever the grade.
     if grade and step.action != "T04" and any(fact.input == "abd.mrc" for fact in basis.used(step)):
         later = refused + timedelta(days=7)
         weaker = {"valueInteger": int(grade) - 1, "valueString": ..., "valueQuantity": ...}
-        assert _asked_again(game, point, side, later, **weaker)
+        assert _asked_again(game, step, later, **weaker)
 
 
-def _asked_again(game: Play, point: Point, side: str, at: datetime, **grade: Any) -> list[str]:
+def _asked_again(game: Play, step: Step, at: datetime, **grade: Any) -> list[str]:
     """Return the images that are proposed when what the first proposal rested on is found again.
 
     Args:
+        step: the step that made the first proposal.
         grade: elements of the strength grade that are other than they were.
     """
-    (step, *_) = [s for s, _ in _proposed(point) if s.instance == side]
     again = game.branch()
     found = []
     # What a patient wants is no evidence.
@@ -155,7 +146,7 @@ def _asked_again(game: Play, point: Point, side: str, at: datetime, **grade: Any
         found.append({key: value for key, value in body.items() if value is not ...})
     again.receive({"entry": [{"resource": body} for body in found if "effectivePeriod" not in body]}, at)
     outcome, _ = again.evaluate(at)
-    return _images(told(outcome), side)
+    return _images(told(outcome), step.instance)
 
 
 def _grade(game: Play, side: str, at: datetime) -> Any:
