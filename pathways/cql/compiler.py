@@ -19,6 +19,15 @@ NodeCompiler = Callable[["Compiler", Node, Scope], Closure]
 
 NODES: dict[str, NodeCompiler] = {}
 
+#: what is no dearer to ask for than to keep
+AT_HAND = frozenset(
+    {
+        *("Literal", "Null", "Now", "Today", "TimeOfDay", "ParameterRef", "ExpressionRef", "CodeRef"),
+        *("ConceptRef", "ValueSetRef", "CodeSystemRef", "AliasRef", "OperandRef", "QueryLetRef"),
+        *("IdentifierRef", "Current", "Iteration", "Total"),
+    }
+)
+
 # What reading a node raises that lacks a part, or has one of another kind.
 NOT_WHOLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -108,6 +117,7 @@ class Compiler:
                 raise Unsupported(f"node type {node['type']} is not known", "say it with other operators")
             for element in schema.unknown(node):
                 raise Unsupported(f"{node['type']} with {element}, which is not known", "leave it out")
+            before = scope.frame.size, len(scope.frame.slots_read)
             closure = compile_(self, node, scope)
         except Unsupported as reason:
             self.refuse(scope.frame, node, str(reason), reason.hint)
@@ -119,6 +129,8 @@ class Compiler:
             if node["type"] in ("FunctionRef", "Query"):
                 closure = _remembered(closure, scope.frame.definition, id(node))
             scope.frame.outside_queries[id(node)] = closure
+        elif node["type"] not in AT_HAND:
+            closure = _once_a_query(closure, scope, *before)
         return closure
 
     def optional(self, node: Node | None, scope: Scope) -> Closure:
@@ -273,6 +285,31 @@ def _remembered(closure: Closure, definition: str, key: int) -> Closure:
         if key not in parts:
             parts[key] = closure(run, slots)
         return parts[key]
+
+    return once
+
+
+def _once_a_query(closure: Closure, scope: Scope, size: int, reads: int) -> Closure:
+    """Return the closure, evaluated once for all rows of the outmost query on whose rows it does not depend.
+
+    `Interval[Now() - lookback, Now()]` in a `where` is the same for every row.
+
+    Args:
+        size: how many slots there were before the node was compiled: those of later number are its own.
+        reads: how many slots had been read by then.
+    """
+    read = [slot for slot in scope.frame.slots_read[reads:] if slot < size]
+    without = [level for level in scope.queries if not any(slot >= level.first for slot in read)]
+    if not without:
+        return closure
+    kept = scope.frame.slot()
+    without[0].kept.append(kept)
+
+    def once(run: Any, slots: Any) -> Any:
+        # In a tuple, since null is a value as well; a query clears the slot before its first row.
+        if slots[kept] is None:
+            slots[kept] = (closure(run, slots),)
+        return slots[kept][0]
 
     return once
 

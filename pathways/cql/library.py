@@ -193,6 +193,7 @@ class Run:
         self._texts = dict(self._given_texts)
         self._circumstances: dict[int, object] = {}
         self._spent = 0
+        self._calls: dict[tuple[Any, ...], tuple[list[Any], Any]] = {}
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -304,6 +305,15 @@ class Run:
         if name not in self._defaults:
             self._defaults[name] = self.library.parameters[name].default(self)
         return self._defaults[name]
+
+    def of_list(self, function: Function, given: list[Any]) -> Any:
+        """Return what a function answers of a list and other operands; it is asked once of the same."""
+        key = (function, *map(id, given))
+        if key not in self._calls:
+            answer = function.body(self, given + [None] * (function.size - len(given)))
+            # The operands are kept with the answer, so that no other gets the identity of one.
+            self._calls[key] = given, answer
+        return self._calls[key][1]
 
     def part(self, closure: Closure, frame: Frame) -> Any:
         """Return the value of a part of a definition, for an explanation."""

@@ -23,6 +23,8 @@ _PLAIN = (str, int)
 _TELLING = (str, int, Decimal, Temporal, Code, Uncertainty)
 # More comparisons than this take seconds: lists of values that must all be compared are too long.
 _MOST_COMPARED = 500_000
+# One list may be in another many times, so that little becomes much when they are made one.
+_MOST_TOGETHER = 1_000_000
 
 
 class _Members:
@@ -130,6 +132,8 @@ def difference(left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
 
 def flattened(lists: Sequence[Any]) -> list[Any]:
     """Return the elements of the lists in one list."""
+    if sum(len(inner) for inner in lists if inner is not None) > _MOST_TOGETHER:
+        raise Unanswerable("lists too long to make one of them")
     return [item for inner in lists if inner is not None for item in inner]
 
 

@@ -22,20 +22,17 @@ Rows = Iterator[None]
 
 @node("Query")
 def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
-    inner = scope.inner()
+    inner, level = scope.query()
     # A source sees what is outside the query, not the query's other rows.
     sources = [_source(compiler, source, scope, inner) for source in node["source"]]
     *outer, inmost = [slot for _, slot, _ in sources]
-    lets = [
-        (compiler.expression(let["expression"], inner), inner.add(let["identifier"]))
-        for let in node.get("let", [])
-    ]
-    conditions = [_relationship(compiler, each, inner) for each in node.get("relationship", [])]
-    if node.get("where"):
-        conditions.append(compiler.expression(node["where"], inner))
+    rows_kept = _rows(compiler, node, inner, outer, inmost)
     finish = _finish(compiler, node, inner, sources)
+    kept = tuple(level.kept)
 
     def asked(run: Any, slots: Slots) -> Any:
+        for slot in kept:
+            slots[slot] = None
         found: list[Any] = []
         many = False
         given: list[list[Any]] = []
@@ -48,8 +45,22 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
         run.spend(math.prod(map(len, given)))
         return finish(run, slots, rows_kept(run, slots, given), many, found)
 
+    return asked
+
+
+def _rows(
+    compiler: Compiler, node: Node, inner: Scope, outer: list[int], inmost: int
+) -> Callable[[Any, Slots, list[list[Any]]], Rows]:
+    """Return what goes through the rows of the last source, for each combination of those of the others."""
+    lets = [
+        (compiler.expression(let["expression"], inner), inner.add(let["identifier"]))
+        for let in node.get("let", [])
+    ]
+    conditions = [_relationship(compiler, each, inner) for each in node.get("relationship", [])]
+    if node.get("where"):
+        conditions.append(compiler.expression(node["where"], inner))
+
     def rows_kept(run: Any, slots: Slots, given: list[list[Any]]) -> Rows:
-        # The rows of the last source, for each combination of the others; of one source, simply its rows.
         *others, last = given
         for combination in product(*others):
             for slot, row in zip(outer, combination, strict=True):
@@ -64,7 +75,7 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
                 else:
                     yield
 
-    return asked
+    return rows_kept
 
 
 def _source(compiler: Compiler, source: Node, scope: Scope, inner: Scope) -> tuple[Closure, int, str]:

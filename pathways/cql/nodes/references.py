@@ -55,8 +55,8 @@ def _row(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
 @node("IdentifierRef")
 def _identifier(_compiler: Compiler, node: Node, scope: Scope) -> Closure:
     # In `sort by` a bare name is an element of the row being sorted.
-    if node["name"] in scope.names:
-        slot = scope.names[node["name"]]
+    slot = scope.find(node["name"])
+    if slot is not None:
         return lambda _run, slots: slots[slot]
     this, name = _slot(scope, "$this"), node["name"]
     return lambda _run, slots: of_row(slots[this], name)
@@ -91,6 +91,9 @@ def _function(compiler: Compiler, node: Node, scope: Scope) -> Closure:
 
     def called(run: Any, slots: Any) -> Any:
         given = [operand(run, slots) for operand in operands]
+        # Of the same list the same is often asked, as of what is retrieved by a code: it is kept.
+        if given and type(given[0]) is list:
+            return run.of_list(function, given)
         return function.body(run, given + [None] * (function.size - len(given)))
 
     return called
@@ -257,7 +260,7 @@ def of_row(row: Any, name: str) -> Any:
 
 
 def _slot(scope: Scope, name: str) -> int:
-    slot = scope.names.get(name)
+    slot = scope.find(name)
     if slot is None:
         raise Unsupported(f"{name} is not visible here", "name a row of this query or an operand")
     return slot

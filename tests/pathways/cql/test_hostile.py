@@ -42,8 +42,9 @@ def library(expression: Any, *others: Node) -> Node:
     return {"library": {"identifier": {"id": "Hostile"}, "statements": {"def": [value, *others]}}}
 
 
-def points(low: int, high: int) -> Node:
-    interval = {"type": "Interval", "low": integer(low), "high": integer(high)}
+def points(low: int, high: int | Node) -> Node:
+    end = integer(high) if isinstance(high, int) else high
+    interval = {"type": "Interval", "low": integer(low), "high": end}
     return {"type": "Expand", "operand": [interval, {"type": "Null"}]}
 
 
@@ -138,10 +139,20 @@ def test_lists_within_lists_are_bounded_together() -> None:
     query = {
         "type": "Query",
         "source": [rows(points(1, 5000), "X")],
-        "return": {"distinct": False, "expression": points(1, 5000)},
+        "return": {"distinct": False, "expression": points(1, {"type": "AliasRef", "name": "X"})},
     }
 
     assert failure(query) == "more steps than an evaluation may take"
+
+
+def test_one_list_within_another_many_times_is_not_made_one() -> None:
+    query = {
+        "type": "Query",
+        "source": [rows(points(1, 5000), "X")],
+        "return": {"distinct": False, "expression": points(1, 5000)},
+    }
+
+    assert failure({"type": "Flatten", "operand": query}) == "lists too long to make one of them"
 
 
 def test_values_that_must_all_be_compared_are_bounded() -> None:

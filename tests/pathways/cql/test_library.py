@@ -1,5 +1,6 @@
 """Loading a library and running it over FHIR JSON."""
 
+import json
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -261,3 +262,16 @@ def test_what_is_computed_from_a_quantity_without_an_amount_is_null(
     example: cql.Library, moment: datetime
 ) -> None:
     assert example.at(moment, [], PLACE)["A while ago"] is None
+
+
+def test_what_a_function_answers_of_a_list_is_kept_for_the_same_operands_alone(moment: datetime) -> None:
+    text = (Path(__file__).parent / "libraries" / "kept.elm.json").read_text()
+    library = cql.load(json.loads(text))
+    run = library.at(moment, [])
+
+    assert (run["Above one"], run["Above two"], run["Above one again"]) == ([2, 3], [3], [2, 3])
+    assert run["Above each"] == [[2, 3], [3]]
+    assert run["Of other lists"] == [[5], [2, 5]]
+    assert run["Above low"] == [2, 3]
+    assert run.but({"Low": 2})["Above low"] == [3]
+    assert run["Above low"] == [2, 3]
