@@ -8,7 +8,11 @@ from typing import Any
 
 from playing import Play, moves, read
 
-from pathways.steps import Outcome
+from pathways import parameters
+from pathways.outlook import Situation, WayOut
+from pathways.steps import PERSON, Outcome
+
+LOCAL = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
 
 Json = dict[str, Any]
 
@@ -53,3 +57,32 @@ def points(path: Path) -> Iterator[Point]:
             evaluated=evaluated,
             outcome=outcome,
         )
+
+
+def finding(game: Play, side: str, code: str, at: datetime, **value: Any) -> Json:
+    """Return a finding of our own code system about one hip; without a value it is positive."""
+    patient = next(entry for entry in game.entries.values() if entry.type == "Patient")
+    return {
+        "resourceType": "Observation",
+        "id": f"what-if-{side}-{code}",
+        "status": "final",
+        "code": {"coding": [{"system": LOCAL, "code": code}]},
+        "subject": {"reference": patient.reference},
+        "bodySite": {"coding": [{"system": LOCAL, "code": f"hip-{side}"}]},
+        "effectiveDateTime": at.isoformat(),
+        **(value or {"valueBoolean": True}),
+    }
+
+
+def ways_out(game: Play, side: str, at: datetime) -> tuple[WayOut, ...]:
+    """Return every way out of the stage of a hip, as it stands."""
+    others = (memory.stage for name, memory in game.memories.items() if name not in (side, PERSON))
+    stands = Situation(
+        game.pathway,
+        game.case(at).record,
+        game.memories[side],
+        side,
+        site=parameters.resolve(game.pathway, game.chosen),
+        other_stage=next(others, None),
+    )
+    return stands.ways_out(stands.judge(at))

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from branching import Point, points
+from branching import LOCAL, Point, finding, points, ways_out
 from playing import Play, moves, number, told
 from withdrawn import CORRECTED, made, silently_kept, unfounded, version
 
-from pathways import basis, parameters
+from pathways import basis
 from pathways.inputs import Fact
-from pathways.outlook import Situation, WayOut
 from pathways.steps import PERSON, Outcome, Step
 
 STORIES = sorted((Path(__file__).parents[1] / "stories").glob("V*.json"))
-LOCAL = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
 SNOMED = "http://snomed.info/sct"
 OTHER = {"left": "right", "right": "left"}
 #: how many inputs are withdrawn after each step, drawn from a seed of the step
@@ -150,23 +148,10 @@ def _without(point: Point, step: Step, title: str) -> None:
     memory = game.memories.get(step.instance)
     if again or memory is None or memory.stage != step.before.stage:
         return
-    way = next(way for way in _ways(game, step.instance, point.evaluated) if way.rule == step.action)
+    way = next(way for way in ways_out(game, step.instance, point.evaluated) if way.rule == step.action)
     assert way.result is not True
     if way.result is None:
         assert any("none" in text for text in _values(way.conditions)), (title, way.conditions)
-
-
-def _ways(game: Play, side: str, at: datetime) -> tuple[WayOut, ...]:
-    case = game.case(at)
-    stands = Situation(
-        game.pathway,
-        case.record,
-        game.memories[side],
-        side,
-        site=parameters.resolve(game.pathway, game.chosen),
-        other_stage=next((m.stage for s, m in game.memories.items() if s not in (side, PERSON)), None),
-    )
-    return stands.ways_out(stands.judge(at))
 
 
 def _values(nodes: Any) -> Iterator[str]:
@@ -228,7 +213,7 @@ def test_a_red_flag_comes_first_in_every_state(path: Path) -> None:
             if side == PERSON or memory.stage is None:
                 continue
             game = point.after.branch()
-            flag = red_flag(game, side, FLAGS[place % len(FLAGS)], point.evaluated)
+            flag = finding(game, side, FLAGS[place % len(FLAGS)], point.evaluated)
             game.receive({"entry": [{"resource": flag}]}, point.evaluated)
             outcome, _ = game.evaluate(point.evaluated)
             mine = [step for step in outcome.steps if step.instance == side]
@@ -252,17 +237,3 @@ def _at_rest(memory: Any) -> set[str]:
 
 def _closed(game: Play, side: str) -> bool:
     return game.memories[side].closed
-
-
-def red_flag(game: Play, side: str, code: str, at: datetime) -> Json:
-    patient = next(entry for entry in game.entries.values() if entry.type == "Patient")
-    return {
-        "resourceType": "Observation",
-        "id": f"flag-{side}-{code}",
-        "status": "final",
-        "code": {"coding": [{"system": LOCAL, "code": code}]},
-        "subject": {"reference": patient.reference},
-        "bodySite": {"coding": [{"system": LOCAL, "code": f"hip-{side}"}]},
-        "effectiveDateTime": at.isoformat(),
-        "valueBoolean": True,
-    }
