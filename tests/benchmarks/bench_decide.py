@@ -2,7 +2,8 @@
 
 A real PostgreSQL, one process, CPU time; each row the median of several evaluations that each have a new pain
 score to look at. The record is a patient in therapy; its observations are repeated under new ids until there
-are enough of them. The last row adds observations that no rule reads.
+are enough of them. The last row but one adds observations that no rule reads. In the last one each score
+cannot be used, so that every evaluation writes an issue and a Task.
 
     claim     the promise, in a transaction of its own, and what is around everything
     load      the snapshot: record, memories, clock, parameters
@@ -73,10 +74,18 @@ def main() -> None:
             filling.analyze(running.database_url)
             taken, parts, server = measured(database, patient, moment, running.groups["PostgreSQL"])
             first = first or taken
-            name = f"{size} + {others}" if others else str(size)
-            print(f"{name:>14} {taken:>8.1f}" + "".join(f"{parts[part]:>9.1f}" for part in PARTS), end="")
-            print(f" {taken / first:>6.1f}x {server:>8.1f} ms")
+            _print_row(f"{size} + {others}" if others else str(size), taken, parts, first, server)
+        patient, moment, observations = in_therapy(database, "written")
+        add(database, patient, [again(observations, number) for number in range(len(observations), SIZES[1])])
+        filling.analyze(running.database_url)
+        taken, parts, server = measured(database, patient, moment, running.groups["PostgreSQL"], unit="cm")
+        _print_row(f"{SIZES[1]}, writing", taken, parts, first, server)
         print(f"aim at 100 observations: {AIM_MS} ms")
+
+
+def _print_row(name: str, taken: float, parts: dict[str, float], first: float | None, server: float) -> None:
+    print(f"{name:>14} {taken:>8.1f}" + "".join(f"{parts[part]:>9.1f}" for part in PARTS), end="")
+    print(f" {taken / (first or taken):>6.1f}x {server:>8.1f} ms")
 
 
 def in_therapy(database: Database, name: str = "one") -> tuple[str, datetime, list[Json]]:
@@ -130,13 +139,13 @@ def unread(number: int, moment: datetime) -> Json:
 
 
 def measured(
-    database: Database, patient: str, moment: datetime, server: int
+    database: Database, patient: str, moment: datetime, server: int, *, unit: str | None = None
 ) -> tuple[float, dict[str, float], float]:
     """Return the median CPU of an evaluation, of its parts, and the mean of the server's, in milliseconds."""
     totals, parts = [], []
     spent = 0.0
     for number in range(ROUNDS):
-        _accept(database, patient, [_pain(patient, number, moment)])
+        _accept(database, patient, [_pain(patient, number, moment, unit)])
         before = machine.cpu_s(server)
         with timed() as clocks:
             start = time.process_time()
@@ -202,7 +211,10 @@ def _split(total: float, clocks: Counter[str]) -> dict[str, float]:
     return {part: spent * 1000 for part, spent in found.items()}
 
 
-def _pain(patient: str, number: int, moment: datetime) -> Json:
+def _pain(patient: str, number: int, moment: datetime, unit: str | None = None) -> Json:
+    """Return a new score; in a unit that no rule knows it cannot be used."""
+    score = 5 + number % 2
+    quantity = {"value": score, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
     return {
         "resourceType": "Observation",
         "id": f"{patient}-pain-{moment:%j}-{number}-{time.monotonic_ns()}",
@@ -217,7 +229,7 @@ def _pain(patient: str, number: int, moment: datetime) -> Json:
             ]
         },
         "effectiveDateTime": (moment - timedelta(seconds=ROUNDS - number)).isoformat(),
-        "valueInteger": 5 + number % 2,
+        **({"valueQuantity": quantity} if unit else {"valueInteger": score}),
     }
 
 
