@@ -139,7 +139,8 @@ def test_what_a_patient_has_of_a_code_is_found_without_going_through_the_rest(da
         resources.save(tx, [*others, *findings], tenant=0, now=NOW)
         if statistics:
             tx.execute(text("ANALYZE resource"))
-    wanted = {"tenant": 0, "patient": "many", "codes": ["s|first-7", "s|more"], "whole": ["Task"]}
+    # One code and one type, because older servers round the rows of a scan to whole ones per loop.
+    wanted = {"tenant": 0, "patient": "many", "codes": ["s|first-7"], "whole": ["Task"]}
     with database.transaction() as tx:
         explained = writing.raw(tx).execute(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {resources.OF_TYPES_AND_CODES}", wanted
