@@ -79,7 +79,11 @@ class Site:
     def _opened(self) -> Database:
         with self._changing:
             if self._database is None:
-                self._database = Database(self.settings.database_url, pool_size=4)
+                url = self.settings.database_url
+                if not url:
+                    # Between the end of one server and the start of the next there is none.
+                    raise NoConnection("no server runs in the folder now")
+                self._database = Database(url, pool_size=4)
             return self._database
 
     def _forget(self, database: Database | None) -> None:
