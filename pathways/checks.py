@@ -178,6 +178,13 @@ def _texts(pathway: Pathway) -> Iterator[str]:
 
 
 CHECKS = (
-    *(_definitions, _qualifiers, _effects, _targets, _graph),
-    *(_issues, _parameters, _citations, _texts),
+    _definitions,
+    _qualifiers,
+    _effects,
+    _targets,
+    _graph,
+    _issues,
+    _parameters,
+    _citations,
+    _texts,
 )

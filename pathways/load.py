@@ -68,7 +68,7 @@ def load(folder: Path) -> Pathway:
     plan = _json(folder / "plan_definition.json")
     given = _json(folder / "activity_definitions.json")
     table = _json(folder / "parameters.json")
-    if faults := structure.faults(plan, given, table["parameters"], every_stage=EVERY_STAGE):
+    if faults := structure.faults(plan, given, table["parameters"]):
         raise InvalidPathway(folder.name, faults)
     activities = {a["url"]: _activity(a) for a in given}
     order_sets = {p["url"]: p for p in _json(folder / "order_sets.json")}

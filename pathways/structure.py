@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fhir_profiles import canonical
+from pathways.definition import EVERY_STAGE
 
 BASE = canonical.structure("")
 Json = dict[str, Any]
@@ -31,24 +32,19 @@ ACTIVITY = ("id", "url", "version", "title")
 PARAMETER = ("name", "type", "default", "unit")
 
 
-def faults(
-    plan: Json, activities: Sequence[Json], parameters: Sequence[Json], *, every_stage: str
-) -> tuple[str, ...]:
-    """Return what is missing, a sentence each.
-
-    Args:
-        every_stage: the id of the action that holds the rules of all stages, which is no stage.
-    """
+def faults(plan: Json, activities: Sequence[Json], parameters: Sequence[Json]) -> tuple[str, ...]:
+    """Return what is missing, a sentence each."""
     return (
         *_lacks("the plan", plan, PLAN, PLAN_EXTENSIONS),
-        *(fault for action in plan.get("action", ()) for fault in _stage(action, every_stage)),
+        *(fault for action in plan.get("action", ()) for fault in _stage(action)),
         *(fault for activity in activities for fault in _activity(activity)),
         *(fault for one in parameters for fault in _lacks(_called("parameter", one, "name"), one, PARAMETER)),
     )
 
 
-def _stage(action: Json, every_stage: str) -> Iterator[str]:
-    extensions = () if action.get("id") == every_stage else STAGE_EXTENSIONS
+def _stage(action: Json) -> Iterator[str]:
+    # The action that holds the rules of all stages is no stage.
+    extensions = () if action.get("id") == EVERY_STAGE else STAGE_EXTENSIONS
     yield from _lacks(_called("stage", action, "id"), action, STAGE, extensions)
     for rule in action.get("action", ()):
         place = _called("rule", rule, "id")

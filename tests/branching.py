@@ -12,6 +12,7 @@ from pathways import parameters
 from pathways.outlook import Situation, WayOut
 from pathways.steps import PERSON, Outcome
 
+STORIES = sorted((Path(__file__).parent / "stories").glob("V*.json"))
 LOCAL = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
 
 Json = dict[str, Any]
@@ -61,13 +62,12 @@ def points(path: Path) -> Iterator[Point]:
 
 def finding(game: Play, side: str, code: str, at: datetime, **value: Any) -> Json:
     """Return a finding of our own code system about one hip; without a value it is positive."""
-    patient = next(entry for entry in game.entries.values() if entry.type == "Patient")
     return {
         "resourceType": "Observation",
         "id": f"what-if-{side}-{code}",
         "status": "final",
         "code": {"coding": [{"system": LOCAL, "code": code}]},
-        "subject": {"reference": patient.reference},
+        "subject": {"reference": game.patient.reference},
         "bodySite": {"coding": [{"system": LOCAL, "code": f"hip-{side}"}]},
         "effectiveDateTime": at.isoformat(),
         **(value or {"valueBoolean": True}),

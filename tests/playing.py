@@ -35,6 +35,11 @@ class Play:
     steps: list[Step] = field(default_factory=list)
     at: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
+    @property
+    def patient(self) -> Entry:
+        """Return whom it is about."""
+        return next(entry for entry in self.entries.values() if entry.type == "Patient")
+
     def branch(self) -> "Play":
         """Return the same patient, whose further life changes nothing here."""
         return replace(
@@ -93,9 +98,11 @@ class Play:
         """Return what is to be decided at this moment."""
         pathway = self.pathway
         site = parameters.resolve(pathway, self.chosen)
-        patient = next(e for e in self.entries.values() if e.type == "Patient")
         record = Record(
-            patient=patient, received=tuple(self.entries.values()), own=dict(self.own), people=self._people()
+            patient=self.patient,
+            received=tuple(self.entries.values()),
+            own=dict(self.own),
+            people=self._people(),
         )
         return Case(
             tenant=0,

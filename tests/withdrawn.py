@@ -33,14 +33,20 @@ def silently_kept(game: Play, gone: str, outcome: Outcome) -> Iterator[tuple[str
         gone: the reference of a finding that was withdrawn.
         outcome: of the evaluation that saw the withdrawal.
     """
-    for side, memory in game.memories.items():
+    for side, order, step in outliving(game, gone):
         asked = f"{side[:1].upper()}:TK:basis-withdrawn-review(left-standing)" in told(outcome)
+        if step.action in CORRECTED and not asked:
+            yield side, order
+
+
+def outliving(game: Play, gone: str) -> Iterator[tuple[str, Order, Step]]:
+    """Yield side, proposal and the step that made it, where an unsigned one does not stand without `gone`."""
+    for side, memory in game.memories.items():
         for order in memory.orders:
-            if order.state != "draft" or asked:
-                continue
-            step = next(step for step in reversed(game.steps) if made(step, order))
-            if step.action in CORRECTED and unfounded(game, side, step, gone):
-                yield side, order
+            if order.state == "draft":
+                step = next(step for step in reversed(game.steps) if made(step, order))
+                if unfounded(game, side, step, gone):
+                    yield side, order, step
 
 
 def unfounded(game: Play, side: str, step: Step, gone: str) -> bool:
@@ -55,11 +61,10 @@ def made(step: Step, order: Order) -> bool:
 
 def _still_true(game: Play, side: str, step: Step, gone: str) -> bool:
     """Return whether the step's clinical condition is true of what was known then, without what is gone."""
-    patient = next(entry for entry in game.entries.values() if entry.type == "Patient")
     judge = Judge(
         game.pathway,
         [fact for fact in step.facts if fact.entry.reference != gone],
-        patient.body,
+        game.patient.body,
         moment=game.at[side, step.number],
         site=parameters.resolve(game.pathway, game.chosen),
         other_stage=None,

@@ -298,12 +298,12 @@ def _once_a_query(closure: Closure, scope: Scope, size: int, reads: int) -> Clos
         size: how many slots there were before the node was compiled: those of later number are its own.
         reads: how many slots had been read by then.
     """
-    read = [slot for slot in scope.frame.slots_read[reads:] if slot < size]
-    without = [level for level in scope.queries if not any(slot >= level.first for slot in read)]
-    if not without:
+    last_read = max((slot for slot in scope.frame.slots_read[reads:] if slot < size), default=-1)
+    level = next((level for level in scope.queries if level.first > last_read), None)
+    if level is None:
         return closure
     kept = scope.frame.slot()
-    without[0].kept.append(kept)
+    level.kept.append(kept)
 
     def once(run: Any, slots: Any) -> Any:
         # In a tuple, since null is a value as well; a query clears the slot before its first row.

@@ -6,7 +6,6 @@ and HIPWAY_CHAOS_SEED choose others. The figures are printed with the summary of
 
 import os
 import random
-import statistics
 import sys
 import time
 from collections import Counter
@@ -91,9 +90,7 @@ def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hosp
         f"evaluating again in {_spread(report.recovered_s)}"
     )
     assert {f"{kind} killed" for kind in KINDS} <= report.done.keys()
-    # Other faults go on meanwhile, so that one recovery may be hit itself; the middle one is not.
-    assert statistics.median(report.recovered_s) < 15
-    assert max(report.recovered_s) < 45
+    assert max(report.recovered_s) < 15
 
 
 def prints(site: Site, steps: list[Step]) -> dict[tuple[str, int], fingerprint.Fingerprint]:

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from branching import Point, points
+from branching import STORIES, Point, points
 from playing import Play
 
 from pathways import basis, catalogue, parameters
@@ -22,7 +22,6 @@ from pathways.judge import Judge, explained
 from pathways.record import Entry
 from pathways.steps import PERSON, Step
 
-STORIES = sorted((Path(__file__).parents[1] / "stories").glob("V*.json"))
 PATHWAY = catalogue.pathways()[0]
 TABLE = json.loads(
     (Path(__file__).parents[2] / "pathways" / "gluteus_medius_tear" / "inputs.json").read_text(),
@@ -43,7 +42,7 @@ def test_a_step_follows_from_its_explanation_alone(path: Path) -> None:
             judge = Judge(
                 PATHWAY,
                 [fact(each) for each in row["inputs"]],
-                patient(point.after),
+                point.after.patient.body,
                 moment=moment(point.after, step),
                 site=parameters.recalled(PATHWAY, row["parameters"]["changed"]),
                 other_stage=other_stage,
@@ -78,10 +77,6 @@ def logged(game: Play, step: Step) -> Json:
 def moment(game: Play, step: Step) -> datetime:
     zone = ZoneInfo(str(parameters.resolve(PATHWAY, game.chosen)["site.timeZone"]))
     return game.at[step.instance, step.number].astimezone(zone)
-
-
-def patient(game: Play) -> Json:
-    return next(entry for entry in game.entries.values() if entry.type == "Patient").body
 
 
 def fact(given: Json) -> Fact:

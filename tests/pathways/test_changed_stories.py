@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from branching import LOCAL, Point, finding, points, ways_out
+from branching import LOCAL, STORIES, Point, finding, points, ways_out
 from playing import Play, moves, number, told
 from withdrawn import CORRECTED, made, silently_kept, unfounded, version
 
@@ -22,7 +22,6 @@ from pathways import basis
 from pathways.inputs import Fact
 from pathways.steps import PERSON, Outcome, Step
 
-STORIES = sorted((Path(__file__).parents[1] / "stories").glob("V*.json"))
 SNOMED = "http://snomed.info/sct"
 OTHER = {"left": "right", "right": "left"}
 #: how many inputs are withdrawn after each step, drawn from a seed of the step

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from branching import Point, points
+from branching import LOCAL, STORIES, Point, points
 from histories import task
 from playing import Play, read, told
 
@@ -16,8 +16,6 @@ from pathways.memory import Order
 from pathways.steps import PERSON, Step
 
 FOLDER = Path(__file__).parents[1] / "stories"
-STORIES = sorted(FOLDER.glob("V*.json"))
-LOCAL = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
 SAFETY, PREGNANCY = "mri-safety-status", "82810-3"
 IMAGING = ("T04", "T05", "T06", "T07")
 
@@ -166,9 +164,8 @@ def _images(outputs: Any, side: str) -> list[str]:
 
 
 def refusal(game: Play, order: str, at: datetime) -> Json:
-    patient = next(entry for entry in game.entries.values() if entry.type == "Patient")
     clinician = next(entry.reference for entry in game.entries.values() if entry.type == "Practitioner")
     decision = task(
-        "refused", "decline", f"ServiceRequest/{order}", at=at, patient=patient.reference, by=clinician
+        "refused", "decline", f"ServiceRequest/{order}", at=at, patient=game.patient.reference, by=clinician
     )
     return {"entry": [{"resource": decision}]}

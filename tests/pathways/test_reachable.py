@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from branching import LOCAL, Point, finding, points, ways_out
+from branching import LOCAL, STORIES, Point, finding, points, ways_out
 from playing import Play
 
 from pathways import catalogue
 from pathways.steps import PERSON, Outcome
 
-STORIES = sorted((Path(__file__).parents[1] / "stories").glob("V*.json"))
 PATHWAY = catalogue.pathways()[0]
 END = "discharged"
 
@@ -27,8 +26,7 @@ Arrow = tuple[str, str, str]
 
 
 def person(game: Play, **elements: Any) -> Json:
-    patient = next(entry for entry in game.entries.values() if entry.type == "Patient")
-    return deepcopy(patient.body) | elements
+    return deepcopy(game.patient.body) | elements
 
 
 def arthritis(game: Play, side: str, at: datetime) -> list[Json]:

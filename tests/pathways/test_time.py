@@ -8,14 +8,13 @@ import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from branching import points
-from playing import Play, moves, told
+from branching import LOCAL, STORIES, points
+from playing import Play, moves, number, told
 
 from pathways import catalogue, parameters
 from pathways.inputs import Inputs
@@ -26,8 +25,6 @@ from pathways.record import Entry, Record
 Json = dict[str, Any]
 
 PATHWAY = catalogue.pathways()[0]
-STORIES = sorted((Path(__file__).parents[1] / "stories").glob("V*.json"))
-LOCAL = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
 #: whole, half and quarter hours, both sides of the date line, clocks that change at midnight or by half hours
 ZONES = (
     *("UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "America/Santiago", "Asia/Beirut"),
@@ -193,8 +190,8 @@ def test_seven_findings_arrive_in_each_of_their_5040_orders() -> None:
     for order in itertools.permutations(seven):
         game = Play()
         arrived = datetime(2026, 1, 5, 9, tzinfo=UTC)
-        for number, each in enumerate((patient, *order)):
-            game.receive({"entry": [{"resource": each}]}, arrived + timedelta(seconds=number))
+        for place, each in enumerate((patient, *order)):
+            game.receive({"entry": [{"resource": each}]}, arrived + timedelta(seconds=place))
         outcome, _ = game.evaluate(arrived + timedelta(minutes=10))
         (stage,) = [memory.stage for side, memory in game.memories.items() if side]
         found.add((stage, tuple(moves(outcome)), tuple(sorted(told(outcome).items()))))
@@ -228,7 +225,7 @@ def test_what_is_a_hundred_years_old_moves_nobody_forward(path: Path) -> None:
 def aged(resource: Json) -> Json:
     """Return the resource with its time a hundred years earlier."""
     times = ("effectiveDateTime", "effectiveInstant", "performedDateTime", "valueDateTime")
-    moved = json.loads(json.dumps(resource, default=_plain), object_hook=lambda part: _earlier(part, times))
+    moved = json.loads(json.dumps(resource, default=number), object_hook=lambda part: _earlier(part, times))
     return dict(moved)
 
 
@@ -236,7 +233,3 @@ def _earlier(part: Json, times: tuple[str, ...]) -> Json:
     return {
         k: f"{int(v[:4]) - 100:04}{v[4:]}" if k in (*times, "start", "end") else v for k, v in part.items()
     }
-
-
-def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else str(value)
