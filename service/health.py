@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service import automation, broker, clock
 from service.automation import Automation
 from service.settings import Settings
-from service.store import content, migrate
+from service.store import content, schema
 from service.store.database import Database
 
 health = Blueprint("health", __name__)
@@ -159,11 +159,11 @@ def _parts(settings: Settings, database: Database) -> dict[str, str | None]:
     parts: dict[str, str | None] = dict.fromkeys((*INTAKE, *EVALUATION))
     try:
         with database.transaction() as tx:
-            revision = migrate.revision(tx)
-            if migrate.compatible(revision):
+            revision = schema.revision(tx)
+            if schema.compatible(revision):
                 parts |= _automation(automation.look(tx, clock.now(tx)))
             else:
-                parts["schema"] = f"the schema is at {revision}, this version needs {migrate.head()}"
+                parts["schema"] = f"the schema is at {revision}, this version needs {schema.head()}"
                 parts |= dict.fromkeys(EVALUATION, "unknown without the schema")
     except (SQLAlchemyError, psycopg.Error) as error:
         parts |= dict.fromkeys(("schema", *EVALUATION), "unknown without the database")

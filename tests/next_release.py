@@ -6,16 +6,16 @@ It adds what a release may add: a column without a default, a table of its own.
 import shutil
 from pathlib import Path
 
-from service.store import migrate
+from service.store import schema
 
-REVISION = f"{int(migrate.head()) + 1:04d}"
+REVISION = f"{int(schema.head()) + 1:04d}"
 
 STEP = f'''"""What the next release adds."""
 
 from alembic import op
 
 revision = "{REVISION}"
-down_revision = "{migrate.head()}"
+down_revision = "{schema.head()}"
 branch_labels = None
 depends_on = None
 
@@ -33,6 +33,6 @@ def downgrade() -> None:
 
 def migrations(folder: Path) -> Path:
     """Write the migrations of the next release into a folder, and return it."""
-    made = shutil.copytree(migrate.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    made = shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (Path(made) / "versions" / f"{REVISION}_next_release.py").write_text(STEP)
     return Path(made)

@@ -7,8 +7,6 @@ from sqlalchemy.exc import DBAPIError
 from service import log
 from service.settings import Settings
 from service.store.database import Database, NotDurable
-from worker import sweep
-from worker.app import create
 
 
 def main(what: str) -> None:
@@ -25,22 +23,15 @@ def main(what: str) -> None:
         pass
     finally:
         database.close()
+    # Each process loads its own half: what one does not need delays its start by a second.
     if what == "sweep":
+        from worker import sweep
+
         sweep.run(settings)
-        return
-    celery = create(settings)
-    celery.worker_main(
-        [
-            "worker",
-            "--pool=prefork",
-            f"--concurrency={settings.worker_processes}",
-            "--loglevel=WARNING",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            f"--queues={celery.conf.task_default_queue}",
-        ]
-    )
+    else:
+        from worker import app
+
+        app.run(settings)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Acknowledged early, prefetch 1, no result: the promise in the database is the on
 """
 
 import gc
+import sys
 import time
+from typing import NoReturn
 
 from celery import Celery
 from celery.signals import task_received, worker_process_init, worker_process_shutdown, worker_ready
@@ -32,8 +34,31 @@ class _Process:
     pulse = Pulse()
 
 
+def run(settings: Settings) -> NoReturn:
+    """Work until a signal asks to stop."""
+    celery = create(settings)
+    # Not by Celery's command line, which loads every command that Celery has.
+    worker = celery.Worker(
+        pool_cls="prefork",
+        concurrency=settings.worker_processes,
+        loglevel="WARNING",
+        queues=celery.conf.task_default_queue,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    sys.exit(worker.exitcode)
+
+
 def create(settings: Settings) -> Celery:
-    """Return the application with its task, ready to run as a worker."""
+    """Return the application with its task, ready to run as a worker.
+
+    Raises:
+        InvalidPathway: a pathway cannot be run.
+    """
+    # Before the fork: the processes share what is loaded, and one that follows another works at once.
+    catalogue.pathways()
     celery = broker.app(settings.broker_url)
     celery.conf.update(
         task_time_limit=LIMIT_S,
@@ -46,7 +71,6 @@ def create(settings: Settings) -> Celery:
     def _open(**_: object) -> None:
         lifeline.end_with_parent()
         log.configure("worker", level=settings.log_level)
-        catalogue.pathways()
         _Process.database = Database(settings.database_url, pool_size=2, overflow=2)
         # What is loaded by now stays as long as the process; no collection need go through it.
         gc.collect()

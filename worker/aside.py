@@ -11,7 +11,6 @@ from multiprocessing.context import SpawnProcess
 from service import lifeline, log
 from service.settings import Settings
 from service.store.database import Database
-from worker.advance import advance
 
 #: what takes longer is ended with its process; the promise has counted the attempt
 LIMIT_S = 60.0
@@ -78,6 +77,9 @@ def _serve(pipe: Pipe, settings: Settings) -> None:
 
 
 def _done(database: Database, tenant: int, patient: str) -> bool:
+    # Here and not above: the sweep itself never evaluates, and would start a second later.
+    from worker.advance import advance
+
     try:
         return advance(database, tenant, patient)
     except Exception:

@@ -65,18 +65,18 @@ def _refused(sentence: str) -> int:
 
 
 def _check(settings: Settings) -> int:
-    from service.store import migrate
+    from service.store import schema
     from service.store.database import Database
 
     database = Database(settings.database_url, pool_size=1)
     try:
         with database.transaction() as tx:
-            at = migrate.revision(tx)
+            at = schema.revision(tx)
     finally:
         database.close()
-    is_well = migrate.compatible(at)
-    word = "behind" if not is_well else "as this version needs it" if at == migrate.head() else "newer"
-    print(f"The database is at {at or 'no revision'}; this version needs {migrate.head()}: {word}.")
+    is_well = schema.compatible(at)
+    word = "behind" if not is_well else "as this version needs it" if at == schema.head() else "newer"
+    print(f"The database is at {at or 'no revision'}; this version needs {schema.head()}: {word}.")
     return 0 if is_well else 1
 
 

@@ -1,6 +1,7 @@
 """`hipway web`: the pages and the FHIR base."""
 
 import argparse
+import gc
 
 from service import log
 from service.commands.run import refuse_production
@@ -47,6 +48,7 @@ def run(_args: argparse.Namespace) -> int:
     refuse_production(settings)
     settings.assert_connected()
     log.configure("web", level=settings.log_level)
+    _load()
     Granian(
         "service.wsgi:app",
         address=address.numeric(settings.host),
@@ -67,3 +69,16 @@ def run(_args: argparse.Namespace) -> int:
         workers_kill_timeout=10,
     ).serve()
     return 0
+
+
+def _load() -> None:
+    """Load the application before the processes that serve it are forked from this one.
+
+    They share what is loaded, and one that takes the place of another answers at once.
+    """
+    import service.app  # noqa: F401 - loading it is all that is wanted
+    from pathways import catalogue
+
+    catalogue.pathways()
+    gc.collect()
+    gc.freeze()

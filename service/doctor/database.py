@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.doctor import connecting
 from service.doctor.finding import Finding
 from service.settings import Settings
-from service.store import migrate, privileges
+from service.store import privileges, schema
 from service.store.database import Database
 from service.store.privileges import Missing
 
@@ -52,14 +52,14 @@ def examine(settings: Settings, now: Callable[[], datetime]) -> Iterator[Finding
 def _look(tx: Connection, settings: Settings, now: Callable[[], datetime]) -> Iterator[Finding]:
     lacking = privileges.missing(tx, sandbox=settings.sandbox)
     may_read = privileges.READ_REVISION not in lacking
-    at = migrate.revision(tx) if may_read else None
+    at = schema.revision(tx) if may_read else None
     yield version(int(_setting(tx, "server_version_num")))
     yield _encryption(tx, settings.database_url)
     yield _durability(tx)
     if may_read:
         yield _schema(at)
     # Of an older schema it is too early to ask: the migration comes first.
-    if not may_read or migrate.compatible(at):
+    if not may_read or schema.compatible(at):
         yield from _privileges(tx, settings, lacking)
     yield _connections(tx, settings)
     yield _clock(tx, now)
@@ -103,10 +103,10 @@ def _durability(tx: Connection) -> Finding:
 
 
 def _schema(at: str | None) -> Finding:
-    needs = migrate.head()
+    needs = schema.head()
     if at is None:
         return Finding(what="schema", seen="no tables", fix="run `hipway migrate` as the owner")
-    if not migrate.compatible(at):
+    if not schema.compatible(at):
         return Finding(
             what="schema",
             seen=f"{at}, behind: this version needs {needs}",

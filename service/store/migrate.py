@@ -1,8 +1,5 @@
 """Bring a database to the schema of this version, or to the schema of another.
 
-Revisions are numbered, "0001", "0002", ...: the higher number is the newer schema. Within a
-release a migration only adds, so this version works on a newer schema, never on an older one.
-
 Two processes may start at once: the second waits for the first and finds nothing to do. A
 table that is in use is asked for a few seconds at a time, because whoever waits for a table
 holds up everybody behind.
@@ -16,14 +13,13 @@ from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from service.store import schema
 from service.store.database import Database, sqlstate
-
-MIGRATIONS = Path(__file__).parent / "migrations"
+from service.store.schema import MIGRATIONS
 
 #: any number that nothing else in this database locks
 MIGRATION_LOCK = 4_816_201_001
@@ -76,10 +72,10 @@ def move(tx: Connection, to: str, *, folder: Path = MIGRATIONS, back: bool = Tru
     Raises:
         NotMigrated: this version does not know the way.
     """
-    here, newest = revision(tx), head(folder)
-    ahead = _number(here) > _number(newest)
+    here, newest = schema.revision(tx), schema.head(folder)
+    ahead = schema.number(here) > schema.number(newest)
     target = newest if to == HEAD else None if to == BASE else to
-    if here == target or (not back and _number(target) < _number(here)) or (to == HEAD and ahead):
+    if here == target or (not back and schema.number(target) < schema.number(here)) or (to == HEAD and ahead):
         return Move(before=here, after=here)
     if target is not None and target not in revisions(folder):
         raise NotMigrated(f"There is no revision {target}; this version has {', '.join(revisions(folder))}.")
@@ -88,12 +84,12 @@ def move(tx: Connection, to: str, *, folder: Path = MIGRATIONS, back: bool = Tru
             f"The database is at {here}, which this version does not know; take it back with the version "
             "that brought it there."
         )
-    go = command.upgrade if _number(target) > _number(here) else command.downgrade
+    go = command.upgrade if schema.number(target) > schema.number(here) else command.downgrade
     config = Config()
     config.set_main_option("script_location", str(folder))
     config.attributes["connection"] = tx
     go(config, target or BASE)
-    return Move(before=here, after=revision(tx))
+    return Move(before=here, after=schema.revision(tx))
 
 
 def locked(url: str, work: Callable[[Connection], Result]) -> Result:
@@ -119,29 +115,6 @@ def locked(url: str, work: Callable[[Connection], Result]) -> Result:
         database.close()
 
 
-def head(folder: Path = MIGRATIONS) -> str:
-    """Return the revision this version of the code needs."""
-    newest = ScriptDirectory(str(folder)).get_current_head()
-    if newest is None:
-        raise RuntimeError("this installation has no migrations")
-    return newest
-
-
 def revisions(folder: Path = MIGRATIONS) -> tuple[str, ...]:
     """Return every revision this version knows, oldest first."""
     return tuple(sorted(step.revision for step in ScriptDirectory(str(folder)).walk_revisions()))
-
-
-def revision(tx: Connection) -> str | None:
-    """Return the revision the database is at; None before the first migration."""
-    return MigrationContext.configure(tx).get_current_revision()
-
-
-def compatible(revision: str | None) -> bool:
-    """Return whether this version works on the schema: on its own and on every newer one."""
-    return _number(revision) >= _number(head())
-
-
-def _number(revision: str | None) -> int:
-    """Return the place in the order; a name that is no number, as of another program, is before all."""
-    return int(revision) if revision is not None and revision.isascii() and revision.isdigit() else 0

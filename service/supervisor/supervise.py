@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from sqlalchemy.exc import DBAPIError
+
 from service.settings import PASSWORD_FILES, Settings
 from service.stop_request import StopRequest
-from service.store import promises
+from service.store import promises, schema
 from service.store.database import Database
 from service.supervisor import address, data_folder, places
 from service.supervisor.child import Child
@@ -111,7 +113,8 @@ def _start(
             held=[folder.lock],
         )
 
-    _finish(ours("migrate", "service.commands", "migrate"), pause)
+    if not _up_to_date(settings.database_url):
+        _finish(ours("migrate", "service.commands", "migrate"), pause)
     if not own_database:
         # Nobody else works on this database, and whoever did has ended with the last supervisor.
         _release(settings.database_url)
@@ -146,6 +149,18 @@ def _with_servers(
         settings = replace(settings, broker_url=valkey.start())
         children.append(valkey.running)
     return settings
+
+
+def _up_to_date(url: str) -> bool:
+    """Return whether there is nothing to migrate; a restart need not wait until a migration says so."""
+    database = Database(url, pool_size=1)
+    try:
+        return schema.compatible(database.run(schema.revision))
+    except DBAPIError:
+        # Whatever is in the way, the migration finds it too and says it in a sentence.
+        return False
+    finally:
+        database.close()
 
 
 def _release(url: str) -> None:

@@ -26,7 +26,7 @@ from installations import free_port
 from sqlalchemy import text
 
 from fhir_profiles import reading
-from service.store import migrate
+from service.store import migrate, schema
 from service.store.database import Database
 from service.stories import answer, collecting, orders, placeholders, story
 from service.stories.play import patient_of
@@ -151,7 +151,7 @@ def test_a_rolling_upgrade_and_the_way_back_lose_nothing(
             lambda: restart("worker"),
             lambda: restart("sweep"),
             lambda: restart("web"),
-            lambda: migrate.downgrade(owner, migrate.head(), folder=next_schema),
+            lambda: migrate.downgrade(owner, schema.head(), folder=next_schema),
         ]
         errors_before = []
         rounds = timeline(patients)
@@ -176,10 +176,10 @@ def test_a_rolling_upgrade_and_the_way_back_lose_nothing(
     database = Database(url)
     with database.transaction() as tx:
         there = [f"{row.type}/{row.id}" for row in tx.execute(text("SELECT type, id FROM resource"))]
-        revision = migrate.revision(tx)
+        revision = schema.revision(tx)
     database.close()
     assert acknowledged - set(there) == set()
-    assert revision == migrate.head()
+    assert revision == schema.head()
     # Until web was started anew, and after it, nobody was without a connection.
     assert errors_before[3] == 0
     assert hospital.connection_errors == errors_before[4] > 0

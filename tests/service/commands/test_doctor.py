@@ -22,7 +22,7 @@ from service.doctor import database as postgres
 from service.doctor import machine
 from service.doctor.finding import Finding
 from service.settings import Settings
-from service.store import migrate, privileges
+from service.store import migrate, privileges, schema
 from service.supervisor.valkey import Valkey
 
 SECRET = "s3cret-of-nobody"
@@ -177,7 +177,7 @@ def test_a_database_behind_needs_a_migration_and_one_ahead_is_only_said(
     assert "ahead" in finding("schema").seen
     assert finding("schema").advice
 
-    migrate.downgrade(owner_url(url), migrate.head(), folder=tmp_path / "next")
+    migrate.downgrade(owner_url(url), schema.head(), folder=tmp_path / "next")
     migrate.downgrade(owner_url(url), migrate.revisions()[-2])
     assert [what for what, _ in fixes()] == ["schema"]
     assert "behind" in finding("schema").seen

@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import text
 
-from service.store import decisions, migrate, promises, resources
+from service.store import decisions, migrate, promises, resources, schema
 from service.store.database import Database
 from service.store.migrate import Move, NotMigrated
 from service.store.resources import Write
@@ -81,7 +81,7 @@ def only(found, known):
 
 def at(database):
     with database.transaction() as tx:
-        return migrate.revision(tx)
+        return schema.revision(tx)
 
 
 def test_a_step_up_and_a_step_down_keep_the_record(url, database, folder):
@@ -92,10 +92,10 @@ def test_a_step_up_and_a_step_down_keep_the_record(url, database, folder):
 
     up = migrate.upgrade(url, folder=folder)
     between = content(database)
-    down = migrate.downgrade(url, migrate.head(), folder=folder)
+    down = migrate.downgrade(url, schema.head(), folder=folder)
 
-    assert up == Move(before=migrate.head(), after=next_release.REVISION)
-    assert down == Move(before=next_release.REVISION, after=migrate.head())
+    assert up == Move(before=schema.head(), after=next_release.REVISION)
+    assert down == Move(before=next_release.REVISION, after=schema.head())
     assert before == only(between, before) == content(database)
 
 
@@ -110,7 +110,7 @@ def test_every_step_of_ours_leads_down_and_up_and_keeps_the_record(url, database
         assert known == only(before, known)
     migrate.upgrade(url)
 
-    assert at(database) == migrate.head()
+    assert at(database) == schema.head()
     assert only(content(database), known) == known
 
 
@@ -148,7 +148,7 @@ def test_a_newer_database_is_left_as_it_is(url, database, folder):
 def test_a_revision_that_does_not_exist_is_named(url, database):
     with pytest.raises(NotMigrated, match="no revision 9999"):
         migrate.downgrade(url, "9999")
-    assert at(database) == migrate.head()
+    assert at(database) == schema.head()
 
 
 def test_of_two_migrations_at_once_the_second_waits_and_finds_nothing_to_do(url, folder):
