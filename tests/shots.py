@@ -50,6 +50,8 @@ def main(folder: Path) -> int:
 def _pages(service: Remote) -> Iterator[tuple[str, str]]:
     yield "worklist", "/"
     yield "worklist-all", "/?view=all"
+    yield "patients", "/patients"
+    yield "operations", "/operations"
     yield "sandbox", "/sandbox"
     yield "not-found", "/careplans/none"
     for plan in service.search("CarePlan", {}):

@@ -7,6 +7,7 @@ http://hl7.org/fhir/R4/search.html
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -138,7 +139,18 @@ def values(resource: Json) -> tuple[Value, ...]:
         pairs = _references(resource.get(element)) if kind == "reference" else _tokens(resource.get(element))
         for system, value in pairs:
             found[Value(name=name, system=system, value=value)] = None
+    if resource["resourceType"] == "Patient":
+        found |= dict.fromkeys(_of_person(resource))
     return tuple(found)
+
+
+def folded(text: str) -> str:
+    """Return a name without accents, case and double blanks, as searches compare names.
+
+    http://hl7.org/fhir/R4/search.html#string
+    """
+    plain = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join("".join(plain).casefold().split())
 
 
 def promoted(resource: Json) -> Promoted:
@@ -161,6 +173,32 @@ def instants(text: str) -> tuple[datetime, datetime] | None:
         return _interval(match) if match else None
     except (ValueError, OverflowError):
         return None
+
+
+def _of_person(patient: Json) -> Iterator[Value]:
+    """Yield birth date and names of a person; a name from each of its words on, so that any may begin it."""
+    if isinstance(born := patient.get("birthDate"), str):
+        yield Value(name="birthdate", system="", value=born)
+    names = patient.get("name")
+    for name in names if isinstance(names, list) else ():
+        for kind, text in _parts(name):
+            whole = folded(text)
+            for word in re.finditer(r"\b\w", whole):
+                yield Value(name=kind, system="", value=whole[word.start() :])
+
+
+def _parts(name: Json) -> Iterator[tuple[str, str]]:
+    family, given = name.get("family"), [part for part in name.get("given", ()) if part]
+    if family:
+        yield "family", family
+    if given:
+        # Written as two or as one, "Anna Maria" is found.
+        yield "given", " ".join(given)
+        yield from (("given", part) for part in given)
+    if not (family or given) and (text := name.get("text")):
+        # Which of its words are the family's nobody has said.
+        yield "family", text
+        yield "given", text
 
 
 def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:

@@ -106,6 +106,13 @@ class Moments:
         exact = self.exact(moment) if abs(left) < timedelta(days=1) else self.day(moment)
         return Due(state="late" if past else "soon", distance=self._words(key, span=distance), exact=exact)
 
+    def span(self, seconds: float) -> str:
+        """Return `40 s`, `12 min`, `3 h` or `2 days`: whole units, rounded down."""
+        for key, unit_s in (("due.days", 86400), ("due.h", 3600), ("due.min", 60)):
+            if seconds >= 2 * unit_s or (key == "due.min" and seconds > 60):
+                return self._words.count(key, int(seconds // unit_s))
+        return self._words("due.s", n=int(seconds))
+
     def age(self, born: date) -> int:
         """Return the age in whole years."""
         today = self.now.date()

@@ -1,11 +1,11 @@
 """What the pages read: one query for each part of a page, never one for each row."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from service.situation import Instance
@@ -30,6 +30,44 @@ def plans(tx: Connection, *, tenant: int) -> list[Json]:
     return _bodies(
         tx,
         _current(tenant, _resource.type == "CarePlan", _resource.owned.is_(True)).order_by(_resource.key),
+    )
+
+
+def find_patients(
+    tx: Connection, wanted: Mapping[str, Sequence[str]], limit: int, *, tenant: int
+) -> list[Json]:
+    """Return patients who have each of these search values: one that begins with, or is, one of the texts.
+
+    Args:
+        wanted: `family` and `given` are beginnings of folded names (`search_index.folded`); of any other
+            name the value is one of these.
+        limit: at most so many, the longest known first.
+    """
+    value = tables.search_value.c
+    conditions = []
+    for name, texts in wanted.items():
+        matches = (
+            or_(*(func.starts_with(value.value, text) for text in texts))
+            if name in ("family", "given")
+            else value.value.in_(texts)
+        )
+        of_name = (value.tenant == tenant, value.type == "Patient", value.name == name)
+        conditions.append(_resource.key.in_(select(value.key).where(*of_name, matches)))
+    return _bodies(
+        tx, _current(tenant, _resource.type == "Patient", *conditions).order_by(_resource.key).limit(limit)
+    )
+
+
+def plans_of(tx: Connection, patients: Collection[str], *, tenant: int) -> list[Json]:
+    """Return every plan that the engine made for these patients."""
+    return _bodies(
+        tx,
+        _current(
+            tenant,
+            _resource.type == "CarePlan",
+            _resource.owned.is_(True),
+            _resource.patient.in_(sorted(patients)),
+        ).order_by(_resource.key),
     )
 
 

@@ -4,7 +4,7 @@ Every open Task is in exactly one band, and in `all`; nothing is hidden without 
 counted. Nothing is signed from here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.web import elements, tasks
@@ -141,6 +141,14 @@ def place(plan: Json, memory: Json, when: Moments, words: Words) -> Place:
         since=words("day_n", n=when.days_since(entered)) if entered else "",
         open=plan.get("status") == "active",
     )
+
+
+def first_plans(plans: Iterable[Json]) -> dict[str, str]:
+    """Return a plan of each patient: where what is about the person is shown."""
+    found: dict[str, str] = {}
+    for plan in plans:
+        found.setdefault(elements.reference(plan.get("subject")).partition("/")[2], plan["id"])
+    return found
 
 
 def people_shown(worklist: Worklist) -> set[str]:

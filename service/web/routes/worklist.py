@@ -43,7 +43,7 @@ def show_worklist() -> str:
             people={id: patients.describe(p, seen.when, seen.words) for id, p in people.items()},
             stages=_stages(plans),
             sides=_sides(plans),
-            plan_of=_first_plans(plans),
+            plan_of=worklist.first_plans(plans),
             known=queries.patient_count(tx, tenant=TENANT),
         )
 
@@ -68,11 +68,3 @@ def _stages(plans: list[Json]) -> list[tuple[str, str]]:
 
 def _sides(plans: list[Json]) -> list[tuple[str, str]]:
     return sorted({(s.code, s.text) for plan in plans if (s := elements.side(plan))})
-
-
-def _first_plans(plans: list[Json]) -> dict[str, str]:
-    """Return a plan of each patient: where work about the person is shown."""
-    found: dict[str, str] = {}
-    for plan in plans:
-        found.setdefault(elements.reference(plan.get("subject")).partition("/")[2], plan["id"])
-    return found

@@ -39,7 +39,7 @@ def database(url):
 def fill(database):
     """Store a patient, a promise and a decision."""
     with database.transaction() as tx:
-        body = {"resourceType": "Patient", "birthDate": "1960-01-01"}
+        body = {"resourceType": "Patient", "birthDate": "1960-01-01", "identifier": [{"value": "A1"}]}
         resources.save(tx, [Write(type="Patient", id="p", body=body)], tenant=0, now=NOW)
         resources.save(tx, [Write(type="Patient", id="p", body={**body, "active": True})], tenant=0, now=NOW)
         promises.want(tx, "p", received=NOW, due_at=NOW, tenant=0)
@@ -72,7 +72,9 @@ def content(database):
 
 
 def only(found, known):
-    """Return of what was found what an older schema has columns for, too."""
+    """Return of what was found what an older schema has columns for, too, and ways to search by."""
+    searched = {row["name"] for row in known["search_value"]}
+    found = {**found, "search_value": [row for row in found["search_value"] if row["name"] in searched]}
     return {
         name: [{column: row[column] for column in old} for row, old in zip(found[name], rows, strict=True)]
         for name, rows in known.items()
@@ -131,6 +133,31 @@ def test_reports_of_before_are_found_by_their_results(url, database):
 
     migrate.downgrade(url, "0005")
     assert not [row for row in content(database)["search_value"] if row["name"] == "result"]
+    migrate.upgrade(url)
+
+    assert sorted(map(str, content(database)["search_value"])) == sorted(map(str, before))
+
+
+def test_a_step_up_finds_the_patients_that_are_there_by_their_names(url, database):
+    names = [
+        {"family": "van der Müller", "given": ["Zoë", "Maria", None], "text": "Z. van der Müller"},
+        {"use": "maiden", "family": "Groß"},
+        {"text": "Li Wei"},
+    ]
+    bodies = [{"name": names, "birthDate": "1970-04"}, {"name": [{"use": "usual"}]}, {}]
+    with database.transaction() as tx:
+        writes = [
+            Write(type="Patient", id=f"p-{n}", body={"resourceType": "Patient", **body}, patient=f"p-{n}")
+            for n, body in enumerate(bodies)
+        ]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    before = content(database)["search_value"]
+    assert {"van der muller", "der muller", "muller", "gross", "li wei", "wei"} == {
+        row["value"] for row in before if row["name"] == "family"
+    }
+
+    migrate.downgrade(url, "0006")
+    assert not content(database)["search_value"]
     migrate.upgrade(url)
 
     assert sorted(map(str, content(database)["search_value"])) == sorted(map(str, before))

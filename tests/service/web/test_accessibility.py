@@ -8,6 +8,8 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from service import clock
+from service.store import promises
 from service.store.database import Database
 
 pytestmark = pytest.mark.requires("browser")
@@ -55,6 +57,12 @@ def states(record: Database, story: Any) -> dict[str, str]:
     signed.signed(signed.proposal("Surgical referral", "SURG", status="completed"), "Referral", "SURG")
     signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
     signed.save(record)
+    for patient, attempts in (("gmt-5", 1), ("gmt-6", 3)):
+        with record.transaction() as tx:
+            promises.want(tx, patient, tenant=0, due_at=clock.now(tx))
+            claim = promises.claim(tx, tenant=0, patient=patient)
+            assert claim
+            promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=attempts)
     plans = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in plans.items()}
 
@@ -64,7 +72,16 @@ def test_axe_finds_nothing(chromium: str, address: str, states: dict[str, str], 
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import sync_playwright
 
-    paths = ["/", "/?view=plans", "/sandbox", "/acting", "/careplans/unknown", *states.values()]
+    paths = [
+        "/",
+        "/?view=plans",
+        "/patients",
+        "/operations",
+        "/operations?retried=gmt-5",
+        "/sandbox",
+        "/acting",
+    ]
+    paths += ["/careplans/unknown", *states.values()]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)

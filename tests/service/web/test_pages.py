@@ -27,7 +27,9 @@ def gaps(message: str) -> set[str | None]:
     return {name for _, name, _, _ in Formatter().parse(message) if name}
 
 
-@pytest.mark.parametrize("path", ["/", "/sandbox", "/acting", "/careplans/unknown", "/live"])
+@pytest.mark.parametrize(
+    "path", ["/", "/patients", "/operations", "/sandbox", "/acting", "/careplans/unknown", "/live"]
+)
 def test_a_page_loads_nothing_from_elsewhere_and_is_not_kept(
     client: FlaskClient, record: Database, path: str
 ):
@@ -69,9 +71,10 @@ def test_production_shows_no_patient_without_a_sign_in(record: Database, story: 
     settings = Settings(mode="production", base_url="http://localhost", secret_key="x" * 32)
     client = create_app(settings, record).test_client()
 
-    answers = [client.get(path) for path in ("/", f"/careplans/{plan.plan}", "/acting", "/sandbox")]
+    paths = ("/", f"/careplans/{plan.plan}", "/patients", "/operations", "/acting", "/sandbox")
+    answers = [client.get(path) for path in paths]
 
-    assert [answer.status_code for answer in answers] == [403, 403, 403, 404]
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 403, 403, 404]
     assert not any("Jansen" in answer.text or "JANSEN" in answer.text for answer in answers)
 
 

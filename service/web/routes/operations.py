@@ -1,0 +1,85 @@
+"""`/operations`: does everything flow? And what was given up is tried again."""
+
+import re
+from contextlib import suppress
+
+from flask import redirect, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from service import broker, evaluation, log
+from service.fhir.references import ID
+from service.store import promises
+from service.web import operations, queries, visit, worklist
+from service.web.forms import Foreign
+from service.web.pages import pages, problem
+from service.web.visit import TENANT, Visit
+
+#: a person waits this long for one patient's evaluation, then reads where it stands
+PATIENCE_S = 2
+
+
+@pages.get("/operations")
+def show_operations() -> str:
+    """Show how the work goes that nobody asks for; after a retry, what became of it."""
+    # Before the transaction: a broker that is gone is waited for, and nobody should wait with it.
+    messages = broker.backlog(visit.settings())
+    with visit.begin() as (tx, seen):
+        return _page(tx, seen, messages)
+
+
+@pages.post("/operations/retry")
+def retry() -> Response | tuple[str, int]:
+    """Have patients evaluated again that were given up: the one of the form, or all of them."""
+    wanted = request.form.get("patient", "")
+    with visit.begin() as (tx, seen):
+        if seen.acting is None:
+            return problem("nobody", 422)
+        try:
+            seen.forms.check(request)
+        except Foreign:
+            return problem("old_form", 422)
+        asked = [s.patient for s in promises.parked(tx, tenant=TENANT) if not wanted or s.patient == wanted]
+    with visit.database().transaction() as tx:
+        for patient in asked:
+            promises.want(tx, patient, tenant=TENANT, due_at=seen.clock.now, forced=True)
+    for patient in asked:
+        log.get().info("evaluation_asked_again", patient=patient, by=seen.acting.id)
+        broker.wake(seen.settings, TENANT, patient)
+    if wanted:
+        with suppress(evaluation.Parked):
+            evaluation.wait(visit.database(), wanted, timeout_s=PATIENCE_S)
+        # One whom somebody else asked for meanwhile is shown as well: where it stands counts.
+        return redirect(url_for("web.show_operations", retried=wanted), code=303)
+    return redirect(url_for("web.show_operations", again=len(asked)), code=303)
+
+
+def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
+    parked = promises.parked(tx, tenant=TENANT)
+    queue = promises.queue(tx, seen.clock.now, tenant=TENANT)
+    page = operations.build(seen.automation, messages, queue, parked, seen.when, seen.words)
+    shown = {standing.patient for standing in parked} | {row.patient for row in page.queue}
+    return visit.page(
+        seen,
+        "operations.html",
+        ops=page,
+        said=_said(tx, seen),
+        plan_of=worklist.first_plans(queries.plans_of(tx, shown, tenant=TENANT)),
+        token=seen.forms.token,
+    )
+
+
+def _said(tx: Connection, seen: Visit) -> tuple[str, str] | None:
+    """Return what became of a retry, as it is now: how good that is, and a sentence."""
+    again, retried = request.args.get("again", ""), request.args.get("retried", "")
+    if again.isascii() and again.isdigit() and len(again) < 6:
+        return "wait", seen.words.count("ops.retried.all", int(again))
+    standing = promises.standing(tx, retried, tenant=TENANT) if re.fullmatch(ID, retried) else None
+    if standing is None:
+        return None
+    if standing.parked_at is not None:
+        reason = standing.failed_reason or seen.words("not_recorded")
+        return "danger", seen.words("ops.retried.parked", patient=retried, reason=reason)
+    if standing.arrivals or standing.lease_until is not None:
+        return "wait", seen.words("ops.retried.waits", patient=retried)
+    return "good", seen.words("ops.retried.done", patient=retried)

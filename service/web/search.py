@@ -1,0 +1,104 @@
+"""Which person do I mean? Patients found by two things known of them, each with where their hips stand.
+
+What is searched for is a person's name: it is posted, and stands in no address and no log.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from service.store.search_index import folded
+from service.web import elements, patients
+from service.web.elements import Json
+from service.web.moments import Moments
+from service.web.patients import Person
+from service.web.words import Words
+
+#: more than this is no answer to "which person"
+ROWS = 50
+
+#: longer than any name
+LENGTH = 200
+
+#: with one part alone a search lists people nobody asked for
+PARTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a person wrote: names or their beginnings, a birth date as YYYY-MM-DD, and a record number."""
+
+    family: str = ""
+    given: str = ""
+    birthdate: str = ""
+    identifier: str = ""
+
+    @classmethod
+    def read(cls, form: Mapping[str, str]) -> "Search":
+        """Return what a form holds, without the blanks around it."""
+        # No text of the database can hold a NUL, so none is found by one.
+        return cls(**{f.name: form.get(f.name, "").replace("\0", "").strip()[:LENGTH] for f in fields(cls)})
+
+    @property
+    def parts(self) -> int:
+        """Return how many of the four were filled."""
+        return sum(bool(getattr(self, field.name)) for field in fields(self))
+
+    @property
+    def values(self) -> dict[str, Sequence[str]]:
+        """Return the search values to look for, as `queries.find_patients` takes them."""
+        found: dict[str, Sequence[str]] = {}
+        if self.family:
+            found["family"] = (folded(self.family),)
+        if self.given:
+            found["given"] = (folded(self.given),)
+        if self.birthdate:
+            # Somebody of whom only the year is known may be the one.
+            found["birthdate"] = tuple(dict.fromkeys(self.birthdate[:end] for end in (4, 7, 10)))
+        if self.identifier:
+            found["identifier"] = (self.identifier,)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hip:
+    """One plan of a patient: which side, where it stands, and whether it is closed."""
+
+    plan: str
+    side: str
+    stage: str
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One patient of the answer. `similar`: another one of the answer has the same name."""
+
+    person: Person
+    hips: tuple[Hip, ...]
+    similar: bool
+
+
+def build(found: Iterable[Json], plans: Iterable[Json], when: Moments, words: Words) -> tuple[Found, ...]:
+    """Return the patients in the order of their names, each with its plans."""
+    people = [patients.describe(patient, when, words) for patient in found]
+    alike = Counter(folded(person.name) for person in people)
+    hips: dict[str, list[Hip]] = {}
+    for plan in plans:
+        side = elements.side(plan)
+        hips.setdefault(elements.reference(plan.get("subject")).partition("/")[2], []).append(
+            Hip(
+                plan=plan["id"],
+                side=side.text if side else words("person"),
+                stage=elements.stage(plan).text,
+                open=plan.get("status") in ("active", "on-hold"),
+            )
+        )
+    return tuple(
+        Found(
+            person=person,
+            hips=tuple(sorted(hips.get(person.id, ()), key=lambda hip: hip.side)),
+            similar=alike[folded(person.name)] > 1,
+        )
+        for person in sorted(people, key=lambda p: (folded(p.name), p.born, p.id))
+    )
