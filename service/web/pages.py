@@ -4,9 +4,11 @@ No script and no style stands in a page: the Content-Security-Policy allows file
 our own only. Without JavaScript every page works; htmx only refreshes the stamp.
 """
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,15 +16,30 @@ from service import errors
 from service.web import elements, visit, words
 from service.web.forms import Foreign, refuse_other_origins
 
+STATIC = Path(__file__).with_name("static")
+
 pages = Blueprint(
     "web",
     __name__,
     template_folder=str(Path(__file__).with_name("templates")),
-    static_folder=str(Path(__file__).with_name("static")),
+    static_folder=str(STATIC),
     static_url_path="/assets",
 )
 
 pages.add_app_template_filter(elements.inline, "inline")
+
+
+@cache
+def content_hash(filename: str) -> str:
+    """Return what stands for the content of a file in its address."""
+    return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:16]
+
+
+@pages.app_template_global()
+def asset(filename: str) -> str:
+    """Return the address of a file; another content has another address, so browsers may keep it."""
+    return url_for("web.static", filename=filename, v=content_hash(filename))
+
 
 POLICY = "; ".join(
     (
@@ -46,7 +63,13 @@ def protect(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint != "web.static":
         response.headers["Cache-Control"] = "no-store"
+    elif response.status_code == 200 and request.args.get("v") == content_hash(_filename()):
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
+
+
+def _filename() -> str:
+    return str((request.view_args or {}).get("filename", ""))
 
 
 @pages.before_request

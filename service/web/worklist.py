@@ -99,8 +99,14 @@ def build(
     places: Mapping[str, Place],
     filters: Filters,
     acting: Colleague | None,
+    *,
+    size: int = ROWS,
 ) -> Worklist:
-    """Return the page the filters ask for, with true counts of every view."""
+    """Return the page the filters ask for, with true counts of every view.
+
+    Args:
+        size: rows of a page.
+    """
     views = {view: [w for w in open_work if _in_view(w, view, acting)] for view in VIEWS[:-1]}
     open_plans = [place for place in places.values() if place.open]
     counts = {view: len(found) for view, found in views.items()} | {"plans": len(open_plans)}
@@ -109,13 +115,13 @@ def build(
     plans: list[PlanRow] = []
     if filters.view == "plans":
         matching = [p for p in open_plans if _place_matches(p, filters)]
-        total, wanted, page = len(matching), len(open_plans), _page(len(matching), filters)
+        total, wanted, page = len(matching), len(open_plans), _page(len(matching), size, filters)
         ordered = sorted((_plan_row(p, open_work) for p in matching), key=_plan_urgency)
-        plans = ordered[(page - 1) * ROWS : page * ROWS]
+        plans = ordered[(page - 1) * size : page * size]
     else:
         found = sorted((w for w in views[filters.view] if _matches(w, places, filters)), key=tasks.by_urgency)
-        total, wanted, page = len(found), counts[filters.view], _page(len(found), filters)
-        rows = found[(page - 1) * ROWS : page * ROWS]
+        total, wanted, page = len(found), counts[filters.view], _page(len(found), size, filters)
+        rows = found[(page - 1) * size : page * size]
     return Worklist(
         filters=replace(filters, page=page),
         counts=counts,
@@ -124,7 +130,7 @@ def build(
         shown=len(rows) + len(plans),
         total=total,
         hidden=wanted - total,
-        pages=_pages(total),
+        pages=_pages(total, size),
         quiet_plans=sum(place.plan not in busy for place in open_plans),
         open_plans=len(open_plans),
     )
@@ -157,12 +163,12 @@ def people_shown(worklist: Worklist) -> set[str]:
     return of_tasks | {row.place.patient for row in worklist.plans}
 
 
-def _pages(total: int) -> int:
-    return max(1, -(-total // ROWS))
+def _pages(total: int, size: int) -> int:
+    return max(1, -(-total // size))
 
 
-def _page(total: int, filters: Filters) -> int:
-    return min(max(filters.page, 1), _pages(total))
+def _page(total: int, size: int, filters: Filters) -> int:
+    return min(max(filters.page, 1), _pages(total, size))
 
 
 def _bands(rows: Sequence[Work], found: Sequence[Work]) -> tuple[Band, ...]:

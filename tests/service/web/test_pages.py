@@ -28,7 +28,8 @@ def gaps(message: str) -> set[str | None]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/patients", "/operations", "/sandbox", "/acting", "/careplans/unknown", "/live"]
+    "path",
+    ["/", "/patients", "/operations", "/sandbox", "/acting", "/careplans/unknown", "/live", "/worklist.csv"],
 )
 def test_a_page_loads_nothing_from_elsewhere_and_is_not_kept(
     client: FlaskClient, record: Database, path: str
@@ -40,6 +41,30 @@ def test_a_page_loads_nothing_from_elsewhere_and_is_not_kept(
     assert "unsafe" not in policy
     assert answer.headers["Cache-Control"] == "no-store"
     assert not re.search(r'<script(?![^>]*src="/assets/)|<style|\sstyle=|\son\w+=|https?://', answer.text)
+
+
+def test_a_file_of_the_pages_is_kept_by_its_content(client: FlaskClient, record: Database):
+    found = re.findall(r'(?:src|href)="(/assets/[^"]+)"', client.get("/").text)
+
+    assert len(found) == 4
+    for address in found:
+        with client.get(address) as kept:
+            assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable", address
+            assert hashlib.sha256(kept.data).hexdigest().startswith(address.partition("?v=")[2])
+
+
+@pytest.mark.parametrize("address", ["/assets/hipway.css", "/assets/hipway.css?v=0123456789abcdef"])
+def test_a_file_under_an_older_address_is_not_kept(client: FlaskClient, record: Database, address: str):
+    with client.get(address) as answer:
+        assert answer.status_code == 200
+        assert "immutable" not in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "address", ["/assets/none.css", "/assets/../pages.py", "/assets/%2e%2e/pages.py?v=1"]
+)
+def test_no_other_file_is_served(client: FlaskClient, record: Database, address: str):
+    assert client.get(address).status_code == 404
 
 
 def test_both_languages_say_the_same_things():
