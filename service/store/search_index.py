@@ -40,6 +40,13 @@ class Promoted:
 ENTRY = "_entry"
 KEPT = (ENTRY,)
 
+#: What our extensions of a plan say, by which the worklist finds plans. No parameters of the FHIR search.
+STAGE, SIDE = "_stage", "_side"
+PLACES: Mapping[str, str] = {
+    "https://w3id.org/hipway/StructureDefinition/pathway-stage": STAGE,
+    "https://w3id.org/hipway/StructureDefinition/pathway-side": SIDE,
+}
+
 #: parameter -> kind and element, per type; every type has `identifier` besides
 PARAMETERS: Mapping[str, Mapping[str, tuple[Kind, str]]] = {
     "CarePlan": {"based-on": ("reference", "basedOn"), "category": ("token", "category")},
@@ -139,8 +146,11 @@ def values(resource: Json) -> tuple[Value, ...]:
         pairs = _references(resource.get(element)) if kind == "reference" else _tokens(resource.get(element))
         for system, value in pairs:
             found[Value(name=name, system=system, value=value)] = None
-    if resource["resourceType"] == "Patient":
-        found |= dict.fromkeys(_of_person(resource))
+    match resource["resourceType"]:
+        case "Patient":
+            found |= dict.fromkeys(_of_person(resource))
+        case "CarePlan":
+            found |= dict.fromkeys(_of_plan(resource))
     return tuple(found)
 
 
@@ -185,6 +195,14 @@ def _of_person(patient: Json) -> Iterator[Value]:
             whole = folded(text)
             for word in re.finditer(r"\b\w", whole):
                 yield Value(name=kind, system="", value=whole[word.start() :])
+
+
+def _of_plan(plan: Json) -> Iterator[Value]:
+    extensions = plan.get("extension")
+    for extension in extensions if isinstance(extensions, list) else ():
+        if name := PLACES.get(extension.get("url", "")):
+            for system, value in _tokens(extension.get("valueCoding")):
+                yield Value(name=name, system=system, value=value)
 
 
 def _parts(name: Json) -> Iterator[tuple[str, str]]:

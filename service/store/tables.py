@@ -39,6 +39,9 @@ OF_CODED = f"type IN ({', '.join(map(repr, CODED))})"
 
 INSTANT = DateTime(timezone=True)
 
+#: What is found by whether it is open: a site has a hundred closed Tasks for one that is not.
+OF_WORK = "owned AND NOT deleted AND type IN ('CarePlan', 'Task')"
+
 #: "Received later" is this number, never a time: two Bundles may share a millisecond.
 RECEIPT = Sequence("receipt_seq", metadata=metadata, data_type=BigInteger())
 
@@ -87,6 +90,10 @@ resource = Table(
         )
         for place in range(1, CODINGS + 1)
     ),
+    # the worklist: what is open, among all that ever was
+    Index("resource_of_work", "tenant", "type", "status", "key", postgresql_where=text(OF_WORK)),
+    # "3 changes, show": what the engine wrote after a page was read
+    Index("resource_of_engine", "tenant", "seq", postgresql_where=text("owned")),
     Index(
         "resource_of_patient_more_codes",
         "tenant",

@@ -40,10 +40,15 @@ def table(
     worklist: Worklist,
     people: Mapping[str, Person],
     places: Mapping[str, Place],
+    since: Mapping[str, str],
     when: Moments,
     words: Words,
 ) -> str:
-    """Return the rows of a worklist as text. What is not recorded is said, as on the page."""
+    """Return the rows of a worklist as text. What is not recorded is said, as on the page.
+
+    Args:
+        since: for how long each plan has been in its stage, in words.
+    """
     text = io.StringIO()
     text.write("\ufeff")
     writer = csv.writer(text)
@@ -51,10 +56,10 @@ def table(
     as_of = when.exact(when.now)
     for band in worklist.bands:
         for work in band.rows:
-            row = _work(work, places.get(work.plan), words)
+            row = _work(work, words) | _place(places.get(work.plan), since)
             writer.writerow(_cells({**row, "as_of": as_of} | _person(people, work.patient, words)))
     for plan in worklist.plans:
-        row = _plan(plan, words)
+        row = _plan(plan, words) | _place(plan.place, since)
         writer.writerow(_cells({**row, "as_of": as_of} | _person(people, plan.place.patient, words)))
     return text.getvalue()
 
@@ -72,7 +77,7 @@ def _person(people: Mapping[str, Person], id: str, words: Words) -> dict[str, st
     return {"patient": person.name, "birth_date": person.born, "record_number": person.identifier}
 
 
-def _work(work: Work, place: Place | None, words: Words) -> dict[str, str]:
+def _work(work: Work, words: Words) -> dict[str, str]:
     return {
         "band": words(f"band.{work.band}"),
         "side": work.side.text if work.side else words("person"),
@@ -82,14 +87,15 @@ def _work(work: Work, place: Place | None, words: Words) -> dict[str, str]:
         "due_exact": work.due.exact,
         "owner": work.owner_name if work.owner else words("owner.nobody"),
         "role": work.role_words,
-        **(_place(place) if place else {}),
     }
 
 
 def _plan(row: PlanRow, words: Words) -> dict[str, str]:
-    first = _work(row.next, None, words) if row.next else {"need": words("plans.quiet")}
-    return {**first, "side": row.place.side.text, **_place(row.place)}
+    first = _work(row.next, words) if row.next else {"need": words("plans.quiet")}
+    return {**first, "side": row.place.side.text}
 
 
-def _place(place: Place) -> dict[str, str]:
-    return {"stage": place.stage.text, "in_stage": place.since, "plan": place.plan}
+def _place(place: Place | None, since: Mapping[str, str]) -> dict[str, str]:
+    if place is None:
+        return {}
+    return {"stage": place.stage.text, "in_stage": since.get(place.plan, ""), "plan": place.plan}

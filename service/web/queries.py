@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from service.situation import Instance
-from service.store import tables
+from service.store import search_index, tables
 from service.web.elements import OPEN_TASK, Json
 
 _resource = tables.resource.c
@@ -17,20 +18,42 @@ _resource = tables.resource.c
 
 def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
     """Return every open Task that the engine made, oldest first."""
-    return _bodies(
-        tx,
-        _current(
-            tenant, _resource.type == "Task", _resource.owned.is_(True), _resource.status.in_(OPEN_TASK)
-        ).order_by(_resource.key),
-    )
+    chosen = select(_resource.body).where(*_of_work("Task", tenant), _resource.status.in_(OPEN_TASK))
+    return _bodies(tx, chosen.order_by(_resource.key))
 
 
-def plans(tx: Connection, *, tenant: int) -> list[Json]:
-    """Return every CarePlan that the engine made."""
-    return _bodies(
-        tx,
-        _current(tenant, _resource.type == "CarePlan", _resource.owned.is_(True)).order_by(_resource.key),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """Open plans besides some: too many to be read at once, so they are counted, and read by the page."""
+
+    tenant: int
+    #: ids of the plans that are not meant
+    besides: Collection[str]
+    stage: str = ""
+    #: None: of any side; empty: about the whole person
+    side: str | None = None
+
+    def count(self, tx: Connection) -> int:
+        """Return how many there are."""
+        return _count(tx, *self._conditions)
+
+    def read(self, tx: Connection, offset: int, limit: int) -> list[Json]:
+        """Return some of them, the oldest first."""
+        chosen = select(_resource.body).where(*self._conditions).order_by(_resource.key)
+        return _bodies(tx, chosen.offset(offset).limit(limit)) if limit > 0 else []
+
+    @property
+    def _conditions(self) -> tuple[ColumnElement[bool], ...]:
+        found = [*_of_work("CarePlan", self.tenant), _resource.status == "active"]
+        if self.besides:
+            found.append(_resource.id.not_in(sorted(self.besides)))
+        if self.stage:
+            found.append(_resource.key.in_(_of_plans(search_index.STAGE, self.tenant, self.stage)))
+        if self.side:
+            found.append(_resource.key.in_(_of_plans(search_index.SIDE, self.tenant, self.side)))
+        elif self.side is not None:
+            found.append(_resource.key.not_in(_of_plans(search_index.SIDE, self.tenant)))
+        return tuple(found)
 
 
 def find_patients(
@@ -65,7 +88,7 @@ def plans_of(tx: Connection, patients: Collection[str], *, tenant: int) -> list[
         _current(
             tenant,
             _resource.type == "CarePlan",
-            _resource.owned.is_(True),
+            _resource.owned,
             _resource.patient.in_(sorted(patients)),
         ).order_by(_resource.key),
     )
@@ -97,7 +120,7 @@ def of_patient(tx: Connection, patient: str, types: Sequence[str], *, tenant: in
             _resource.tenant == tenant,
             _resource.patient == patient,
             _resource.type.in_(types),
-            _resource.deleted.is_(False),
+            ~_resource.deleted,
         )
         .order_by(_resource.seq)
     )
@@ -108,12 +131,14 @@ def of_patient(tx: Connection, patient: str, types: Sequence[str], *, tenant: in
     return found
 
 
-def latest_memories(tx: Connection, *, tenant: int) -> dict[Instance, Json]:
-    """Return what is remembered of every instance: the `after` of its latest decision."""
+def latest_memories(tx: Connection, patients: Collection[str], *, tenant: int) -> dict[Instance, Json]:
+    """Return what is remembered of every instance of these patients: the `after` of its latest decision."""
+    if not patients:
+        return {}
     row = tables.decision.c
     rows = tx.execute(
         select(row.patient, row.pathway, row.instance, row.after)
-        .where(row.tenant == tenant)
+        .where(row.tenant == tenant, row.patient.in_(sorted(patients)))
         .ext(distinct_on(row.patient, row.pathway, row.instance))
         .order_by(row.patient, row.pathway, row.instance, row.number.desc())
     )
@@ -122,7 +147,7 @@ def latest_memories(tx: Connection, *, tenant: int) -> dict[Instance, Json]:
 
 def newest_seq(tx: Connection, *, tenant: int, patient: str | None = None) -> int:
     """Return the number of the latest thing that the engine wrote, for one patient or for all."""
-    conditions: list[ColumnElement[bool]] = [_resource.tenant == tenant, _resource.owned.is_(True)]
+    conditions: list[ColumnElement[bool]] = [_resource.tenant == tenant, _resource.owned]
     if patient is not None:
         conditions.append(_resource.patient == patient)
     return int(tx.execute(select(func.coalesce(func.max(_resource.seq), 0)).where(*conditions)).scalar_one())
@@ -132,45 +157,48 @@ def changes(tx: Connection, since: int, *, tenant: int, patient: str | None = No
     """Return how many Tasks and CarePlans of the engine changed after a number."""
     conditions: list[ColumnElement[bool]] = [
         _resource.tenant == tenant,
-        _resource.owned.is_(True),
+        _resource.owned,
         _resource.type.in_(("Task", "CarePlan", "ServiceRequest")),
         _resource.seq > since,
     ]
     if patient is not None:
         conditions.append(_resource.patient == patient)
-    return int(tx.execute(select(func.count()).select_from(tables.resource).where(*conditions)).scalar_one())
+    return _count(tx, *conditions)
 
 
 def open_task_count(tx: Connection, *, tenant: int) -> int:
     """Return how many Tasks are open."""
-    return int(
-        tx.execute(
-            select(func.count())
-            .select_from(tables.resource)
-            .where(
-                _resource.tenant == tenant,
-                _resource.type == "Task",
-                _resource.owned.is_(True),
-                _resource.deleted.is_(False),
-                _resource.status.in_(OPEN_TASK),
-            )
-        ).scalar_one()
-    )
+    return _count(tx, *_of_work("Task", tenant), _resource.status.in_(OPEN_TASK))
 
 
 def patient_count(tx: Connection, *, tenant: int) -> int:
     """Return how many patients are known."""
-    return int(
-        tx.execute(
-            select(func.count())
-            .select_from(tables.resource)
-            .where(_resource.tenant == tenant, _resource.type == "Patient", _resource.deleted.is_(False))
-        ).scalar_one()
-    )
+    return _count(tx, _resource.tenant == tenant, _resource.type == "Patient", ~_resource.deleted)
+
+
+def knows_a_patient(tx: Connection, *, tenant: int) -> bool:
+    """Return whether any patient is known."""
+    wanted = select(1).where(_resource.tenant == tenant, _resource.type == "Patient", ~_resource.deleted)
+    return bool(tx.execute(select(wanted.exists())).scalar_one())
+
+
+def _of_work(type: str, tenant: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of the index `resource_of_work`, in the words by which it is recognized."""
+    return _resource.tenant == tenant, literal_column(f"type = '{type}'"), _resource.owned, ~_resource.deleted
+
+
+def _of_plans(name: str, tenant: int, code: str | None = None) -> Select[Any]:
+    value = tables.search_value.c
+    chosen = select(value.key).where(value.tenant == tenant, value.type == "CarePlan", value.name == name)
+    return chosen if code is None else chosen.where(value.value == code)
+
+
+def _count(tx: Connection, *conditions: ColumnElement[bool]) -> int:
+    return int(tx.execute(select(func.count()).select_from(tables.resource).where(*conditions)).scalar_one())
 
 
 def _current(tenant: int, *conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(_resource.body).where(_resource.tenant == tenant, _resource.deleted.is_(False), *conditions)
+    return select(_resource.body).where(_resource.tenant == tenant, ~_resource.deleted, *conditions)
 
 
 def _bodies(tx: Connection, statement: Select[Any]) -> list[Json]:

@@ -4,15 +4,20 @@ Every open Task is in exactly one band, and in `all`; nothing is hidden without 
 counted. Nothing is signed from here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from service import situation
+from service.situation import Instance
 from service.web import elements, tasks
 from service.web.elements import Json, Word
 from service.web.moments import Moments, read
 from service.web.people import Colleague
 from service.web.tasks import BANDS, Work
 from service.web.words import Words
+
+#: the filter `side` for what is about the whole person
+PERSON = "person"
 
 #: a page that can be read, not scrolled for minutes
 ROWS = 50
@@ -30,10 +35,9 @@ class Place:
 
     plan: str
     patient: str
+    instance: Instance
     side: Word
     stage: Word
-    #: in words, how long it has been there
-    since: str
     open: bool
 
     @property
@@ -94,66 +98,95 @@ class Worklist:
     open_plans: int
 
 
+#: returns the open plans without work from an offset on, at most so many
+ReadQuiet = Callable[[int, int], Sequence[Place]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """Open plans about which no Task is open: nearly all, so they are counted, and read by the page."""
+
+    count: int
+    #: that the filters let through
+    matching: int
+    read: ReadQuiet
+
+
 def build(
     open_work: Sequence[Work],
     places: Mapping[str, Place],
     filters: Filters,
     acting: Colleague | None,
+    quiet: Quiet,
     *,
     size: int = ROWS,
 ) -> Worklist:
     """Return the page the filters ask for, with true counts of every view.
 
     Args:
+        places: where the plans stand that `open_work` is about.
         size: rows of a page.
     """
     views = {view: [w for w in open_work if _in_view(w, view, acting)] for view in VIEWS[:-1]}
-    open_plans = [place for place in places.values() if place.open]
-    counts = {view: len(found) for view, found in views.items()} | {"plans": len(open_plans)}
-    busy = {w.plan for w in open_work}
+    busy = busy_plans(open_work, places)
+    open_plans = len(busy) + quiet.count
+    counts = {view: len(found) for view, found in views.items()} | {"plans": open_plans}
     rows: list[Work] = []
+    found: list[Work] = []
     plans: list[PlanRow] = []
     if filters.view == "plans":
-        matching = [p for p in open_plans if _place_matches(p, filters)]
-        total, wanted, page = len(matching), len(open_plans), _page(len(matching), size, filters)
-        ordered = sorted((_plan_row(p, open_work) for p in matching), key=_plan_urgency)
-        plans = ordered[(page - 1) * size : page * size]
+        matching = [place for place in busy if _place_matches(place, filters)]
+        total, wanted = len(matching) + quiet.matching, open_plans
+        page = _page(total, size, filters)
+        plans = _plan_rows(matching, open_work, quiet, (page - 1) * size, size)
     else:
         found = sorted((w for w in views[filters.view] if _matches(w, places, filters)), key=tasks.by_urgency)
-        total, wanted, page = len(found), counts[filters.view], _page(len(found), size, filters)
+        total, wanted = len(found), counts[filters.view]
+        page = _page(total, size, filters)
         rows = found[(page - 1) * size : page * size]
     return Worklist(
         filters=replace(filters, page=page),
         counts=counts,
-        bands=_bands(rows, () if filters.view == "plans" else found),
+        bands=_bands(rows, found),
         plans=tuple(plans),
         shown=len(rows) + len(plans),
         total=total,
         hidden=wanted - total,
         pages=_pages(total, size),
-        quiet_plans=sum(place.plan not in busy for place in open_plans),
-        open_plans=len(open_plans),
+        quiet_plans=quiet.count,
+        open_plans=open_plans,
     )
 
 
-def place(plan: Json, memory: Json, when: Moments, words: Words) -> Place:
-    """Return where a plan stands, and for how many days."""
-    entered = read(str(memory.get("stageEntered") or ""))
+def busy_plans(open_work: Iterable[Work], places: Mapping[str, Place]) -> list[Place]:
+    """Return the open plans about which a Task is open."""
+    found = dict.fromkeys(w.plan for w in open_work)
+    return [place for plan in found if (place := places.get(plan)) is not None and place.open]
+
+
+def place(plan: Json, words: Words) -> Place:
+    """Return where a plan stands."""
     return Place(
         plan=elements.identity(plan),
         patient=elements.reference(plan.get("subject")).partition("/")[2],
-        side=elements.side(plan) or Word("person", words("person")),
+        instance=situation.instance(plan),
+        side=elements.side(plan) or Word(PERSON, words("person")),
         stage=elements.stage(plan),
-        since=words("day_n", n=when.days_since(entered)) if entered else "",
         open=plan.get("status") == "active",
     )
 
 
-def first_plans(plans: Iterable[Json]) -> dict[str, str]:
+def since(memory: Json, when: Moments, words: Words) -> str:
+    """Return for how many days an instance has been in its stage; empty if nobody noted it."""
+    entered = read(str(memory.get("stageEntered") or ""))
+    return words("day_n", n=when.days_since(entered)) if entered else ""
+
+
+def first_plans(places: Iterable[Place]) -> dict[str, str]:
     """Return a plan of each patient: where what is about the person is shown."""
     found: dict[str, str] = {}
-    for plan in plans:
-        found.setdefault(elements.reference(plan.get("subject")).partition("/")[2], plan["id"])
+    for place in places:
+        found.setdefault(place.patient, place.plan_id)
     return found
 
 
@@ -179,13 +212,20 @@ def _bands(rows: Sequence[Work], found: Sequence[Work]) -> tuple[Band, ...]:
     )
 
 
-def _plan_row(place: Place, open_work: Sequence[Work]) -> PlanRow:
-    about = sorted((w for w in open_work if w.plan == place.plan), key=tasks.by_urgency)
-    return PlanRow(place=place, next=about[0] if about else None, more=max(0, len(about) - 1))
-
-
-def _plan_urgency(row: PlanRow) -> tuple[int, str, str]:
-    return tasks.by_urgency(row.next) if row.next else (len(BANDS), "", row.place.plan)
+def _plan_rows(
+    busy: Sequence[Place], open_work: Iterable[Work], quiet: Quiet, offset: int, size: int
+) -> list[PlanRow]:
+    """Return the plans of one page: those with work, most urgent first, then the quiet ones."""
+    about: dict[str, list[Work]] = {}
+    for work in sorted(open_work, key=tasks.by_urgency):
+        about.setdefault(work.plan, []).append(work)
+    rows = sorted(
+        (PlanRow(place=p, next=about[p.plan][0], more=len(about[p.plan]) - 1) for p in busy),
+        key=lambda row: tasks.by_urgency(about[row.place.plan][0]),
+    )
+    shown = rows[offset : offset + size]
+    rest = quiet.read(max(0, offset - len(rows)), size - len(shown)) if len(shown) < size else ()
+    return [*shown, *(PlanRow(place=place, next=None, more=0) for place in rest)]
 
 
 def _in_view(work: Work, view: str, acting: Colleague | None) -> bool:
@@ -206,7 +246,7 @@ def _matches(work: Work, places: Mapping[str, Place], filters: Filters) -> bool:
     where = places.get(work.plan)
     if filters.stage and (where is None or where.stage.code != filters.stage):
         return False
-    if filters.side and (work.side.code if work.side else "person") != filters.side:
+    if filters.side and (work.side.code if work.side else PERSON) != filters.side:
         return False
     match filters.need:
         case "sign":

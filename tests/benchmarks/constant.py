@@ -20,6 +20,12 @@ THREADS = 16
 ANSWER = b'{"resourceType":"Bundle","type":"transaction-response","entry":[]}'.ljust(2400)
 
 
+@app.get("/")
+def nothing() -> str:
+    """Return a page without anything."""
+    return ""
+
+
 @app.post("/fhir")
 def receive() -> Response:
     """Take the whole body."""

@@ -59,12 +59,13 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     queue = promises.queue(tx, seen.clock.now, tenant=TENANT)
     page = operations.build(seen.automation, messages, queue, parked, seen.when, seen.words)
     shown = {standing.patient for standing in parked} | {row.patient for row in page.queue}
+    plans = queries.plans_of(tx, shown, tenant=TENANT)
     return visit.page(
         seen,
         "operations.html",
         ops=page,
         said=_said(tx, seen),
-        plan_of=worklist.first_plans(queries.plans_of(tx, shown, tenant=TENANT)),
+        plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
         token=seen.forms.token,
     )
 

@@ -1,43 +1,55 @@
 """`/`: what needs a person now?"""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Response, request
 from sqlalchemy import Connection
 
-from service import situation
+from pathways.definition import Pathway
 from service.store import promises
-from service.web import elements, export, patients, queries, tasks, visit, worklist
-from service.web.elements import Json
+from service.web import export, patients, queries, tasks, visit, worklist
 from service.web.pages import pages
 from service.web.patients import Person
+from service.web.tasks import Work
 from service.web.visit import TENANT, Visit
-from service.web.worklist import Filters, Place, Worklist
+from service.web.worklist import Filters, Place, Quiet, Worklist
 
 #: more than any hospital has open at once, and a table that spreadsheets still take
 ALL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What the URL asks for, and what its rows say beside the work."""
+
+    list: Worklist
+    places: Mapping[str, Place]
+    #: plan -> for how long it has been in its stage, in words
+    since: Mapping[str, str]
+    people: Mapping[str, Person]
 
 
 @pages.get("/")
 def show_worklist() -> str:
     """Show open work, in the view and with the filters that the URL names."""
     with visit.begin() as (tx, seen):
-        shown, places, plans = _read(tx, seen)
         parked = promises.parked(tx, tenant=TENANT)[: worklist.ROWS]
-        wanted = {*worklist.people_shown(shown), *(standing.patient for standing in parked)}
+        found = _read(tx, seen, besides={standing.patient for standing in parked})
         return visit.page(
             seen,
             "worklist.html",
-            list=shown,
+            list=found.list,
             parked=parked,
             token=seen.forms.token,
-            places=places,
-            people=_people(tx, seen, wanted),
-            stages=_stages(plans),
-            sides=_sides(plans),
-            plan_of=worklist.first_plans(plans),
-            known=queries.patient_count(tx, tenant=TENANT),
+            places=found.places,
+            since=found.since,
+            people=found.people,
+            stages=_stages(seen.pathways),
+            sides=_sides(seen.pathways),
+            plan_of=worklist.first_plans(found.places.values()),
+            known=queries.knows_a_patient(tx, tenant=TENANT),
         )
 
 
@@ -45,34 +57,62 @@ def show_worklist() -> str:
 def export_worklist() -> Response:
     """Return every row of a view as a table for a spreadsheet, with the time it was read."""
     with visit.begin() as (tx, seen):
-        shown, places, _ = _read(tx, seen, size=ALL)
-        people = _people(tx, seen, worklist.people_shown(shown))
-        body = export.table(shown, people, places, seen.when, seen.words)
+        found = _read(tx, seen, size=ALL)
+        body = export.table(found.list, found.people, found.places, found.since, seen.when, seen.words)
     answer = Response(body, mimetype="text/csv")
-    name = f"hipway-{shown.filters.view}-{seen.when.now:%Y-%m-%dT%H%M}.csv"
+    name = f"hipway-{found.list.filters.view}-{seen.when.now:%Y-%m-%dT%H%M}.csv"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 
 
 def _read(
-    tx: Connection, seen: Visit, *, size: int = worklist.ROWS
-) -> tuple[Worklist, dict[str, Place], list[Json]]:
-    """Return what the URL asks for, where each plan stands, and the plans."""
+    tx: Connection, seen: Visit, *, size: int = worklist.ROWS, besides: Collection[str] = frozenset()
+) -> Read:
+    """Return what the URL asks for.
+
+    Args:
+        size: rows of a page.
+        besides: patients who are shown besides the rows.
+    """
     work = [tasks.read(t, seen.when, seen.words) for t in queries.open_tasks(tx, tenant=TENANT)]
-    plans = queries.plans(tx, tenant=TENANT)
-    memories = queries.latest_memories(tx, tenant=TENANT)
-    placed = (
-        worklist.place(plan, memories.get(situation.instance(plan), {}), seen.when, seen.words)
-        for plan in plans
-    )
-    places = {place.plan: place for place in placed}
+    patients_shown = {w.patient for w in work} | set(besides)
+    plans = queries.plans_of(tx, patients_shown, tenant=TENANT)
+    places = {place.plan: place for plan in plans for place in [worklist.place(plan, seen.words)]}
     filters = _filters(request.args, "team" if seen.acting else "all")
-    return worklist.build(work, places, filters, seen.acting, size=size), places, plans
+    shown = worklist.build(
+        work, places, filters, seen.acting, _quiet(tx, seen, filters, work, places), size=size
+    )
+    rows = {row.place.plan: row.place for row in shown.plans}
+    of_page = {w.plan: places[w.plan] for b in shown.bands for w in b.rows if w.plan in places} | rows
+    memories = queries.latest_memories(tx, {p.patient for p in of_page.values()}, tenant=TENANT)
+    people = queries.of_type(tx, "Patient", worklist.people_shown(shown) | set(besides), tenant=TENANT)
+    return Read(
+        list=shown,
+        places=places,
+        since={
+            plan: worklist.since(memories.get(place.instance, {}), seen.when, seen.words)
+            for plan, place in of_page.items()
+        },
+        people={id: patients.describe(p, seen.when, seen.words) for id, p in people.items()},
+    )
 
 
-def _people(tx: Connection, seen: Visit, ids: Collection[str]) -> dict[str, Person]:
-    found = queries.of_type(tx, "Patient", ids, tenant=TENANT)
-    return {id: patients.describe(p, seen.when, seen.words) for id, p in found.items()}
+def _quiet(
+    tx: Connection, seen: Visit, filters: Filters, work: Sequence[Work], places: Mapping[str, Place]
+) -> Quiet:
+    """Return the open plans without work: all of them, and those that the filters let through."""
+    busy = {place.plan_id for place in worklist.busy_plans(work, places)}
+    every = queries.Quiet(tenant=TENANT, besides=busy)
+    side = "" if filters.side == worklist.PERSON else filters.side or None
+    wanted = replace(every, stage=filters.stage, side=side)
+    count = every.count(tx)
+    return Quiet(
+        count=count,
+        matching=count if wanted == every else wanted.count(tx),
+        read=lambda offset, limit: [
+            worklist.place(plan, seen.words) for plan in wanted.read(tx, offset, limit)
+        ],
+    )
 
 
 def _filters(args: Mapping[str, Any], default: str) -> Filters:
@@ -88,10 +128,16 @@ def _filters(args: Mapping[str, Any], default: str) -> Filters:
     )
 
 
-def _stages(plans: list[Json]) -> list[tuple[str, str]]:
-    """Return the stages that any plan is in."""
-    return sorted({(s.code, s.text) for plan in plans if (s := elements.stage(plan)).code})
+def _stages(pathways: Iterable[Pathway]) -> list[tuple[str, str]]:
+    """Return every stage a plan may be in."""
+    return sorted({(stage.code, stage.title) for pathway in pathways for stage in pathway.stages.values()})
 
 
-def _sides(plans: list[Json]) -> list[tuple[str, str]]:
-    return sorted({(s.code, s.text) for plan in plans if (s := elements.side(plan))})
+def _sides(pathways: Iterable[Pathway]) -> list[tuple[str, str]]:
+    return sorted(
+        {
+            (str(side.coding["code"]), str(side.coding["display"]))
+            for pathway in pathways
+            for side in pathway.sides.values()
+        }
+    )

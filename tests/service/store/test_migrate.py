@@ -163,6 +163,33 @@ def test_a_step_up_finds_the_patients_that_are_there_by_their_names(url, databas
     assert sorted(map(str, content(database)["search_value"])) == sorted(map(str, before))
 
 
+def test_a_step_up_finds_the_plans_that_are_there_by_their_stage_and_side(url, database):
+    def coded(name, code):
+        url = f"https://w3id.org/hipway/StructureDefinition/{name}"
+        return {"url": url, "valueCoding": {"system": "urn:s", "code": code}}
+
+    extensions = [coded("pathway-stage", "imaging"), coded("pathway-side", "hip-left"), coded("other", "x")]
+    bodies = [{"extension": extensions}, {"extension": extensions[:1]}, {}]
+    with database.transaction() as tx:
+        writes = [
+            Write(type="CarePlan", id=f"c-{n}", body={"resourceType": "CarePlan", **body}, patient="p")
+            for n, body in enumerate(bodies)
+        ]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    before = content(database)["search_value"]
+    assert sorted((row["name"], row["value"]) for row in before) == [
+        ("_side", "hip-left"),
+        ("_stage", "imaging"),
+        ("_stage", "imaging"),
+    ]
+
+    migrate.downgrade(url, "0007")
+    assert not content(database)["search_value"]
+    migrate.upgrade(url)
+
+    assert sorted(map(str, content(database)["search_value"])) == sorted(map(str, before))
+
+
 def test_a_newer_database_is_left_as_it_is(url, database, folder):
     migrate.upgrade(url, folder=folder)
 

@@ -1,14 +1,18 @@
 """The worklist: every open Task once, most urgent first, with true counts (ui.md, section 3)."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
 from service import clock
-from service.store import promises
+from service.store import promises, resources
 from service.store.database import Database
+from service.store.resources import Write
+from service.web.worklist import ROWS
 
 
 @pytest.fixture
@@ -146,3 +150,106 @@ def test_who_is_not_evaluated_is_listed_with_the_reason_and_since_when(client, s
 
 def test_while_everybody_is_evaluated_nothing_is_listed(client, several):
     assert "parked-" not in client.get("/").text
+
+
+@pytest.fixture
+def many(record, story):
+    """Three plans with work, of which one is closed, and quiet ones for more than a page, of both sides."""
+    for number in range(3):
+        busy = story(patient=f"busy-{number}", status="active" if number else "completed")
+        busy.person().care_plan()
+        busy.task(f"t-{number}", f"Do {number}", due=f"2026-06-2{number + 3}T08:00:00Z")
+        busy.save(record)
+    for number in range(ROWS + 5):
+        left = number % 2 == 0
+        stage = ("imaging", "Imaging") if left else ("surgical-referral", "Surgical referral")
+        side = "left" if left else "right"
+        quiet = story(patient=f"quiet-{number:03}", side=side, stage=stage).person().care_plan()
+        quiet.step("open-hip", "Opened", None, stage[0], "2026-06-21")
+        quiet.save(record)
+    return record
+
+
+def plans(html):
+    return re.findall(r'<td class="who"><a href="/careplans/([\w-]+)"', html)
+
+
+def test_open_plans_are_listed_those_with_work_first_and_each_once(client, many):
+    pages = [client.get(f"/?view=plans&page={page}").text for page in (1, 2)]
+
+    listed = [plans(page) for page in pages]
+    assert [len(page) for page in listed] == [ROWS, 7]
+    assert len({plan for page in listed for plan in page}) == ROWS + 7
+    assert re.findall(r'class="need">(Do \d)', pages[0]) == ["Do 1", "Do 2"]
+    assert counts(pages[0]) == counts(pages[1])
+    assert counts(pages[0])[-1] == ROWS + 7
+    assert "Surgical referral, day 0" in pages[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param("stage=imaging", 28, id="a stage"),
+        pytest.param("stage=surgical-referral", 29, id="a stage of which some have work"),
+        pytest.param("side=hip-left", 28, id="a side"),
+        pytest.param("side=hip-left&stage=surgical-referral", 0, id="a side and a stage that none has"),
+        pytest.param("side=person", 0, id="none of these is about the whole person"),
+        pytest.param("stage=%27x", 0, id="a stage that does not exist"),
+    ],
+)
+def test_open_plans_are_filtered_and_what_is_hidden_is_counted(client, many, query, expected):
+    page = client.get(f"/?view=plans&{query}").text
+
+    assert len(plans(page)) == expected
+    assert f"{ROWS + 7 - expected} rows hidden by filters" in page
+
+
+def test_how_many_open_plans_wait_is_true(client, many):
+    assert f"{ROWS + 5} more open plans are waiting" in client.get("/").text
+
+
+def test_a_plan_without_a_side_is_found_as_being_about_the_person(client, record, story):
+    whole = story().person()
+    whole.care_plan()
+    body = whole.writes[-1].body
+    body["extension"] = [e for e in body["extension"] if not e["url"].endswith("pathway-side")]
+    whole.step("open-hip", "Opened", None, "surgical-referral", "2026-06-21")
+    whole.save(record)
+
+    assert plans(client.get("/?view=plans&side=person").text) == [whole.plan]
+    assert plans(client.get("/?view=plans&side=hip-right").text) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/?view=all", "/?view=plans", "/?view=all&stage=imaging", "/worklist.csv?view=plans"]
+)
+def test_however_many_rows_there_are_the_queries_are_as_many(client, several, path):
+    def asked():
+        statements = []
+
+        def listener(*args):
+            statements.append(args[2])
+
+        event.listen(several._engine, "before_cursor_execute", listener)
+        assert client.get(path).status_code == 200
+        event.remove(several._engine, "before_cursor_execute", listener)
+        return len(statements)
+
+    few = asked()
+    with several.transaction() as tx:
+        query = "SELECT patient, id, body FROM resource WHERE type = 'Task' AND owned"
+        writes = [
+            Write(
+                type="Task",
+                id=f"{row.id}-{number}",
+                body={**json.loads(row.body), "id": f"{row.id}-{number}"},
+                patient=row.patient,
+                owned=True,
+            )
+            for row in tx.exec_driver_sql(query).all()
+            for number in range(20)
+        ]
+        resources.save(tx, writes, tenant=0, now=clock.now(tx))
+
+    assert asked() == few
+    assert few < 25
