@@ -23,12 +23,10 @@ def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quiet:
-    """Open plans besides some: too many to be read at once, so they are counted, and read by the page."""
+class OpenPlans:
+    """The plans that are open: too many to be read at once, so they are counted, and read by the page."""
 
     tenant: int
-    #: ids of the plans that are not meant
-    besides: Collection[str]
     stage: str = ""
     #: None: of any side; empty: about the whole person
     side: str | None = None
@@ -37,16 +35,16 @@ class Quiet:
         """Return how many there are."""
         return _count(tx, *self._conditions)
 
-    def read(self, tx: Connection, offset: int, limit: int) -> list[Json]:
-        """Return some of them, the oldest first."""
+    def read(self, tx: Connection, besides: Collection[str], offset: int, limit: int) -> list[Json]:
+        """Return some of them, the oldest first, without those of these ids."""
         chosen = select(_resource.body).where(*self._conditions).order_by(_resource.key)
+        if besides:
+            chosen = chosen.where(_resource.id.not_in(sorted(besides)))
         return _bodies(tx, chosen.offset(offset).limit(limit)) if limit > 0 else []
 
     @property
     def _conditions(self) -> tuple[ColumnElement[bool], ...]:
         found = [*_of_work("CarePlan", self.tenant), _resource.status == "active"]
-        if self.besides:
-            found.append(_resource.id.not_in(sorted(self.besides)))
         if self.stage:
             found.append(_resource.key.in_(_of_plans(search_index.STAGE, self.tenant, self.stage)))
         if self.side:

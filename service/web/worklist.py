@@ -103,13 +103,13 @@ ReadQuiet = Callable[[int, int], Sequence[Place]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quiet:
-    """Open plans about which no Task is open: nearly all, so they are counted, and read by the page."""
+class OpenPlans:
+    """All open plans. About nearly all no Task is open, so they are counted, and read by the page."""
 
     count: int
-    #: that the filters let through
-    matching: int
-    read: ReadQuiet
+    #: counts those that the filters let through
+    matching: Callable[[], int]
+    read_quiet: ReadQuiet
 
 
 def build(
@@ -117,7 +117,7 @@ def build(
     places: Mapping[str, Place],
     filters: Filters,
     acting: Colleague | None,
-    quiet: Quiet,
+    every: OpenPlans,
     *,
     size: int = ROWS,
 ) -> Worklist:
@@ -129,16 +129,15 @@ def build(
     """
     views = {view: [w for w in open_work if _in_view(w, view, acting)] for view in VIEWS[:-1]}
     busy = busy_plans(open_work, places)
-    open_plans = len(busy) + quiet.count
-    counts = {view: len(found) for view, found in views.items()} | {"plans": open_plans}
+    counts = {view: len(found) for view, found in views.items()} | {"plans": every.count}
     rows: list[Work] = []
     found: list[Work] = []
     plans: list[PlanRow] = []
     if filters.view == "plans":
         matching = [place for place in busy if _place_matches(place, filters)]
-        total, wanted = len(matching) + quiet.matching, open_plans
+        total, wanted = every.matching(), every.count
         page = _page(total, size, filters)
-        plans = _plan_rows(matching, open_work, quiet, (page - 1) * size, size)
+        plans = _plan_rows(matching, open_work, every.read_quiet, (page - 1) * size, size)
     else:
         found = sorted((w for w in views[filters.view] if _matches(w, places, filters)), key=tasks.by_urgency)
         total, wanted = len(found), counts[filters.view]
@@ -153,8 +152,8 @@ def build(
         total=total,
         hidden=wanted - total,
         pages=_pages(total, size),
-        quiet_plans=quiet.count,
-        open_plans=open_plans,
+        quiet_plans=every.count - len(busy),
+        open_plans=every.count,
     )
 
 
@@ -213,7 +212,7 @@ def _bands(rows: Sequence[Work], found: Sequence[Work]) -> tuple[Band, ...]:
 
 
 def _plan_rows(
-    busy: Sequence[Place], open_work: Iterable[Work], quiet: Quiet, offset: int, size: int
+    busy: Sequence[Place], open_work: Iterable[Work], read_quiet: ReadQuiet, offset: int, size: int
 ) -> list[PlanRow]:
     """Return the plans of one page: those with work, most urgent first, then the quiet ones."""
     about: dict[str, list[Work]] = {}
@@ -224,7 +223,7 @@ def _plan_rows(
         key=lambda row: tasks.by_urgency(about[row.place.plan][0]),
     )
     shown = rows[offset : offset + size]
-    rest = quiet.read(max(0, offset - len(rows)), size - len(shown)) if len(shown) < size else ()
+    rest = read_quiet(max(0, offset - len(rows)), size - len(shown)) if len(shown) < size else ()
     return [*shown, *(PlanRow(place=place, next=None, more=0) for place in rest)]
 
 

@@ -14,7 +14,7 @@ from service.web.pages import pages
 from service.web.patients import Person
 from service.web.tasks import Work
 from service.web.visit import TENANT, Visit
-from service.web.worklist import Filters, Place, Quiet, Worklist
+from service.web.worklist import Filters, OpenPlans, Place, Worklist
 
 #: more than any hospital has open at once, and a table that spreadsheets still take
 ALL = 1_000_000
@@ -80,7 +80,7 @@ def _read(
     places = {place.plan: place for plan in plans for place in [worklist.place(plan, seen.words)]}
     filters = _filters(request.args, "team" if seen.acting else "all")
     shown = worklist.build(
-        work, places, filters, seen.acting, _quiet(tx, seen, filters, work, places), size=size
+        work, places, filters, seen.acting, _open_plans(tx, seen, filters, work, places), size=size
     )
     rows = {row.place.plan: row.place for row in shown.plans}
     of_page = {w.plan: places[w.plan] for b in shown.bands for w in b.rows if w.plan in places} | rows
@@ -97,21 +97,22 @@ def _read(
     )
 
 
-def _quiet(
+def _open_plans(
     tx: Connection, seen: Visit, filters: Filters, work: Sequence[Work], places: Mapping[str, Place]
-) -> Quiet:
-    """Return the open plans without work: all of them, and those that the filters let through."""
-    busy = {place.plan_id for place in worklist.busy_plans(work, places)}
-    every = queries.Quiet(tenant=TENANT, besides=busy)
+) -> OpenPlans:
+    every = queries.OpenPlans(tenant=TENANT)
     side = "" if filters.side == worklist.PERSON else filters.side or None
     wanted = replace(every, stage=filters.stage, side=side)
     count = every.count(tx)
-    return Quiet(
+
+    def read_quiet(offset: int, limit: int) -> list[Place]:
+        busy = {place.plan_id for place in worklist.busy_plans(work, places)}
+        return [worklist.place(plan, seen.words) for plan in wanted.read(tx, busy, offset, limit)]
+
+    return OpenPlans(
         count=count,
-        matching=count if wanted == every else wanted.count(tx),
-        read=lambda offset, limit: [
-            worklist.place(plan, seen.words) for plan in wanted.read(tx, offset, limit)
-        ],
+        matching=lambda: count if wanted == every else wanted.count(tx),
+        read_quiet=read_quiet,
     )
 
 
