@@ -66,7 +66,7 @@ def test_where_everything_flows_each_part_is_in_order_and_nobody_is_given_up(ope
 
     parts = ("oldest", "parked", "sweep", "broker", "worker", "messages")
     assert states(page) == dict.fromkeys(parts, "good")
-    assert figure(page, "oldest")[:2] == [["nothing", "waits"], ["60", "s"]]
+    assert figure(page, "oldest")[:2] == [["nothing", "waits"], ["at", "most", "60", "s"]]
     assert figure(page, "messages")[0] == ["0"]
     assert "Nobody is given up." in page
     assert "Nothing is due now." in page
