@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    any_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from service.situation import Instance
@@ -39,7 +52,7 @@ class OpenPlans:
         """Return some of them, the oldest first, without those of these ids."""
         chosen = select(_resource.body).where(*self._conditions).order_by(_resource.key)
         if besides:
-            chosen = chosen.where(_resource.id.not_in(sorted(besides)))
+            chosen = chosen.where(~_among(_resource.id, besides))
         return _bodies(tx, chosen.offset(offset).limit(limit)) if limit > 0 else []
 
     @property
@@ -87,7 +100,7 @@ def plans_of(tx: Connection, patients: Collection[str], *, tenant: int) -> list[
             tenant,
             _resource.type == "CarePlan",
             _resource.owned,
-            _resource.patient.in_(sorted(patients)),
+            _among(_resource.patient, patients),
         ).order_by(_resource.key),
     )
 
@@ -96,7 +109,7 @@ def of_type(tx: Connection, type: str, ids: Collection[str], *, tenant: int) -> 
     """Return the resources of one type with these ids, by id."""
     if not ids:
         return {}
-    found = _bodies(tx, _current(tenant, _resource.type == type, _resource.id.in_(sorted(ids))))
+    found = _bodies(tx, _current(tenant, _resource.type == type, _among(_resource.id, ids)))
     return {str(body["id"]): body for body in found}
 
 
@@ -136,7 +149,7 @@ def latest_memories(tx: Connection, patients: Collection[str], *, tenant: int) -
     row = tables.decision.c
     rows = tx.execute(
         select(row.patient, row.pathway, row.instance, row.after)
-        .where(row.tenant == tenant, row.patient.in_(sorted(patients)))
+        .where(row.tenant == tenant, _among(row.patient, patients))
         .ext(distinct_on(row.patient, row.pathway, row.instance))
         .order_by(row.patient, row.pathway, row.instance, row.number.desc())
     )
@@ -183,6 +196,11 @@ def knows_a_patient(tx: Connection, *, tenant: int) -> bool:
 def _of_work(type: str, tenant: int) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of the index `resource_of_work`, in the words by which it is recognized."""
     return _resource.tenant == tenant, literal_column(f"type = '{type}'"), _resource.owned, ~_resource.deleted
+
+
+def _among(column: ColumnElement[Any], texts: Collection[str]) -> ColumnElement[bool]:
+    """Return that the column is one of these, however many: as one parameter, of which there is a limit."""
+    return column == any_(literal(sorted(texts), ARRAY(Text)))
 
 
 def _of_plans(name: str, tenant: int, code: str | None = None) -> Select[Any]:

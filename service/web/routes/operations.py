@@ -39,6 +39,8 @@ def retry() -> Response | tuple[str, int]:
             seen.forms.check(request)
         except Foreign:
             return problem("old_form", 422)
+        if wanted and not re.fullmatch(ID, wanted):
+            return problem("no_page", 404)
         asked = [s.patient for s in promises.parked(tx, tenant=TENANT) if not wanted or s.patient == wanted]
     with visit.database().transaction() as tx:
         for patient in asked:

@@ -123,10 +123,15 @@ def _filters(args: Mapping[str, Any], default: str) -> Filters:
     return Filters(
         view=view if view in worklist.VIEWS else default,
         need=need if need in worklist.NEEDS else "",
-        stage=str(args.get("stage") or ""),
-        side=str(args.get("side") or ""),
+        stage=_code(args.get("stage")),
+        side=_code(args.get("side")),
         page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
     )
+
+
+def _code(text: str | None) -> str:
+    """Return a code of the URL; no text of the database can hold a NUL, so none is found by one."""
+    return (text or "").replace("\0", "\ufffd")
 
 
 def _stages(pathways: Iterable[Pathway]) -> list[tuple[str, str]]:

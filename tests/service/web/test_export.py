@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from service.web import queries
 from service.web.export import COLUMNS, FORMULA
 from service.web.worklist import ROWS
 
@@ -69,6 +70,12 @@ def test_plans_that_wait_are_rows_of_their_own_view(client, record, story):
 
     assert row["Patient"] == "TAN, Wei"
     assert row["What is needed"] == "Waits for data, needs nobody today"
+
+
+def test_more_patients_than_a_statement_has_parameters_can_be_asked_for(record):
+    with record.transaction() as tx:
+        assert queries.of_type(tx, "Patient", {str(n) for n in range(70_000)}, tenant=0) == {}
+        assert queries.plans_of(tx, {str(n) for n in range(70_000)}, tenant=0) == []
 
 
 def test_an_empty_list_is_a_table_without_rows(client, record):

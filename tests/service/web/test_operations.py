@@ -175,6 +175,14 @@ def test_a_form_that_is_not_ours_has_nobody_tried_again(operator, record):
     assert standing(record, PATIENT).parked_at is not None
 
 
+@pytest.mark.parametrize("patient", ["\0", "../x", "9" * 200])
+def test_what_no_id_can_be_is_not_tried_again(operator, record, patient):
+    park(record, PATIENT)
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', operator.get("/operations").text))
+
+    assert operator.post("/operations/retry", data={**fields, "patient": patient}).status_code == 404
+
+
 def test_a_patient_that_is_tried_again_and_evaluated_is_said_to_be(operator, record, form):
     body = reading.write(visit("a"))
     assert operator.post("/fhir", data=body, content_type="application/fhir+json").status_code == 200

@@ -195,6 +195,7 @@ def test_open_plans_are_listed_those_with_work_first_and_each_once(client, many)
         pytest.param("side=hip-left&stage=surgical-referral", 0, id="a side and a stage that none has"),
         pytest.param("side=person", 0, id="none of these is about the whole person"),
         pytest.param("stage=%27x", 0, id="a stage that does not exist"),
+        pytest.param("stage=%00&side=%00", 0, id="what no text of a database can be"),
     ],
 )
 def test_open_plans_are_filtered_and_what_is_hidden_is_counted(client, many, query, expected):
