@@ -433,16 +433,20 @@ def parked(tx: Connection, *, tenant: int) -> list[Standing]:
     return _standings(tx, "tenant = :tenant AND parked_at IS NOT NULL", {"tenant": tenant})
 
 
-def queue(tx: Connection, now: datetime, *, tenant: int) -> list[Standing]:
-    """Return what is due by now, is being done or failed and is tried again, longest waiting first."""
+def queue(tx: Connection, now: datetime, limit: int, *, tenant: int) -> list[Standing]:
+    """Return what is due by now, is being done or failed and is tried again, longest waiting first.
+
+    Args:
+        limit: at most so many; behind an outage there may be all patients.
+    """
     where = (
         "tenant = :tenant AND parked_at IS NULL "
         "AND (due_at <= :now OR lease_until IS NOT NULL OR failed_reason IS NOT NULL)"
     )
-    return _standings(tx, where, {"tenant": tenant, "now": now})
+    return _standings(tx, where, {"tenant": tenant, "now": now, "limit": limit}, "LIMIT :limit")
 
 
-def _standings(tx: Connection, where: str, names: dict[str, object]) -> list[Standing]:
+def _standings(tx: Connection, where: str, names: dict[str, object], limit: str = "") -> list[Standing]:
     statement = f"""
         SELECT * FROM (
             SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
@@ -450,7 +454,7 @@ def _standings(tx: Connection, where: str, names: dict[str, object]) -> list[Sta
                 p.failed_reason, p.done_at,
                 CASE WHEN {_UNTRIED} THEN NULL ELSE p.parked_at END AS parked_at
             FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
-        ) AS standing WHERE {where} ORDER BY parked_at, due_at, patient
+        ) AS standing WHERE {where} ORDER BY parked_at, due_at, patient {limit}
     """  # noqa: S608 - constants of this module
     return [Standing(**row) for row in tx.execute(text(statement), names).mappings()]
 

@@ -14,7 +14,7 @@ from service.store.promises import Standing
 from service.web.moments import Moments
 from service.web.words import Words
 
-#: rows of each list; what is beyond them is counted
+#: rows of the queue that are shown
 ROWS = 50
 
 State = Literal["good", "danger", "unknown"]
@@ -51,7 +51,8 @@ class Operations:
 
     figures: tuple[Figure, ...]
     queue: tuple[Row, ...]
-    queued: int
+    #: than the rows that are shown
+    more: bool
     parked: tuple[Standing, ...]
 
 
@@ -67,7 +68,8 @@ def build(
 
     Args:
         messages: what the broker holds for the workers; None: it cannot be reached.
-        queue: whose evaluation is due or failed and is tried again, the longest waiting first.
+        queue: whose evaluation is due or failed and is tried again, the longest waiting first; one more
+            than is shown tells that there are more.
         parked: who was given up.
     """
     figures = (
@@ -79,7 +81,7 @@ def build(
     return Operations(
         figures=figures,
         queue=tuple(_row(standing, when, words) for standing in queue[:ROWS]),
-        queued=len(queue),
+        more=len(queue) > ROWS,
         parked=tuple(parked),
     )
 

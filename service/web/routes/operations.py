@@ -58,7 +58,7 @@ def retry() -> Response | tuple[str, int]:
 
 def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     parked = promises.parked(tx, tenant=TENANT)
-    queue = promises.queue(tx, seen.clock.now, tenant=TENANT)
+    queue = promises.queue(tx, seen.clock.now, operations.ROWS + 1, tenant=TENANT)
     page = operations.build(seen.automation, messages, queue, parked, seen.when, seen.words)
     shown = {standing.patient for standing in parked} | {row.patient for row in page.queue}
     plans = queries.plans_of(tx, shown, tenant=TENANT)

@@ -12,6 +12,7 @@ from service import clock
 from service.app import create_app
 from service.settings import Settings
 from service.store import heartbeats, promises
+from service.web.operations import ROWS
 from worker.advance import advance
 
 PATIENT = "gmt-1066"
@@ -138,6 +139,19 @@ def test_who_is_due_stands_in_the_queue_with_how_far_it_is(operator, record):
     assert "being evaluated, attempt 1" in rows["worked-on"]
     assert "failed at attempt 1, tried again by itself" in rows["again"]
     assert "division by &lt;zero&gt;" in rows["again"]
+
+
+def test_of_a_long_queue_those_are_shown_that_have_waited_longest(operator, record):
+    with record.transaction() as tx:
+        now = clock.now(tx)
+        for number in range(ROWS + 2):
+            promises.want(tx, f"p-{number}", tenant=0, due_at=now - timedelta(minutes=100 - number))
+
+    page = operator.get("/operations").text
+
+    assert re.findall(r'<tr id="queued-(p-\d+)">', page) == [f"p-{number}" for number in range(ROWS)]
+    assert "how many wait is said above" in page
+    assert f"{ROWS + 2} patients wait" in page
 
 
 def test_who_is_given_up_is_listed_by_id_with_the_reason_and_the_plan(operator, record, story):
