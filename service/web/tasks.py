@@ -1,6 +1,8 @@
 """An open Task as the pages say it: what is needed, why, until when, and who has it."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 
 from service.web import elements, moments
 from service.web.elements import PRESSING, Json, Word
@@ -13,63 +15,131 @@ BANDS = ("now", "overdue", "week", "later")
 WEEK_DAYS = 7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Work:
-    """One open Task."""
+    """One open Task. Read when it is asked for: a list sorts hundreds and shows fifty."""
 
-    id: str
-    title: str
-    reason: str
-    #: the plan it is about; empty for work about the person
-    plan: str
-    patient: str
-    side: Word | None
-    band: str
-    due: Due
-    due_at: str
-    priority: str
-    owner: str
-    owner_name: str
-    roles: tuple[Word, ...]
-    orders: tuple[str, ...]
-    qualifiers: tuple[str, ...]
-    focus: str
-    code: str
-    version: str
+    task: Json
+    when: Moments
+    words: Words
+
+    @property
+    def id(self) -> str:
+        """Return the id of the Task."""
+        return str(self.task["id"])
+
+    @cached_property
+    def title(self) -> str:
+        """Return what is needed."""
+        return elements.say(self.task.get("code")) or self.words("task.unnamed")
+
+    @cached_property
+    def reason(self) -> str:
+        """Return why."""
+        return _reason(str(self.task.get("description", "")), self.title, self.side)
+
+    @cached_property
+    def plan(self) -> str:
+        """Return the plan it is about; empty for work about the person."""
+        based_on = elements.references(self.task.get("basedOn", ()))
+        return next((r for r in based_on if r.startswith("CarePlan/")), "")
+
+    @cached_property
+    def patient(self) -> str:
+        """Return whom it is about."""
+        return elements.reference(self.task.get("for")).partition("/")[2]
+
+    @cached_property
+    def side(self) -> Word | None:
+        """Return the side it is about; None: the whole person."""
+        return elements.side(self.task)
+
+    @cached_property
+    def band(self) -> str:
+        """Return where it stands in the worklist, one of `BANDS`."""
+        if self.priority in PRESSING:
+            return "now"
+        if self.overdue:
+            return "overdue"
+        end = self._end
+        if end is not None and -self.when.days_since(end) <= WEEK_DAYS:
+            return "week"
+        return "later"
+
+    @property
+    def overdue(self) -> bool:
+        """Return whether it was due before now."""
+        return self._end is not None and self._end < self.when.now
+
+    @cached_property
+    def due(self) -> Due:
+        """Return when it is due, in words."""
+        return self.when.due(self._end)
+
+    @cached_property
+    def due_at(self) -> str:
+        """Return when it is due, as FHIR writes it."""
+        return elements.due(self.task)
+
+    @property
+    def priority(self) -> str:
+        """Return the priority of the Task."""
+        return str(self.task.get("priority", "routine"))
+
+    @cached_property
+    def owner(self) -> str:
+        """Return who has it; empty: nobody."""
+        return elements.reference(self.task.get("owner"))
+
+    @property
+    def owner_name(self) -> str:
+        """Return the name of who has it."""
+        return str(self.task.get("owner", {}).get("display") or self.owner)
+
+    @cached_property
+    def roles(self) -> tuple[Word, ...]:
+        """Return for whom it is."""
+        return elements.roles(self.task)
 
     @property
     def role_words(self) -> str:
         """Return for whom it is, in words."""
         return ", ".join(role.text for role in self.roles)
 
+    @cached_property
+    def orders(self) -> tuple[str, ...]:
+        """Return the proposals it asks to sign."""
+        return elements.orders_to_sign(self.task)
+
+    @property
+    def qualifiers(self) -> tuple[str, ...]:
+        """Return what is said beside the title."""
+        return tuple(w.text for w in elements.words(self.task.get("reasonCode")))
+
+    @property
+    def focus(self) -> str:
+        """Return what it is about, as a reference."""
+        return elements.reference(self.task.get("focus"))
+
+    @property
+    def code(self) -> str:
+        """Return the code of the Task."""
+        found = elements.word(self.task.get("code"))
+        return found.code if found else ""
+
+    @property
+    def version(self) -> str:
+        """Return the version of the Task."""
+        return elements.version(self.task)
+
+    @cached_property
+    def _end(self) -> datetime | None:
+        return moments.read(self.due_at)
+
 
 def read(task: Json, when: Moments, words: Words) -> Work:
     """Return the Task in words."""
-    code = elements.word(task.get("code"))
-    title = elements.say(task.get("code")) or words("task.unnamed")
-    side = elements.side(task)
-    due = when.due(moments.read(elements.due(task)))
-    owner = task.get("owner", {})
-    return Work(
-        id=task["id"],
-        title=title,
-        reason=_reason(str(task.get("description", "")), title, side),
-        plan=next((r for r in elements.references(task.get("basedOn", ())) if r.startswith("CarePlan/")), ""),
-        patient=elements.reference(task.get("for")).partition("/")[2],
-        side=side,
-        band=_band(task, due, when),
-        due=due,
-        due_at=elements.due(task),
-        priority=str(task.get("priority", "routine")),
-        owner=elements.reference(owner),
-        owner_name=str(owner.get("display") or elements.reference(owner)),
-        roles=elements.roles(task),
-        orders=elements.orders_to_sign(task),
-        qualifiers=tuple(w.text for w in elements.words(task.get("reasonCode"))),
-        focus=elements.reference(task.get("focus")),
-        code=code.code if code else "",
-        version=elements.version(task),
-    )
+    return Work(task=task, when=when, words=words)
 
 
 def by_urgency(work: Work) -> tuple[int, str, str]:
@@ -84,14 +154,3 @@ def _reason(description: str, title: str, side: Word | None) -> str:
         if description.startswith(known):
             return description.removeprefix(known).lstrip(" .,")
     return description
-
-
-def _band(task: Json, due: Due, when: Moments) -> str:
-    if task.get("priority") in PRESSING:
-        return "now"
-    if due.state == "late":
-        return "overdue"
-    end = moments.read(elements.due(task))
-    if end is not None and -when.days_since(end) <= WEEK_DAYS:
-        return "week"
-    return "later"

@@ -251,7 +251,7 @@ def _matches(work: Work, places: Mapping[str, Place], filters: Filters) -> bool:
         case "sign":
             return bool(work.orders)
         case "overdue":
-            return work.due.state == "late"
+            return work.overdue
         case "now":
             return work.band == "now"
         case "data":
