@@ -1,4 +1,4 @@
-"""Which person do I mean? Patients found by two things known of them, each with where their hips stand.
+"""Which person do I mean? Patients found by two things known of them, each with where their plans stand.
 
 What is searched for is a person's name: it is posted, and stands in no address and no log.
 """
@@ -61,7 +61,7 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hip:
+class Course:
     """One plan of a patient: which side, where it stands, and whether it is closed."""
 
     plan: str
@@ -75,7 +75,7 @@ class Found:
     """One patient of the answer. `similar`: another one of the answer has the same name."""
 
     person: Person
-    hips: tuple[Hip, ...]
+    courses: tuple[Course, ...]
     similar: bool
 
 
@@ -83,11 +83,11 @@ def build(found: Iterable[Json], plans: Iterable[Json], when: Moments, words: Wo
     """Return the patients in the order of their names, each with its plans."""
     people = [patients.describe(patient, when, words) for patient in found]
     alike = Counter(folded(person.name) for person in people)
-    hips: dict[str, list[Hip]] = {}
+    courses: dict[str, list[Course]] = {}
     for plan in plans:
         side = elements.side(plan)
-        hips.setdefault(elements.reference(plan.get("subject")).partition("/")[2], []).append(
-            Hip(
+        courses.setdefault(elements.reference(plan.get("subject")).partition("/")[2], []).append(
+            Course(
                 plan=plan["id"],
                 side=side.text if side else words("person"),
                 stage=elements.stage(plan).text,
@@ -97,7 +97,7 @@ def build(found: Iterable[Json], plans: Iterable[Json], when: Moments, words: Wo
     return tuple(
         Found(
             person=person,
-            hips=tuple(sorted(hips.get(person.id, ()), key=lambda hip: hip.side)),
+            courses=tuple(sorted(courses.get(person.id, ()), key=lambda course: course.side)),
             similar=alike[folded(person.name)] > 1,
         )
         for person in sorted(people, key=lambda p: (folded(p.name), p.born, p.id))
