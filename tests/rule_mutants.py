@@ -28,7 +28,7 @@ import second_reading
 from mutants import commit
 from playing import Play, read
 from random_hips import records
-from rule_model import Hip
+from rule_model import CONSENT_IMAGING, Hip
 
 from pathways import cql, parameters
 from pathways.definition import Parameter, Pathway
@@ -39,6 +39,8 @@ FOLDER = ROOT / "pathways" / "gluteus_medius_tear"
 NAMED = Path(__file__).parent / "pathways" / "rule_mutants.json"
 #: how many hips the second reading is asked about, and which
 HIPS, HIPS_SEED = 3000, 20261126
+#: and of hips in therapy whose person has declined imaging, which one in forty is
+DECLINED, DECLINED_SEED = 100, 20261127
 #: of a hundred mutants so many must be caught
 CAUGHT = 95
 
@@ -154,7 +156,13 @@ def _original() -> tuple[Pathway, Json]:
 @cache
 def _hips() -> list[tuple[Hip, Json]]:
     site = parameters.resolve(_original()[0], {})
-    return [(hip, hip.answers()) for hip in islice(records(HIPS_SEED, site), HIPS)]
+    declined = (
+        hip
+        for hip in records(DECLINED_SEED, site)
+        if hip.declined(CONSENT_IMAGING) and hip.state.get("Stage") == "conservative-therapy"
+    )
+    hips = (*islice(records(HIPS_SEED, site), HIPS), *islice(declined, DECLINED))
+    return [(hip, hip.answers()) for hip in hips]
 
 
 @cache
