@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+from fhir_profiles import canonical
+
 Json = Mapping[str, Any]
 Kind = Literal["token", "reference", "uri"]
 
@@ -43,8 +45,8 @@ KEPT = (ENTRY,)
 #: What our extensions of a plan say, by which the worklist finds plans. No parameters of the FHIR search.
 STAGE, SIDE = "_stage", "_side"
 PLACES: Mapping[str, str] = {
-    "https://w3id.org/hipway/StructureDefinition/pathway-stage": STAGE,
-    "https://w3id.org/hipway/StructureDefinition/pathway-side": SIDE,
+    canonical.structure("pathway-stage"): STAGE,
+    canonical.structure("pathway-side"): SIDE,
 }
 
 #: parameter -> kind and element, per type; every type has `identifier` besides

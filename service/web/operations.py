@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service import automation
-from service.automation import LATE_S, LIMITS_S, Automation, Part
+from service.automation import CHAIN, LATE_S, LIMITS_S, Automation, Part
 from service.broker import FULL
 from service.store.promises import Standing
 from service.web.moments import Moments
@@ -18,8 +18,6 @@ from service.web.words import Words
 ROWS = 50
 
 State = Literal["good", "danger", "unknown"]
-
-PARTS: tuple[Part, ...] = ("sweep", "broker", "worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ def build(
     figures = (
         _oldest(seen, when, words),
         _parked(seen, parked, when, words),
-        *(_part(seen, part, when, words) for part in PARTS),
+        *(_part(seen, part, when, words) for part in CHAIN),
         _messages(messages, words),
     )
     return Operations(

@@ -75,9 +75,9 @@ def _read(
         besides: patients who are shown besides the rows.
     """
     work = [tasks.read(t, seen.when, seen.words) for t in queries.open_tasks(tx, tenant=TENANT)]
-    patients_shown = {w.patient for w in work} | set(besides)
-    plans = queries.plans_of(tx, patients_shown, tenant=TENANT)
-    places = {place.plan: place for plan in plans for place in [worklist.place(plan, seen.words)]}
+    plans = queries.plans_of(tx, {w.patient for w in work} | set(besides), tenant=TENANT)
+    placed = (worklist.place(plan, seen.words) for plan in plans)
+    places = {place.plan: place for place in placed}
     filters = _filters(request.args, "team" if seen.acting else "all")
     shown = worklist.build(
         work, places, filters, seen.acting, _open_plans(tx, seen, filters, work, places), size=size
