@@ -103,6 +103,11 @@ class Judge:
         return judge
 
     @cached_property
+    def by_version(self) -> dict[str, Fact]:
+        """Return the facts by the references to their versions."""
+        return {fact.entry.versioned: fact for fact in self.facts}
+
+    @cached_property
     def _fixed(self) -> cql.Run:
         """The run with what is the same whatever is asked; the others only differ from it."""
         records = cql.Records([self._patient, *(fact.canonical for fact in self.facts)])
@@ -152,7 +157,11 @@ def met(run: cql.Run, rule: Rule) -> bool:
 def explained(judge: Judge, run: cql.Run, names: Sequence[str]) -> list[Json]:
     """Return each condition with its result and the tree of why, in words."""
     return [
-        {**reasons(judge.pathway, run.explain(name), judge.facts), "name": name, "result": _answer(run[name])}
+        {
+            **reasons(judge.pathway, run.explain(name), judge.by_version),
+            "name": name,
+            "result": _answer(run[name]),
+        }
         for name in names
     ]
 

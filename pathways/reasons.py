@@ -21,10 +21,13 @@ MOMENT = "Evaluation Instant"
 STORED = "stored"
 
 
-def reasons(pathway: Pathway, tree: Mapping[str, Any], facts: Sequence[Fact]) -> Json:
-    """Return the tree in words: `text`, `result`, `value`, `because`, `sources`."""
-    spoken = frozenset(pathway.library.phrases.values())
-    return _node(pathway, tree, {fact.entry.versioned: fact for fact in facts}, spoken)
+def reasons(pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact]) -> Json:
+    """Return the tree in words: `text`, `result`, `value`, `because`, `sources`.
+
+    Args:
+        facts: what counts, by the reference to its version.
+    """
+    return _node(pathway, tree, facts, frozenset(pathway.library.phrases.values()))
 
 
 def value(fact: Fact) -> str:

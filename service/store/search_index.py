@@ -42,12 +42,9 @@ class Promoted:
 ENTRY = "_entry"
 KEPT = (ENTRY,)
 
-#: What our extensions of a plan say, by which the worklist finds plans. No parameters of the FHIR search.
-STAGE, SIDE = "_stage", "_side"
-PLACES: Mapping[str, str] = {
-    canonical.structure("pathway-stage"): STAGE,
-    canonical.structure("pathway-side"): SIDE,
-}
+#: Where an open plan of ours stands, by which the worklist counts and finds plans: the stage is its value,
+#: the side, empty for the person, its system. No parameter of the FHIR search.
+OPEN = "_open"
 
 #: parameter -> kind and element, per type; every type has `identifier` besides
 PARAMETERS: Mapping[str, Mapping[str, tuple[Kind, str]]] = {
@@ -200,11 +197,19 @@ def _of_person(patient: Json) -> Iterator[Value]:
 
 
 def _of_plan(plan: Json) -> Iterator[Value]:
-    extensions = plan.get("extension")
+    ours = any(system == canonical.CARE_PLAN_IDS for system, _ in _tokens(plan.get("identifier")))
+    if ours and plan.get("status") == "active":
+        yield Value(name=OPEN, system=_coded(plan, canonical.SIDE), value=_coded(plan, canonical.STAGE))
+
+
+def _coded(resource: Json, url: str) -> str:
+    """Return the code that an extension says; empty without one."""
+    extensions = resource.get("extension")
     for extension in extensions if isinstance(extensions, list) else ():
-        if name := PLACES.get(extension.get("url", "")):
-            for system, value in _tokens(extension.get("valueCoding")):
-                yield Value(name=name, system=system, value=value)
+        if extension.get("url") == url:
+            for _, code in _tokens(extension.get("valueCoding")):
+                return code
+    return ""
 
 
 def _parts(name: Json) -> Iterator[tuple[str, str]]:

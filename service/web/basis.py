@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from service.store.decisions import Row
@@ -54,24 +55,38 @@ class Output:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """Everything one decision rests on."""
+    """Everything one decision rests on; read when it is asked for: a timeline names more than it opens."""
 
     number: int
     rule: str
     title: str
     source: str
     target: str
-    conditions: tuple[Condition, ...]
-    #: the same, further down
-    explained: tuple[Condition, ...]
-    inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     profile: str
     changed: tuple[tuple[str, str], ...]
     engine: str
     pathway: str
+    kept: Mapping[str, Any] = field(repr=False)
+    when: Moments = field(repr=False)
+    words: Words = field(repr=False)
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions of the rule and what each rests on."""
+        return _all(self.kept, DEEPEST)
+
+    @cached_property
+    def explained(self) -> tuple[Condition, ...]:
+        """Return the same, further down."""
+        return _all(self.kept, DEEPEST + 2)
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """Return what the record said."""
+        return tuple(read_input(entry, self.when, self.words) for entry in _used(self.kept))
 
 
 def read(row: Row, when: Moments, words: Words) -> Basis:
@@ -84,9 +99,6 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
         title=str(kept.get("title") or row.rule),
         source=str(kept.get("from") or row.before.get("stage") or ""),
         target=str(kept.get("to") or row.after.get("stage") or ""),
-        conditions=_all(kept, DEEPEST),
-        explained=_all(kept, DEEPEST + 2),
-        inputs=tuple(read_input(entry, when, words) for entry in _used(kept)),
         outputs=tuple(
             Output(reference=str(o.get("reference", "")), title=str(o.get("title") or o.get("shorthand", "")))
             for o in kept.get("outputs") or ()
@@ -95,6 +107,9 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
         changed=tuple((str(k), str(v)) for k, v in (parameters.get("changed") or {}).items()),
         engine=str(kept.get("engine") or ""),
         pathway=str(kept.get("pathway") or ""),
+        kept=kept,
+        when=when,
+        words=words,
     )
 
 

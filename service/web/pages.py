@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from service import errors
 from service.web import elements, visit, words
 from service.web.forms import Foreign, refuse_other_origins
+from service.web.visit import Visit
 
 STATIC = Path(__file__).with_name("static")
 
@@ -103,6 +104,17 @@ def failed(error: Exception) -> BaseResponse:
         return Response(render_template("failed.html", t=said, key="unavailable", id=""), 503)
     found = errors.record(error)
     return Response(render_template("failed.html", t=said, key="failed", id=found), 500)
+
+
+def refusal(seen: Visit) -> tuple[str, int] | None:
+    """Return the page that says why a posted form is not carried out; None if who acts may post it."""
+    if seen.acting is None:
+        return problem("nobody", 422)
+    try:
+        seen.forms.check(request)
+    except Foreign:
+        return problem("old_form", 422)
+    return None
 
 
 def problem(key: str, status: int) -> tuple[str, int]:

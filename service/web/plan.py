@@ -346,16 +346,15 @@ def _waiting(
 
 def _facts(rows: Sequence[Row], when: Moments, words: Words) -> tuple[Input, ...]:
     """Return the newest value of each input that any rule used, newest first."""
-    newest: dict[tuple[str, str], tuple[str, Input]] = {}
+    newest: dict[tuple[object, object], tuple[str, Mapping[str, Any]]] = {}
     for row in rows:
         for entry in row.basis.get("inputs") or ():
-            read = basis.read_input(entry, when, words)
             date = str(entry.get("date") or "")
-            key = (read.name, read.side)
+            key = (entry.get("input") or entry.get("reference"), entry.get("side"))
             if key not in newest or newest[key][0] < date:
-                newest[key] = (date, read)
+                newest[key] = (date, entry)
     ordered = sorted(newest.values(), key=lambda pair: pair[0], reverse=True)
-    return tuple(read for _, read in ordered[:FACTS])
+    return tuple(basis.read_input(entry, when, words) for _, entry in ordered[:FACTS])
 
 
 def _goals(goals: Sequence[Json], when: Moments) -> tuple[Goal, ...]:

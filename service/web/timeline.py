@@ -25,14 +25,31 @@ class Entry:
     """One thing that happened. `kind`: step, rule, person, data, fix or message."""
 
     kind: str
-    day: str
-    time: str
+    at: datetime
     title: str
     text: str
     struck: bool
     basis: Basis | None
     link: str
-    order: tuple[datetime, int]
+    #: of entries of the same moment, the later has the higher one
+    number: int
+    whole_day: bool
+    when: Moments
+
+    @property
+    def day(self) -> str:
+        """Return the day in words."""
+        return self.when.day(self.at)
+
+    @property
+    def time(self) -> str:
+        """Return the time of the day; empty where only the day was said."""
+        return "" if self.whole_day else self.when.time(self.at)
+
+    @property
+    def order(self) -> tuple[datetime, int]:
+        """Return the place among the others, oldest first."""
+        return self.at, self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +85,12 @@ def _steps(sources: Sources, when: Moments, words: Words) -> list[Entry]:
     taken_back = {step.number for step in sources.way.steps if step.taken_back}
     undoing = {s.number for s in sources.way.steps if s.rule == "rollback"}
     found = []
-    told = _decided(sources.rows) if sources.audits else {}
+    told = {row.number for row in _decided(sources.rows).values()} if sources.audits else set()
     for row in sources.rows:
-        why = basis.read(row, when, words)
-        if row.number in {r.number for r in told.values()} and row.before.get("stage") == row.after.get(
-            "stage"
-        ):
-            continue
         source, target = row.before.get("stage") or "", row.after.get("stage") or ""
-        if source == target and row in told.values():
+        if source == target and row.number in told:
             continue
+        why = basis.read(row, when, words)
         if source and target and source != target:
             title = words(
                 "timeline.step",
@@ -152,7 +165,6 @@ def _decided(rows: Sequence[Row]) -> dict[str, Row]:
 
 def _data(rows: Sequence[Row], when: Moments, words: Words) -> list[Entry]:
     """Return each input that counted once, and each newer version of it as a correction."""
-    seen: dict[str, Basis] = {}
     found = []
     versions: dict[str, list[tuple[str, Any]]] = {}
     for row in sorted(rows, key=lambda r: r.number):
@@ -164,7 +176,6 @@ def _data(rows: Sequence[Row], when: Moments, words: Words) -> list[Entry]:
                 continue
             earlier = known[-1][1] if known else None
             known.append((version, entry))
-            seen.setdefault(plain, basis.read(row, when, words))
             at = moments.read(str(entry.get("date") or "")) or row.at
             value = str(entry.get("value") if entry.get("value") is not None else words("not_recorded"))
             said = [
@@ -231,17 +242,17 @@ def _entry(
     number: int = 0,
     whole_day: bool = False,
 ) -> Entry:
-    moment = at or when.now
     return Entry(
         kind=kind,
-        day=when.day(moment),
-        time="" if whole_day else when.time(moment),
+        at=at or when.now,
         title=title,
         text=text,
         struck=struck,
         basis=basis,
         link=link,
-        order=(moment, number),
+        number=number,
+        whole_day=whole_day,
+        when=when,
     )
 
 

@@ -93,6 +93,8 @@ class Worklist:
     #: kept from sight by the filters
     hidden: int
     pages: int
+    #: the pages that are offered, 0 for those between that are not
+    pager: tuple[int, ...]
     #: open plans about which no Task is open
     quiet_plans: int
     open_plans: int
@@ -152,6 +154,7 @@ def build(
         total=total,
         hidden=wanted - total,
         pages=_pages(total, size),
+        pager=pager(page, _pages(total, size)),
         quiet_plans=every.count - len(busy),
         open_plans=every.count,
     )
@@ -201,6 +204,17 @@ def _pages(total: int, size: int) -> int:
 
 def _page(total: int, size: int, filters: Filters) -> int:
     return min(max(filters.page, 1), _pages(total, size))
+
+
+def pager(page: int, pages: int) -> tuple[int, ...]:
+    """Return the first page, the last, and those around this one."""
+    shown = sorted({1, pages} | {n for n in range(page - 2, page + 3) if 1 <= n <= pages})
+    found: list[int] = []
+    for n in shown:
+        if found and n - found[-1] > 1:
+            found.append(0)
+        found.append(n)
+    return tuple(found)
 
 
 def _bands(rows: Sequence[Work], found: Sequence[Work]) -> tuple[Band, ...]:

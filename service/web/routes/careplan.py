@@ -17,6 +17,9 @@ from service.web.plan import PlanPage, Record
 from service.web.timeline import SHOWN
 from service.web.visit import TENANT, Visit
 
+#: of a timeline, at first: who wants to read more says so
+ENTRIES = 60
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
@@ -80,6 +83,7 @@ def render(
     page: PlanPage = plan.build(record, show if show in SHOWN else SHOWN[0], seen.when, seen.words)
     values: dict[str, Any] = {
         "plan": page,
+        "entries": len(page.timeline) if request.args.get("entries") == "all" else ENTRIES,
         "token": seen.forms.token,
         "trouble": trouble,
         "changed": changed,

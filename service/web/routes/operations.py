@@ -11,8 +11,7 @@ from service import broker, evaluation, log
 from service.fhir.references import ID
 from service.store import promises
 from service.web import operations, queries, visit, worklist
-from service.web.forms import Foreign
-from service.web.pages import pages, problem
+from service.web.pages import pages, problem, refusal
 from service.web.visit import TENANT, Visit
 
 #: a person waits this long for one patient's evaluation, then reads where it stands
@@ -33,12 +32,9 @@ def retry() -> Response | tuple[str, int]:
     """Have patients evaluated again that were given up: the one of the form, or all of them."""
     wanted = request.form.get("patient", "")
     with visit.begin() as (tx, seen):
-        if seen.acting is None:
-            return problem("nobody", 422)
-        try:
-            seen.forms.check(request)
-        except Foreign:
-            return problem("old_form", 422)
+        refused = refusal(seen)
+        if refused or seen.acting is None:
+            return refused or problem("nobody", 422)
         if wanted and not re.fullmatch(ID, wanted):
             return problem("no_page", 404)
         asked = [s.patient for s in promises.parked(tx, tenant=TENANT) if not wanted or s.patient == wanted]

@@ -169,22 +169,39 @@ def test_a_step_up_finds_the_plans_that_are_there_by_their_stage_and_side(url, d
         return {"url": url, "valueCoding": {"system": "urn:s", "code": code}}
 
     extensions = [coded("pathway-stage", "imaging"), coded("pathway-side", "hip-left"), coded("other", "x")]
-    bodies = [{"extension": extensions}, {"extension": extensions[:1]}, {}]
+    bodies = [
+        {"status": "active", "extension": extensions},
+        {"status": "active", "extension": extensions[:1]},
+        {"status": "active"},
+        {"status": "completed", "extension": extensions},
+    ]
+    ours = "https://w3id.org/hipway/sid/care-plan"
     with database.transaction() as tx:
         writes = [
-            Write(type="CarePlan", id=f"c-{n}", body={"resourceType": "CarePlan", **body}, patient="p")
+            Write(
+                type="CarePlan",
+                id=f"c-{n}",
+                body={"resourceType": "CarePlan", **body, "identifier": [{"system": ours, "value": f"{n}"}]},
+                patient="p",
+                owned=True,
+            )
             for n, body in enumerate(bodies)
         ]
+        foreign = {"resourceType": "CarePlan", "status": "active", "extension": extensions}
+        writes.append(Write(type="CarePlan", id="foreign", body=foreign, patient="p"))
         resources.save(tx, writes, tenant=0, now=NOW)
     before = content(database)["search_value"]
-    assert sorted((row["name"], row["value"]) for row in before) == [
-        ("_side", "hip-left"),
-        ("_stage", "imaging"),
-        ("_stage", "imaging"),
+    assert sorted((r["system"], r["value"]) for r in before if r["name"] == "_open") == [
+        ("", ""),
+        ("", "imaging"),
+        ("hip-left", "imaging"),
     ]
 
+    migrate.downgrade(url, "0008")
+    older = [(row["name"], row["value"]) for row in content(database)["search_value"]]
+    assert (older.count(("_side", "hip-left")), older.count(("_stage", "imaging"))) == (3, 4)
     migrate.downgrade(url, "0007")
-    assert not content(database)["search_value"]
+    assert {row["name"] for row in content(database)["search_value"]} == {"identifier"}
     migrate.upgrade(url)
 
     assert sorted(map(str, content(database)["search_value"])) == sorted(map(str, before))

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from service.store import promises
 from service.store.database import Database
+from service.web.routes.careplan import ENTRIES
 
 HOLD = {
     "url": "https://w3id.org/hipway/StructureDefinition/pathway-hold",
@@ -242,6 +243,29 @@ def test_a_step_taken_back_stays_in_the_timeline_struck_through(
     assert "<s>Step T05: Conservative therapy to Imaging</s>" in html
     drawn = html.split('<svg class="map"')[1].split("</svg>")[0]
     assert not any("T05" in label for label in re.findall(r'<text class="l"[^>]*>(.*?)<', drawn))
+
+
+def test_of_a_long_timeline_the_newest_are_shown_and_all_when_asked_for(
+    client: FlaskClient, record: Database, story: Any
+):
+    plan = story(stage=("conservative-therapy", "Conservative therapy")).person().care_plan()
+    for number in range(1, 40):
+        day = f"2026-0{1 + number // 28}-{1 + number % 28:02}"
+        plan.step("T03", f"Step {number}", None if number == 1 else "assessment", "assessment", day)
+    plan.save(record)
+    url = f"/careplans/{plan.plan}"
+
+    def entries(html: str) -> int:
+        return html.split('id="timeline"')[1].count('<div class="rail"')
+
+    newest = client.get(url).text
+    (rest,) = re.findall(r'href="([^"]*entries=all[^"]*)"', newest)
+    everything = client.get(rest.replace("&amp;", "&")).text
+
+    assert entries(newest) == ENTRIES
+    assert entries(everything) == 39 + 39 + 1
+    assert "Show all 79 entries" in newest
+    assert "entries=all" not in everything
 
 
 def test_no_address_holds_a_name_a_birth_date_or_an_identifier(

@@ -12,6 +12,7 @@ from service import clock
 from service.store import promises, resources
 from service.store.database import Database
 from service.store.resources import Write
+from service.web import worklist
 from service.web.worklist import ROWS
 
 
@@ -123,6 +124,49 @@ def test_taking_a_task_makes_it_mine_and_nobody_else_can_take_it_as_it_was(
     assert counts(client.get("/?view=all").text)[:3] == [1, 3, 4]
 
 
+def test_a_task_is_handed_to_a_colleague_and_back_to_its_role_and_every_owner_stays_in_its_history(
+    client: FlaskClient, several: Database, act: Any, form: Any
+):
+    act(client, "vogt")
+    take = form(client.get("/?view=nobody").text, "take")
+    task = take.action.split("/")[2]
+    fields = {**take.values, "to": "arslan", "back": "/?view=team"}
+
+    def owner() -> list[str | None]:
+        with several.transaction() as tx:
+            versions = resources.history(tx, "Task", task, tenant=0)
+        return [v.resource.get("owner", {}).get("reference") for v in versions]
+
+    answer = client.post(f"/tasks/{task}/hand-over", data=fields)
+    again = client.post(f"/tasks/{task}/hand-over", data={**fields, "to": "lindqvist"})
+    assert (answer.status_code, answer.headers["Location"], again.status_code) == (303, "/?view=team", 409)
+    assert owner() == ["Practitioner/arslan", None]
+
+    back = client.post(f"/tasks/{task}/hand-over", data={**fields, "to": "nobody", "version": "2"})
+    assert back.status_code == 303
+    assert owner() == [None, "Practitioner/arslan", None]
+
+
+def test_a_task_is_handed_to_nobody_who_is_not_known_and_never_when_it_is_closed(
+    client: FlaskClient, several: Database, act: Any, form: Any
+):
+    act(client, "vogt")
+    take = form(client.get("/?view=nobody").text, "take")
+    url = take.action.replace("/take", "/hand-over")
+
+    assert client.post(url, data={**take.values, "to": "stranger"}).status_code == 422
+    assert client.post(url, data={**take.values, "to": ""}).status_code == 422
+    assert client.post(url, data={"to": "arslan"}).status_code == 422
+    assert client.post("/tasks/unknown/hand-over", data={**take.values, "to": "arslan"}).status_code == 404
+    with several.transaction() as tx:
+        stored = resources.current(tx, "Task", take.action.split("/")[2], tenant=0)
+        assert stored is not None
+        closed = {**stored.resource, "status": "completed"}
+        write = Write(type="Task", id=stored.id, body=closed, patient=stored.patient, owned=True)
+        resources.save(tx, [write], tenant=0, now=clock.now(tx))
+    assert client.post(url, data={**take.values, "to": "arslan"}).status_code == 409
+
+
 def test_an_open_plan_without_work_is_listed_as_waiting(client: FlaskClient, record: Database, story: Any):
     quiet = story(patient="gmt-2", family="Tan", given="Wei").person().care_plan()
     quiet.step("open-hip", "Opened", None, "imaging", "2026-06-21")
@@ -205,6 +249,20 @@ def test_open_plans_are_filtered_and_what_is_hidden_is_counted(client, many, que
     assert f"{ROWS + 7 - expected} rows hidden by filters" in page
 
 
+@pytest.mark.parametrize(
+    ("page", "pages", "expected"),
+    [
+        (1, 1, (1,)),
+        (1, 3, (1, 2, 3)),
+        (1, 2000, (1, 2, 3, 0, 2000)),
+        (7, 2000, (1, 0, 5, 6, 7, 8, 9, 0, 2000)),
+        (2000, 2000, (1, 0, 1998, 1999, 2000)),
+    ],
+)
+def test_of_many_pages_the_first_the_last_and_those_around_are_offered(page, pages, expected):
+    assert worklist.pager(page, pages) == expected
+
+
 def test_how_many_open_plans_wait_is_true(client, many):
     assert f"{ROWS + 5} more open plans are waiting" in client.get("/").text
 
@@ -222,7 +280,14 @@ def test_a_plan_without_a_side_is_found_as_being_about_the_person(client, record
 
 
 @pytest.mark.parametrize(
-    "path", ["/?view=all", "/?view=plans", "/?view=all&stage=imaging", "/worklist.csv?view=plans"]
+    "path",
+    [
+        "/?view=all",
+        "/?view=plans",
+        "/?view=all&stage=imaging",
+        "/?view=plans&stage=imaging&side=hip-left",
+        "/worklist.csv?view=plans",
+    ],
 )
 def test_however_many_rows_there_are_the_queries_are_as_many(client, several, path):
     def asked():
