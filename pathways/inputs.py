@@ -93,9 +93,13 @@ class Gate:
         coded = {(system, code) for kind, system, code in self._by_code if kind != "Task"}
         return frozenset(coded | set(self._report_sides))
 
+    def wanted(self, resource: Mapping[str, Any]) -> Json | None:
+        """Return the row of the input table by which a resource is read; None: it is no input."""
+        return self._definition(str(resource.get("resourceType")), resource)
+
     def urgent(self, resource: Mapping[str, Any]) -> bool:
         """Return whether the resource is an input that must not wait: a positive one of the urgent kind."""
-        definition = self._definition(str(resource.get("resourceType")), resource)
+        definition = self.wanted(resource)
         if definition is None or not definition.get("urgentWhenTrue"):
             return False
         try:

@@ -6,6 +6,7 @@ Json = dict[str, Any]
 
 MRN = "https://hospital.example.org/mrn"
 LOCAL = "https://hospital.example.org/codes"
+CODES = "https://w3id.org/hipway/CodeSystem/"
 URN = "urn:uuid:00000000-0000-4000-8000-{:012d}"
 
 
@@ -54,6 +55,33 @@ def decision(of: str, focus: str, **more: Any) -> Json:
 def bundle(*entries: Json) -> Json:
     """A transaction of entries made by the functions below."""
     return {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
+
+
+def unusable(id_: str) -> Json:
+    """A visit of which nothing can be used: no side, two sides, a value, a unit and a time that cannot be."""
+    of = f"Patient/{id_}"
+    right, left = (
+        {"coding": [{"system": f"{CODES}gluteus-medius-pathway", "code": f"hip-{side}"}]}
+        for side in ("right", "left")
+    )
+    pain = {"bodySite": right, "effectiveDateTime": "2026-06-21T08:40:00Z"}
+    grade = {"coding": [{"system": f"{CODES}gluteus-medius-pathway", "code": "hip-abduction-strength-mmt"}]}
+    laterality = {
+        "url": "http://hl7.org/fhir/StructureDefinition/observation-structureLaterality",
+        "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "24028007"}]},
+    }
+    kilograms = {"value": 6, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"}
+    return bundle(
+        put(patient(id_, mrn=id_.upper(), name=[{"family": "Rossi", "given": ["Lucia"]}], gender="female")),
+        put(observation(f"{id_}-sideless", of, code=grade, valueInteger=2, effectiveDateTime="2026-06-21")),
+        put(observation(f"{id_}-two", of, **pain | {"bodySite": left | {"extension": [laterality]}})),
+        put(observation(f"{id_}-value", of, valueInteger=65, **pain)),
+        put(observation(f"{id_}-unit", of, valueQuantity=kilograms, **pain)),
+        put(observation(f"{id_}-words", of, valueString="a lot", **pain)),
+        put(observation(f"{id_}-time", of, bodySite=right, effectiveDateTime="2026-06")),
+        put(observation(f"{id_}-future", of, bodySite=right, effectiveDateTime="2031-01-01")),
+        put(observation(f"{id_}-local", of, code={"coding": [{"system": LOCAL, "code": "PT-1"}]}, **pain)),
+    )
 
 
 def put(resource: Json, *, full_url: str | None = None) -> Json:

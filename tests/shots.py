@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fhir_visits import unusable
 from optional_parts import PARTS, chromium
 from playwright.sync_api import Page, sync_playwright
 
@@ -34,6 +35,8 @@ def main(folder: Path) -> int:
     taken = 0
     with scratch.running() as url, Remote(url) as service, sync_playwright() as playwright:
         load.load(service)
+        service.post(unusable("gmt-1018"))
+        service.evaluate("Patient/gmt-1018")
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         for form, options in FORMS.items():
             page = browser.new_context(**options).new_page()
@@ -51,6 +54,11 @@ def _pages(service: Remote) -> Iterator[tuple[str, str]]:
     yield "worklist", "/"
     yield "worklist-all", "/?view=all"
     yield "patients", "/patients"
+    yield "inbox", "/inbox"
+    yield "inbox-codes", "/inbox/codes"
+    for code in ("fix-data", "fix-laterality"):
+        for task in service.search("Task", {"code": code}):
+            yield f"inbox-{code}-{task['id'][:4]}", f"/inbox/{task['id']}"
     yield "operations", "/operations"
     yield "sandbox", "/sandbox"
     yield "not-found", "/careplans/none"

@@ -92,6 +92,23 @@ def make(
     return Offers(by_focus={focus: tuple(offers) for focus, offers in found.items()})
 
 
+def personal(pathway: Pathway, remembered: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Offers:
+    """Return what can be decided about Tasks of the person, where no plan is looked at.
+
+    Args:
+        remembered: the Tasks that are remembered of the person.
+        names: how each Task is called, by reference; others are not offered.
+    """
+    anywhere = [rule for rule in pathway.of_kind("decision") if rule.trigger and not rule.stages]
+    found: dict[str, list[Offer]] = {}
+    for rule in anywhere:
+        for focus in (f"Task/{task['id']}" for task in remembered if _fits_task(pathway, rule, task)):
+            known = found.setdefault(focus, [])
+            if focus in names and all(offer.decision != rule.trigger for offer in known):
+                known.append(_offer(pathway, rule, focus, names[focus]))
+    return Offers(by_focus={focus: tuple(offers) for focus, offers in found.items()})
+
+
 def _order_focus(rule: Rule, order: Mapping[str, Any]) -> Sequence[str]:
     """Return the references to an order a decision can be about: the proposal, or what was signed."""
     named = order.get("kind") in rule.orders

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -162,6 +163,62 @@ def latest_memories(tx: Connection, patients: Collection[str], *, tenant: int) -
         .order_by(row.patient, row.pathway, row.instance, row.number.desc())
     )
     return {Instance(r.patient, r.pathway, r.instance): msgspec.json.decode(r.after) for r in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A code by which no pathway reads anything: who sends it, how often, and of how many patients."""
+
+    coding: str
+    type: str
+    sender: str
+    entries: int
+    patients: int
+    first: datetime
+    last: datetime
+    #: of the newest of them
+    key: int
+
+
+def unread_codes(
+    tx: Connection, known: Collection[tuple[str, str]], limit: int, *, tenant: int
+) -> list[Unread]:
+    """Return the codes of what was received and no pathway reads, the most frequent first.
+
+    It goes through all that was received: a second for a million resources.
+    """
+    coding = func.unnest(_resource.code).label("coding")
+    codes = sorted(f"{system}|{code}" for system, code in known)
+    sent = (
+        select(coding, _resource.type, _resource.sender, _resource.patient, _resource.received, _resource.key)
+        .where(
+            _resource.tenant == tenant,
+            ~_resource.owned,
+            ~_resource.deleted,
+            _resource.type.in_(tables.CODED),
+            ~_resource.code.op("&&", is_comparison=True)(literal(codes, ARRAY(Text))),
+        )
+        .subquery()
+        .c
+    )
+    counted = select(
+        sent.coding,
+        sent.type,
+        sent.sender,
+        func.count().label("entries"),
+        func.count(sent.patient.distinct()).label("patients"),
+        func.min(sent.received).label("first"),
+        func.max(sent.received).label("last"),
+        func.max(sent.key).label("key"),
+    ).group_by(sent.coding, sent.type, sent.sender)
+    rows = tx.execute(counted.order_by(func.count().desc(), sent.coding).limit(limit)).mappings()
+    return [Unread(**row) for row in rows]
+
+
+def by_keys(tx: Connection, keys: Collection[int]) -> dict[int, Json]:
+    """Return current versions by their keys."""
+    chosen = select(_resource.key, _resource.body).where(_resource.key.in_(keys))
+    return {row.key: msgspec.json.decode(row.body) for row in tx.execute(chosen)}
 
 
 def newest_seq(tx: Connection, *, tenant: int, patient: str | None = None) -> int:

@@ -1,5 +1,27 @@
 """One file for each page; importing them registers their routes."""
 
-from service.web.routes import acting, careplan, decide, live, operations, owner, patients, sandbox, worklist
+from service.web.routes import (
+    acting,
+    careplan,
+    decide,
+    inbox,
+    live,
+    operations,
+    owner,
+    patients,
+    sandbox,
+    worklist,
+)
 
-__all__ = ["acting", "careplan", "decide", "live", "operations", "owner", "patients", "sandbox", "worklist"]
+__all__ = [
+    "acting",
+    "careplan",
+    "decide",
+    "inbox",
+    "live",
+    "operations",
+    "owner",
+    "patients",
+    "sandbox",
+    "worklist",
+]

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from flask import request
+from flask import request, url_for
 from sqlalchemy import Connection
 
 from service import situation
@@ -30,6 +30,15 @@ class Typed:
     reason: str = ""
     text: str = ""
     target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """Where the decisions of a page are posted, from which version they were read, about which side."""
+
+    action: str
+    version: str
+    side: str
 
 
 @pages.get("/careplans/<id>")
@@ -83,6 +92,9 @@ def render(
     page: PlanPage = plan.build(record, show if show in SHOWN else SHOWN[0], seen.when, seen.words)
     values: dict[str, Any] = {
         "plan": page,
+        "ground": Posting(
+            action=url_for("web.decide", id=page.id), version=page.version, side=page.side.text
+        ),
         "entries": len(page.timeline) if request.args.get("entries") == "all" else ENTRIES,
         "token": seen.forms.token,
         "trouble": trouble,

@@ -1,11 +1,12 @@
-"""`POST /careplans/{id}/decisions`: a person decides; the answer shows the effect.
+"""Where a person decides: on the page of a plan, or of an entry of the inbox; the answer shows the effect.
 
 In this order: who acts, whose form it is, whether it was pressed before, whether the
 plan is still the one that was read. Only then anything is written.
 """
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from flask import redirect, request, url_for
 from sqlalchemy import Connection
@@ -20,10 +21,13 @@ from service.web.decisions import IDENTIFIER, Decision, Reason
 from service.web.forms import Foreign
 from service.web.offers import REASONS, Offer, Offers
 from service.web.pages import pages, problem
-from service.web.plan import Record
+from service.web.plan import PlanPage, Record
 from service.web.routes import careplan
 from service.web.routes.careplan import Typed
 from service.web.visit import TENANT, Visit
+
+#: of what happened meanwhile, so many entries are told
+CHANGES = 5
 
 #: a person waits this long for the effect, then reads "not confirmed, checking"
 PATIENCE_S = 2
@@ -31,15 +35,98 @@ PATIENCE_S = 2
 Answer = Response | tuple[str, int]
 
 
+class Ground(Protocol):
+    """A page on which is decided: what a decision may be about, and how the page answers."""
+
+    @property
+    def patient(self) -> str:
+        """Return whom it is about, as the id alone."""
+
+    @property
+    def version(self) -> str:
+        """Return the version of what a decision is based on; another one was read before it changed."""
+
+    @property
+    def offers(self) -> Offers:
+        """Return what can be decided now, as the page would offer it."""
+
+    def changed(self, version: int) -> tuple[str, ...]:
+        """Return what happened since a version, in words."""
+
+    def refuse(self, trouble: str, typed: Typed, changed: tuple[str, ...] = ()) -> str:
+        """Return the page with what is wrong above it, and what was typed kept."""
+
+    def show(self, decision: str) -> Response:
+        """Return the way to the page that shows what became of a decision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The page of one plan."""
+
+    tx: Connection
+    seen: Visit
+    record: Record
+    page: PlanPage
+
+    @property
+    def patient(self) -> str:
+        """Return whom the plan is about."""
+        return elements.reference(self.record.plan.get("subject")).partition("/")[2]
+
+    @property
+    def version(self) -> str:
+        """Return the version of the plan."""
+        return elements.version(self.record.plan)
+
+    @property
+    def offers(self) -> Offers:
+        """Return what can be decided about the plan, its orders and its Tasks."""
+        return self.page.offers
+
+    def changed(self, version: int) -> tuple[str, ...]:
+        """Return the newest entries of the timeline since a version of the plan."""
+        old = resources.version(self.tx, "CarePlan", self.page.id, version, tenant=TENANT)
+        entries = self.page.timeline
+        return tuple(e.title for e in entries if old is None or e.order[0] > old.received)[:CHANGES]
+
+    def refuse(self, trouble: str, typed: Typed, changed: tuple[str, ...] = ()) -> str:
+        """Return the page of the plan."""
+        return careplan.render(self.seen, self.record, trouble=trouble, changed=changed, typed=typed)
+
+    def show(self, decision: str) -> Response:
+        """Return the way to the plan, at what became of the decision."""
+        url = url_for("web.show_plan", id=self.page.id, decision=decision, _anchor="decided")
+        return redirect(url, code=303)
+
+
 @pages.post("/careplans/<id>/decisions")
 def decide(id: str) -> Answer:
     """Make one decision about a plan, or about an order or Task of it."""
-    with visit.begin() as (tx, seen):
+
+    def plan_of(tx: Connection, seen: Visit) -> Plan | None:
         record = careplan.read(tx, seen, id)
-        checked = _checked(tx, seen, record) if record else problem("no_plan", 404)
+        if record is None:
+            return None
+        page = plan.build(record, "everything", seen.when, seen.words)
+        return Plan(tx=tx, seen=seen, record=record, page=page)
+
+    return carry_out(plan_of, unknown="no_plan")
+
+
+def carry_out(read: Callable[[Connection, Visit], Ground | None], *, unknown: str) -> Answer:
+    """Carry out the decision that was posted from a page.
+
+    Args:
+        read: returns the page; None where there is none.
+        unknown: the problem to tell then.
+    """
+    with visit.begin() as (tx, seen):
+        ground = read(tx, seen)
+        checked = _checked(tx, seen, ground) if ground else problem(unknown, 404)
     if not isinstance(checked, Decision):
         return checked
-    assert record is not None
+    assert ground is not None
     try:
         accepted = transaction.accept(
             visit.database(),
@@ -54,39 +141,40 @@ def decide(id: str) -> Answer:
     except evaluation.Parked:
         # the decision is stored; the plan shows under an alarm that it was not evaluated
         log.get().warning("decision_not_evaluated", patient=checked.patient)
-    return _shown(id, accepted.stored[0].id)
+    return ground.show(accepted.stored[0].id)
 
 
-def _checked(tx: Connection, seen: Visit, record: Record) -> Decision | Answer:
+def _checked(tx: Connection, seen: Visit, ground: Ground) -> Decision | Answer:
     """Return the decision if it may be made, otherwise the answer that says why not."""
     typed = _typed()
     if seen.acting is None:
-        return careplan.render(seen, record, trouble="nobody", typed=typed), 422
+        return ground.refuse("nobody", typed), 422
     try:
         token = seen.forms.check(request)
     except Foreign:
-        return careplan.render(seen, record, trouble="old_form", typed=typed), 422
+        return ground.refuse("old_form", typed), 422
     key = forms.decision_id(typed.focus, typed.decision, token)
     before = resources.by_identifier(tx, [("Task", IDENTIFIER, key)], tenant=TENANT)
     if before:
-        return _shown(record.plan["id"], next(iter(before.values()))[0].id)
+        return ground.show(next(iter(before.values()))[0].id)
     if not seen.acting.may_sign:
-        return careplan.render(seen, record, trouble="not_allowed", typed=typed), 403
-    if request.form.get("version") != elements.version(record.plan):
-        changed = _changed(tx, seen, record)
-        return careplan.render(seen, record, trouble="changed", changed=changed, typed=typed), 409
-    offer = _offers(record, seen).find(typed.focus, typed.decision)
+        return ground.refuse("not_allowed", typed), 403
+    version = request.form.get("version", "")
+    if version != ground.version:
+        known = version.isascii() and version.isdigit() and len(version) < 9
+        return ground.refuse("changed", typed, ground.changed(int(version) if known else 0)), 409
+    offer = ground.offers.find(typed.focus, typed.decision)
     if offer is None:
-        return careplan.render(seen, record, trouble="not_offered", typed=typed), 409
+        return ground.refuse("not_offered", typed), 409
     missing = _missing(offer, typed)
     if missing:
-        return careplan.render(seen, record, trouble=missing, typed=typed), 422
+        return ground.refuse(missing, typed), 422
     return Decision(
         key=key,
         decision=offer.decision,
         display=offer.title,
         focus=offer.focus,
-        patient=elements.reference(record.plan.get("subject")).partition("/")[2],
+        patient=ground.patient,
         by=seen.acting,
         at=seen.clock.now,
         reason=_reason(seen, typed),
@@ -105,12 +193,6 @@ def _typed() -> Typed:
     )
 
 
-def _offers(record: Record, seen: Visit) -> Offers:
-    """Return what can be decided now, as the page would offer it."""
-    page = plan.build(record, "everything", seen.when, seen.words)
-    return page.offers
-
-
 def _missing(offer: Offer, typed: Typed) -> str:
     if offer.targets and all(stage.code != typed.target for stage in offer.targets):
         return "no_target"
@@ -125,22 +207,3 @@ def _reason(seen: Visit, typed: Typed) -> Reason | None:
     if typed.reason not in REASONS:
         return Reason(code="", display="", text=typed.text) if typed.text else None
     return Reason(code=typed.reason, display=seen.words(f"reason.{typed.reason}"), text=typed.text)
-
-
-def _changed(tx: Connection, seen: Visit, record: Record) -> tuple[str, ...]:
-    """Return what happened since the version of the plan that the form was read from."""
-    since = _read_at(tx, record)
-    entries = plan.build(record, "everything", seen.when, seen.words).timeline
-    return tuple(entry.title for entry in entries if since is None or entry.order[0] > since)[:5]
-
-
-def _read_at(tx: Connection, record: Record) -> datetime | None:
-    version: Any = request.form.get("version", "")
-    if not (version.isascii() and version.isdigit() and len(version) < 9):
-        return None
-    old = resources.version(tx, "CarePlan", record.plan["id"], int(version), tenant=TENANT)
-    return old.received if old else None
-
-
-def _shown(plan_id: str, decision: str) -> Response:
-    return redirect(url_for("web.show_plan", id=plan_id, decision=decision, _anchor="decided"), code=303)

@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fhir_visits import unusable
 from flask import Flask
 from werkzeug.serving import make_server
 
+from fhir_profiles import reading
 from service import clock
-from service.store import promises
+from service.fhir import transaction
+from service.store import promises, resources
 from service.store.database import Database
+from worker.advance import advance
 
 pytestmark = pytest.mark.requires("browser")
 
@@ -60,6 +64,8 @@ def states(record: Database, story: Any) -> dict[str, str]:
     signed.signed(signed.proposal("Surgical referral", "SURG", status="completed"), "Referral", "SURG")
     signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
     signed.save(record)
+    transaction.accept(record, reading.read(reading.write(unusable("gmt-7"))), sender="hospital")
+    assert advance(record, 0, "gmt-7")
     for patient, attempts in (("gmt-5", 1), ("gmt-6", 3)):
         with record.transaction() as tx:
             promises.want(tx, patient, tenant=0, due_at=clock.now(tx))
@@ -70,8 +76,18 @@ def states(record: Database, story: Any) -> dict[str, str]:
     return {name: f"/careplans/{plan.plan}" for name, plan in plans.items()}
 
 
+def entries(database: Database) -> list[str]:
+    """The addresses of two entries of the inbox: one without a side, and one with a value."""
+    with database.transaction() as tx:
+        tasks = resources.of_patient(tx, "gmt-7", types=["Task"], owned=True, tenant=0)
+    codes = {stored.resource["code"]["coding"][0]["code"]: stored.id for stored in tasks}
+    return [f"/inbox/{id}" for id in codes.values()]
+
+
 @pytest.mark.parametrize(("scheme", "width"), SCREENS)
-def test_axe_finds_nothing(chromium: str, address: str, states: dict[str, str], scheme: Any, width: int):
+def test_axe_finds_nothing(
+    chromium: str, address: str, record: Database, states: dict[str, str], scheme: Any, width: int
+):
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import sync_playwright
 
@@ -80,6 +96,9 @@ def test_axe_finds_nothing(chromium: str, address: str, states: dict[str, str], 
         "/?view=plans",
         "/patients",
         FOUND,
+        "/inbox",
+        "/inbox/codes",
+        *entries(record),
         "/operations",
         "/operations?retried=gmt-5",
         "/sandbox",

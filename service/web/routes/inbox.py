@@ -1,0 +1,184 @@
+"""`/inbox`: what arrived and could not be used? And what has no meaning here?"""
+
+import re
+from dataclasses import dataclass
+
+from flask import redirect, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from pathways import catalogue
+from pathways.definition import Pathway
+from service import situation
+from service.fhir.references import ID
+from service.situation import Instance
+from service.store import promises, resources
+from service.store.resources import Stored
+from service.web import elements, inbox, offers, patients, queries, tasks, visit, worklist
+from service.web.elements import Json
+from service.web.inbox import Detail, Entry
+from service.web.offers import Offers
+from service.web.pages import pages, problem
+from service.web.patients import Person
+from service.web.routes import decide
+from service.web.routes.careplan import Posting, Typed
+from service.web.routes.decide import Answer
+from service.web.tasks import Work
+from service.web.visit import TENANT, Visit
+
+
+@pages.get("/inbox")
+def show_inbox() -> str:
+    """Show what was set aside and waits to be mended at its source, and whom no evaluation gets done."""
+    with visit.begin() as (tx, seen):
+        open_work = (tasks.read(t, seen.when, seen.words) for t in queries.open_tasks(tx, tenant=TENANT))
+        groups = inbox.groups(_entries(tx, seen, [w for w in open_work if inbox.is_about_data(w)]))
+        parked = promises.parked(tx, tenant=TENANT)
+        shown = {e.work.patient for found in groups.values() for e in found[: inbox.ROWS]}
+        shown |= {standing.patient for standing in parked[: inbox.ROWS]}
+        plans = queries.plans_of(tx, {s.patient for s in parked[: inbox.ROWS]}, tenant=TENANT)
+        return visit.page(
+            seen,
+            "inbox.html",
+            groups=groups,
+            rows=inbox.ROWS,
+            parked=parked,
+            people=_people(tx, seen, shown),
+            plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
+        )
+
+
+@pages.get("/inbox/codes")
+def show_unread_codes() -> str:
+    """Show the codes by which no pathway reads anything, by sender."""
+    with visit.begin() as (tx, seen):
+        found = queries.unread_codes(tx, catalogue.codes(), inbox.ROWS + 1, tenant=TENANT)
+        newest = queries.by_keys(tx, {unread.key for unread in found})
+        return visit.page(
+            seen,
+            "codes.html",
+            codes=found[: inbox.ROWS],
+            more=len(found) > inbox.ROWS,
+            names={unread.key: elements.say(newest[unread.key].get("code")) for unread in found},
+        )
+
+
+@pages.get("/inbox/<id>")
+def show_entry(id: str) -> str | tuple[str, int]:
+    """Show one entry: what is wrong, what it holds up, what to do."""
+    with visit.begin() as (tx, seen):
+        found = _read(tx, seen, id)
+        if found is not None:
+            return found.page()
+    return problem("no_task", 404)
+
+
+@pages.post("/inbox/<id>/decisions")
+def decide_entry(id: str) -> Answer:
+    """Make a decision about the Task of an entry."""
+    return decide.carry_out(lambda tx, seen: _read(tx, seen, id), unknown="no_task")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The page of one entry, on which can be decided."""
+
+    seen: Visit
+    detail: Detail
+    offers: Offers
+
+    @property
+    def patient(self) -> str:
+        """Return whom it is about."""
+        return self.detail.entry.work.patient
+
+    @property
+    def version(self) -> str:
+        """Return the version of the Task."""
+        return self.detail.version
+
+    def changed(self, version: int) -> tuple[str, ...]:
+        """Return what happened to the Task since a version of it."""
+        return tuple(e.text for e in self.detail.history if e.version > version)[-decide.CHANGES :]
+
+    def refuse(self, trouble: str, typed: Typed, changed: tuple[str, ...] = ()) -> str:
+        """Return the page, with what is wrong with the form above it."""
+        return self.page(trouble, typed, changed)
+
+    def show(self, decision: str) -> Response:
+        """Return the way back to the entry, which shows that it is closed."""
+        url = url_for("web.show_entry", id=self.detail.entry.work.id, decision=decision, _anchor="decided")
+        return redirect(url, code=303)
+
+    def page(self, trouble: str = "", typed: Typed | None = None, changed: tuple[str, ...] = ()) -> str:
+        """Return the page as HTML."""
+        id = self.detail.entry.work.id
+        return visit.page(
+            self.seen,
+            "inbox_entry.html",
+            detail=self.detail,
+            entry=self.detail.entry,
+            offers=self.offers.of(f"Task/{id}"),
+            ground=Posting(
+                action=url_for("web.decide_entry", id=id),
+                version=self.version,
+                side=self.seen.words("person"),
+            ),
+            token=self.seen.forms.token,
+            typed=typed or Typed(),
+            trouble=trouble,
+            changed=changed,
+            decided=bool(request.args.get("decision")),
+        )
+
+
+def _read(tx: Connection, seen: Visit, id: str) -> Page | None:
+    """Return the page of an entry; None for what is no Task about data."""
+    if not re.fullmatch(ID, id):
+        return None
+    versions = resources.history(tx, "Task", id, tenant=TENANT)
+    if not versions or versions[0].deleted or not versions[0].owned:
+        return None
+    work = tasks.read(versions[0].resource, seen.when, seen.words)
+    if not inbox.is_about_data(work):
+        return None
+    (entry,) = _entries(tx, seen, [work])
+    plans = queries.plans_of(tx, {work.patient}, tenant=TENANT)
+    person = _people(tx, seen, {work.patient}).get(work.patient)
+    detail = inbox.detail(entry, versions, person, plans, seen.pathways, seen.when, seen.words)
+    return Page(seen=seen, detail=detail, offers=_offers(tx, seen, work))
+
+
+def _offers(tx: Connection, seen: Visit, work: Work) -> Offers:
+    """Return what can be decided about the Task."""
+    pathway = _pathway(work.task, seen)
+    if pathway is None:
+        return Offers(by_focus={})
+    memories = situation.memories(tx, Instance(work.patient, pathway.name, ""), tenant=TENANT)
+    return offers.personal(pathway, memories.get("", {}).get("tasks") or (), {f"Task/{work.id}": work.title})
+
+
+def _pathway(task: Json, seen: Visit) -> Pathway | None:
+    canonical = str(task.get("instantiatesCanonical", ""))
+    return situation.pathway_of({"instantiatesCanonical": [canonical]}, seen.pathways)
+
+
+def _entries(tx: Connection, seen: Visit, work: list[Work]) -> list[Entry]:
+    """Return Tasks with what they are about."""
+    ids = {w.focus.partition("/")[2] for w in work}
+    issues = queries.of_type(tx, "DetectedIssue", ids, tenant=TENANT)
+    named = {r for issue in issues.values() for r in elements.references(issue.get("implicated", ()))}
+    identities = {(kind, id) for kind, _, id in (reference.partition("/") for reference in named)}
+    stored = {s.reference: s for s in _current(tx, identities) if not s.deleted}
+    return [inbox.read(w, issues, stored, seen.pathways, seen.when, seen.words) for w in work]
+
+
+def _current(tx: Connection, identities: set[tuple[str, str]]) -> list[Stored]:
+    with resources.together(tx):
+        answer = resources.ask_all(tx, identities, tenant=TENANT)
+    return list(answer().values())
+
+
+def _people(tx: Connection, seen: Visit, ids: set[str]) -> dict[str, Person]:
+    found = queries.of_type(tx, "Patient", ids, tenant=TENANT)
+    return {id: patients.describe(body, seen.when, seen.words) for id, body in found.items()}
