@@ -177,6 +177,21 @@ def _texts(pathway: Pathway) -> Iterator[str]:
             yield f"the text {key} is missing in {language}"
 
 
+def _charts(pathway: Pathway) -> Iterator[str]:
+    """Yield what a chart cannot draw: an input without a scale, a limit that is no parameter."""
+    charts = pathway.inputs.get("charts", {})
+    ranges = {i["id"]: i["value"].get("range") for i in pathway.inputs["inputs"]}
+    start = charts.get("weeksFrom")
+    if start is not None and start not in pathway.library.parameters:
+        yield f"the charts begin at {start!r}, which nothing remembers"
+    for chart in charts.get("inputs", ()):
+        if not isinstance(ranges.get(chart["input"]), list):
+            yield f"the chart of {chart['input']!r} has no scale: it is no input with a range"
+        for name in chart.get("limits", ()):
+            if name not in pathway.parameters:
+                yield f"the chart of {chart['input']!r} names the limit {name!r}, which is no parameter"
+
+
 CHECKS = (
     _definitions,
     _qualifiers,
@@ -186,5 +201,6 @@ CHECKS = (
     _issues,
     _parameters,
     _citations,
+    _charts,
     _texts,
 )

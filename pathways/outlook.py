@@ -52,20 +52,21 @@ class Situation:
         self.memory = memory
         self.side = side
         self.zone = ZoneInfo(str(site["site.timeZone"]))
-        self._site = site
+        self.site = site
         self._other_stage = other_stage
         self._patient = record.patient.body
-        self._inputs = pathway.gate.read(record, self.zone)
+        #: what the record says, and what of it was set aside
+        self.inputs = pathway.gate.read(record, self.zone)
 
     def judge(self, moment: datetime) -> Judge:
         """Return the rules over what counts at the moment."""
         local = moment.astimezone(self.zone)
         return Judge(
             self.pathway,
-            self._inputs.of(self.side, until=local),
+            self.inputs.of(self.side, until=local),
             self._patient,
             moment=local,
-            site=self._site,
+            site=self.site,
             other_stage=self._other_stage,
         )
 

@@ -25,7 +25,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Watched:
     """What the alarms are read from."""
 
     plan: Json
@@ -38,13 +38,13 @@ class Situation:
     since: datetime | None
 
 
-def raise_(situation: Situation, when: Moments, words: Words) -> tuple[Alarm, ...]:
+def raise_(watched: Watched, when: Moments, words: Words) -> tuple[Alarm, ...]:
     """Return the alarms of one plan, the worst first."""
     found = [
-        *_not_evaluated(situation.standing, when, words),
-        *_away(situation, when, words),
-        *_holds(situation, when, words),
-        *_closed(situation, when, words),
+        *_not_evaluated(watched.standing, when, words),
+        *_away(watched, when, words),
+        *_holds(watched, when, words),
+        *_closed(watched, when, words),
     ]
     return tuple(found)
 
@@ -71,19 +71,19 @@ def _not_evaluated(standing: Standing | None, when: Moments, words: Words) -> li
     ]
 
 
-def _away(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
+def _away(watched: Watched, when: Moments, words: Words) -> list[Alarm]:
     """A plan on hold was handed to another service: by what, to whom, and whether anyone answered."""
-    if situation.plan.get("status") != "on-hold":
+    if watched.plan.get("status") != "on-hold":
         return []
     causes = [
         word.text
-        for flag in situation.flags
+        for flag in watched.flags
         if flag.get("status") == "active"
         for word in elements.words(flag.get("code"))[1:]
     ]
-    answered = {t["id"] for t in situation.memory.get("tasks") or () if t.get("acknowledged")}
-    handed = [w for w in situation.work if situation.offers.of(f"Task/{w.id}") or w.id in answered]
-    handed = [w for w in handed if w.id in answered or _acknowledgeable(situation.offers, w)]
+    answered = {t["id"] for t in watched.memory.get("tasks") or () if t.get("acknowledged")}
+    handed = [w for w in watched.work if watched.offers.of(f"Task/{w.id}") or w.id in answered]
+    handed = [w for w in handed if w.id in answered or _acknowledgeable(watched.offers, w)]
     said = [". ".join(w.qualifiers) for w in handed if w.qualifiers] or causes
     parts = [
         f"{'. '.join(dict.fromkeys(said))}." if said else "",
@@ -93,24 +93,24 @@ def _away(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
             else words("alarm.not_acknowledged", due=work.due.distance, who=work.role_words)
             for work in handed
         ),
-        _told(situation.messages, situation.since, when, words),
+        _told(watched.messages, watched.since, when, words),
         words("alarm.away.held"),
     ]
-    since = when.exact(situation.since) if situation.since else ""
+    since = when.exact(watched.since) if watched.since else ""
     return [
         Alarm(
             tone="danger",
             title=words(
                 "alarm.away",
-                side=_side(situation.plan, words),
-                stage=elements.stage(situation.plan).text,
+                side=_side(watched.plan, words),
+                stage=elements.stage(watched.plan).text,
                 since=since,
             ),
             text=" ".join(part for part in parts if part),
             offers=tuple(
                 offer
                 for work in handed
-                for offer in situation.offers.of(f"Task/{work.id}")
+                for offer in watched.offers.of(f"Task/{work.id}")
                 if not offer.reason_required and offer.decision == "acknowledge"
             ),
         )
@@ -133,11 +133,11 @@ def _told(messages: Sequence[Json], since: datetime | None, when: Moments, words
     return words("alarm.told", times=", ".join(times)) if times else words("alarm.not_told")
 
 
-def _holds(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
+def _holds(watched: Watched, when: Moments, words: Words) -> list[Alarm]:
     found: list[Alarm] = []
-    plan = elements.identity(situation.plan)
-    offers = tuple(o for o in situation.offers.of(plan) if o.decision == "resolve-hold")
-    for hold in elements.extensions(situation.plan, "pathway-hold"):
+    plan = elements.identity(watched.plan)
+    offers = tuple(o for o in watched.offers.of(plan) if o.decision == "resolve-hold")
+    for hold in elements.extensions(watched.plan, "pathway-hold"):
         parts = {part["url"]: part for part in hold.get("extension", ())}
         kind = parts.get("type", {}).get("valueCoding", {})
         about = parts.get("input", {}).get("valueCoding", {})
@@ -148,7 +148,7 @@ def _holds(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
                 tone="late",
                 title=words(
                     "alarm.hold",
-                    side=_side(situation.plan, words),
+                    side=_side(watched.plan, words),
                     since=when.exact(since) if since else words("not_recorded"),
                 ),
                 text=f"{': '.join(part for part in what if part)}. {words('alarm.hold.text')}",
@@ -158,18 +158,18 @@ def _holds(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
     return found
 
 
-def _closed(situation: Situation, when: Moments, words: Words) -> list[Alarm]:
-    status = situation.plan.get("status")
+def _closed(watched: Watched, when: Moments, words: Words) -> list[Alarm]:
+    status = watched.plan.get("status")
     if status not in ("completed", "revoked"):
         return []
-    since = when.exact(situation.since) if situation.since else ""
+    since = when.exact(watched.since) if watched.since else ""
     return [
         Alarm(
             tone="closed",
             title=words(
                 "alarm.closed",
-                side=_side(situation.plan, words),
-                stage=elements.stage(situation.plan).text,
+                side=_side(watched.plan, words),
+                stage=elements.stage(watched.plan).text,
                 since=since,
             ),
             text=words(f"alarm.closed.{status}"),

@@ -5,11 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathways.definition import Pathway
+from pathways.outlook import Situation
 from service.store.decisions import Row
 from service.store.promises import Standing
-from service.web import alarms, basis, elements, moments, offers, pathway_map, proposals, tasks, timeline, way
-from service.web.alarms import Alarm, Situation
+from service.web import (
+    alarms,
+    basis,
+    charts,
+    elements,
+    moments,
+    offers,
+    pathway_map,
+    proposals,
+    tasks,
+    timeline,
+    way,
+)
+from service.web.alarms import Alarm, Watched
 from service.web.basis import Input
+from service.web.charts import Chart
 from service.web.elements import Json, Word
 from service.web.moments import Moments
 from service.web.offers import Offers
@@ -51,6 +65,8 @@ class Record:
     #: what is remembered, by side word; empty for the person
     memories: Mapping[str, Mapping[str, Any]]
     outlook: Outlook
+    #: what the rules are asked about; None where nothing is remembered
+    situation: Situation | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +129,7 @@ class PlanPage:
     cards: tuple[Card, ...]
     receipts: tuple[Receipt, ...]
     offers: Offers
+    charts: tuple[Chart, ...]
     work: tuple[Work, ...]
     person_work: tuple[Work, ...]
     waiting: tuple[Waiting, ...]
@@ -148,7 +165,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     mine = {name: [r for r in some if _about(r, side, reference)] for name, some in found.items()}
     since = taken.now.since if taken.now else None
     tabs = _tabs(found.get("CarePlan", ()), plan, all_work)
-    situation = Situation(
+    watched = Watched(
         plan=plan,
         memory=memory,
         flags=mine.get("Flag", ()),
@@ -172,11 +189,12 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         sentence=_sentence(plan, side, cards, work, taken, when, words),
         map=pathway_map.draw(offers.stages(pathway), taken, when, words, _ahead(pathway, memory)),
         stops=_stops(taken, pathway, when, words),
-        alarms=alarms.raise_(situation, when, words),
+        alarms=alarms.raise_(watched, when, words),
         unread=alarms.waiting(record.standing, when, words),
         cards=cards,
         receipts=receipts,
         offers=made,
+        charts=charts.build(record.situation, when, words),
         work=tuple(work),
         person_work=tuple(person_work),
         waiting=_waiting(cards, receipts, work, words),

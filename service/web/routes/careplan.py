@@ -66,6 +66,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     which = situation.instance(own)
     patient, name, side = which
     memories = situation.memories(tx, which, tenant=TENANT)
+    stands = situation.read(tx, pathway, which, memories, tenant=TENANT)
     return Record(
         patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
         plan=own,
@@ -75,7 +76,8 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         pathway=pathway,
         names=_names(tx, found),
         memories=memories,
-        outlook=outlook.ask(situation.read(tx, pathway, which, memories, tenant=TENANT), seen.clock.now),
+        outlook=outlook.ask(stands, seen.clock.now),
+        situation=stands,
     )
 
 

@@ -1,0 +1,167 @@
+"""The charts of a plan: every value on its scale and in its table, limits, what was set aside (ui.md, 4)."""
+
+import html
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fhir_visits import CODES, bundle, observation, patient, put
+
+from fhir_profiles import reading
+from pathways import catalogue, checks
+from service import clock
+from service.fhir import transaction
+from service.web import charts
+from worker.advance import advance
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENT = "gmt-1010"
+NOW = datetime(2026, 6, 22, 9, 15, tzinfo=UTC)
+STRENGTH = {"coding": [{"system": CODES + "gluteus-medius-pathway", "code": "hip-abduction-strength-mmt"}]}
+
+
+def pain(name, days_ago, value, side="right", **more):
+    site = {"coding": [{"system": CODES + "gluteus-medius-pathway", "code": f"hip-{side}"}]}
+    at = (NOW - timedelta(days=days_ago)).isoformat()
+    more = {"valueInteger": value, "bodySite": site, "effectiveDateTime": at, **more}
+    return put(observation(name, f"Patient/{PATIENT}", **more))
+
+
+def send(database, *entries):
+    sent = bundle(put(patient(PATIENT)), *entries)
+    transaction.accept(database, reading.read(reading.write(sent)), sender="hospital")
+    assert advance(database, 0, PATIENT)
+
+
+def plan(database, side="right"):
+    with database.transaction() as tx:
+        query = "SELECT id FROM resource WHERE type = 'CarePlan' AND body LIKE %(side)s"
+        return tx.exec_driver_sql(query, {"side": f"%hip-{side}%"}).scalar_one()
+
+
+def figures(client, database, side="right"):
+    """Return the charts of a plan as HTML, by their titles."""
+    page = client.get(f"/careplans/{plan(database, side)}").text
+    found = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
+    return {html.unescape(re.search(r"<figcaption>(.*?)(?: <span|<)", one)[1]): one for one in found}
+
+
+def points(figure):
+    """Return the places of the dots, left to right."""
+    return [
+        (float(x), float(y))
+        for x, y in re.findall(r'<circle class="dot" cx="([\d.]+)" cy="([\d.]+)"', figure)
+    ]
+
+
+def rows(figure):
+    body = figure.split("<tbody>")[1]
+    cells = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    without_hidden = (
+        re.sub(r'<span class="sr">.*?</span>|<svg.*?</svg>', "", row, flags=re.DOTALL) for row in cells
+    )
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in without_hidden]
+
+
+TITLE = "Average lateral hip pain, last week"
+
+
+def test_each_value_stands_on_its_scale_at_its_time_and_in_the_table(client, record):
+    send(record, pain("a", 70, 8), pain("b", 35, 5), pain("c", 0, 0), pain("other", 0, 9, side="left"))
+
+    figure = figures(client, record)[TITLE]
+
+    (x1, y1), (x2, y2), (x3, y3) = points(figure)
+    assert (x1, x3) == (charts.LEFT, charts.RIGHT)
+    assert x2 == pytest.approx((x1 + x3) / 2, abs=0.2)
+    assert y3 == charts.BOTTOM
+    assert (charts.BOTTOM - y1) / (charts.BOTTOM - y2) == pytest.approx(8 / 5)
+    assert [row.split()[:4] for row in rows(figure)] == [
+        ["22", "Jun", "2026", "0"],
+        ["18", "May", "2026", "5"],
+        ["13", "Apr", "2026", "8"],
+    ]
+    assert "13 Apr 2026: 8; 18 May 2026: 5; 22 Jun 2026: 0" in figure
+
+
+def test_the_limits_of_the_site_are_drawn_with_what_they_mean(client, record):
+    send(record, pain("a", 3, 6))
+
+    figure = figures(client, record)[TITLE]
+
+    assert len(re.findall(r'class="lim"', figure)) == 2
+    assert "Persisting or returning pain: score at least <b>4</b>" in figure
+    assert "shown only" not in figure
+
+
+def test_what_was_set_aside_is_a_cross_above_the_scale_and_struck_in_the_table(client, record):
+    send(record, pain("a", 30, 6), pain("b", 10, 65), pain("c", 0, 5))
+
+    figure = figures(client, record)[TITLE]
+
+    assert len(points(figure)) == 2
+    assert len(re.findall(r'class="void"', figure)) == 1
+    assert "1 value was set aside" in figure
+    assert "12 Jun 2026 65 Impossible value not recorded" in rows(figure)
+
+
+def test_weeks_are_counted_from_where_the_pathway_says(client, record):
+    first = json.loads((EXAMPLES / "01-new-referral-visit.json").read_text(), parse_float=Decimal)
+    visit = datetime(2026, 3, 2, 9, 45, tzinfo=UTC)
+    with record.transaction() as tx:
+        clock.set_(tx, visit, held=False)
+    accepted = transaction.accept(record, first, sender="hospital")
+    who = next(stored.id for stored in accepted.stored if stored.type == "Patient")
+    assert advance(record, 0, who)
+    with record.transaction() as tx:
+        clock.set_(tx, visit + timedelta(weeks=13), held=False)
+
+    figure = figures(client, record, "left")[TITLE]
+    labels = re.findall(r'y="173" text-anchor="middle">(.*?)<', figure)
+
+    assert labels == ["0", "6", "week 12"]
+
+
+def test_without_a_start_the_first_and_the_last_day_are_written(client, record):
+    send(record, pain("a", 30, 6), pain("c", 0, 5))
+
+    labels = re.findall(r'y="173" text-anchor="middle">(.*?)<', figures(client, record)[TITLE])
+
+    assert labels == ["23 May", "22 Jun"]
+
+
+def test_of_many_values_the_first_and_the_last_are_written_and_the_table_has_the_newest(client, record):
+    send(record, *(pain(f"p-{n}", n, n % 10) for n in range(charts.ROWS + 3)))
+
+    figure = figures(client, record)[TITLE]
+
+    assert len(points(figure)) == charts.ROWS + 3
+    assert len(re.findall(r'class="val"', figure)) == 2
+    assert len(rows(figure)) == charts.ROWS
+    assert "3 older values are in the timeline." in figure
+
+
+def test_a_plan_without_measures_has_no_charts(client, record, story):
+    quiet = story(patient="gmt-2").person().care_plan()
+    quiet.step("open-hip", "Opened", None, "imaging", "2026-06-21")
+    quiet.save(record)
+
+    assert "<figure>" not in client.get(f"/careplans/{quiet.plan}").text
+
+
+def test_what_no_chart_can_draw_is_refused_when_the_pathway_is_loaded():
+    (pathway,) = catalogue.pathways()
+    given = {
+        **pathway.inputs,
+        "charts": {"weeksFrom": "Nothing", "inputs": [{"input": "mri", "limits": ["x"]}]},
+    }
+    fields = {name: getattr(pathway, name) for name in pathway.__dataclass_fields__} | {"inputs": given}
+
+    assert [reason for reason in checks.reasons(type(pathway)(**fields)) if "chart" in reason] == [
+        "the charts begin at 'Nothing', which nothing remembers",
+        "the chart of 'mri' has no scale: it is no input with a range",
+        "the chart of 'mri' names the limit 'x', which is no parameter",
+    ]
