@@ -4,17 +4,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import page_states
 import pytest
-from fhir_visits import unusable
 from flask import Flask
 from werkzeug.serving import make_server
 
-from fhir_profiles import reading
-from service import clock
-from service.fhir import transaction
-from service.store import promises, resources
 from service.store.database import Database
-from worker.advance import advance
 
 pytestmark = pytest.mark.requires("browser")
 
@@ -43,45 +38,7 @@ def address(app: Flask) -> Iterator[str]:
 @pytest.fixture
 def states(record: Database, story: Any) -> dict[str, str]:
     """One plan in each state, by the name of the state."""
-    referral = story("referral").save(record)
-    imaging = story(patient="gmt-2", family="Okoye", given="Samuel", stage=("imaging", "Imaging"))
-    imaging.person().care_plan()
-    first = imaging.proposal("MRI without contrast", "MRI", priority="urgent", made="2026-06-21")
-    second = imaging.proposal("Radiograph", "XR", priority="urgent", made="2026-06-21")
-    due = "2026-06-22T09:00:00Z"
-    imaging.task("sign-imaging", "Sign the proposals", due=due, orders=(first, second), priority="urgent")
-    imaging.step("open-hip", "Opened", None, "imaging", "2026-06-21", ((f"ServiceRequest/{first}", "MRI"),))
-    imaging.save(record)
-    away = story(patient="gmt-3", family="Kowalska", stage=("diverted", "Diverted"), status="on-hold")
-    away.person().care_plan()
-    away.proposal("MRI without contrast", "MRI", status="on-hold")
-    away.task("divert", "Take over", due=due, priority="stat", reasons=(("emergency", "Emergency"),))
-    away.task("confirm", "Confirm a finding", due="2026-06-22T09:40:00Z", priority="stat", sided=False)
-    away.step("open-hip", "Opened", None, "imaging", "2026-06-01")
-    away.step("T01", "Red flag", "imaging", "diverted", "2026-06-22")
-    away.save(record)
-    signed = story(patient="gmt-4", family="Tan", side="left").person().care_plan()
-    signed.signed(signed.proposal("Surgical referral", "SURG", status="completed"), "Referral", "SURG")
-    signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
-    signed.save(record)
-    transaction.accept(record, reading.read(reading.write(unusable("gmt-7"))), sender="hospital")
-    assert advance(record, 0, "gmt-7")
-    for patient, attempts in (("gmt-5", 1), ("gmt-6", 3)):
-        with record.transaction() as tx:
-            promises.want(tx, patient, tenant=0, due_at=clock.now(tx))
-            claim = promises.claim(tx, tenant=0, patient=patient)
-            assert claim
-            promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=attempts)
-    plans = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
-    return {name: f"/careplans/{plan.plan}" for name, plan in plans.items()}
-
-
-def entries(database: Database) -> list[str]:
-    """The addresses of two entries of the inbox: one without a side, and one with a value."""
-    with database.transaction() as tx:
-        tasks = resources.of_patient(tx, "gmt-7", types=["Task"], owned=True, tenant=0)
-    codes = {stored.resource["code"]["coding"][0]["code"]: stored.id for stored in tasks}
-    return [f"/inbox/{id}" for id in codes.values()]
+    return page_states.plans(record, story)
 
 
 @pytest.mark.parametrize(("scheme", "width"), SCREENS)
@@ -91,20 +48,7 @@ def test_axe_finds_nothing(
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import sync_playwright
 
-    paths = [
-        "/",
-        "/?view=plans",
-        "/patients",
-        FOUND,
-        "/inbox",
-        "/inbox/codes",
-        *entries(record),
-        "/operations",
-        "/operations?retried=gmt-5",
-        "/sandbox",
-        "/acting",
-    ]
-    paths += ["/careplans/unknown", *states.values()]
+    paths = [*page_states.pages(record, states), FOUND]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -115,6 +59,7 @@ def test_axe_finds_nothing(
         page.get_by_role("button", name="Maren Vogt").click()
         for path in paths:
             if path == FOUND:
+                page.goto(address + "/patients")
                 page.get_by_label("Family name").fill("Jansen")
                 page.get_by_label("Given name").fill("P")
                 page.get_by_role("button", name="Find").click()

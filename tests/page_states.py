@@ -1,0 +1,90 @@
+"""Every page of the service in every state there is: the addresses that checks of all pages go through."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fhir_visits import unusable
+
+from fhir_profiles import reading
+from service import clock
+from service.fhir import transaction
+from service.store import promises, resources
+from service.store.database import Database
+from worker.advance import advance
+
+#: whoever has nothing usable
+HELD = "gmt-7"
+
+
+def plans(record: Database, story: Any) -> dict[str, str]:
+    """Store one plan in each state, somebody of whom nothing is usable, and two who are not evaluated.
+
+    Returns:
+        the address of each plan, by the name of its state.
+    """
+    referral = story("referral").save(record)
+    imaging = story(patient="gmt-2", family="Okoye", given="Samuel", stage=("imaging", "Imaging"))
+    imaging.person().care_plan()
+    first = imaging.proposal("MRI without contrast", "MRI", priority="urgent", made="2026-06-21")
+    second = imaging.proposal("Radiograph", "XR", priority="urgent", made="2026-06-21")
+    due = "2026-06-22T09:00:00Z"
+    imaging.task("sign-imaging", "Sign the proposals", due=due, orders=(first, second), priority="urgent")
+    imaging.step("open-hip", "Opened", None, "imaging", "2026-06-21", ((f"ServiceRequest/{first}", "MRI"),))
+    imaging.save(record)
+    away = story(patient="gmt-3", family="Kowalska", stage=("diverted", "Diverted"), status="on-hold")
+    away.person().care_plan()
+    away.proposal("MRI without contrast", "MRI", status="on-hold")
+    away.task("divert", "Take over", due=due, priority="stat", reasons=(("emergency", "Emergency"),))
+    away.task("confirm", "Confirm a finding", due="2026-06-22T09:40:00Z", priority="stat", sided=False)
+    away.step("open-hip", "Opened", None, "imaging", "2026-06-01")
+    away.step("T01", "Red flag", "imaging", "diverted", "2026-06-22")
+    away.save(record)
+    signed = story(patient="gmt-4", family="Tan", side="left").person().care_plan()
+    signed.signed(signed.proposal("Surgical referral", "SURG", status="completed"), "Referral", "SURG")
+    signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
+    signed.save(record)
+    transaction.accept(record, reading.read(reading.write(unusable(HELD))), sender="hospital")
+    assert advance(record, 0, HELD)
+    for patient, attempts in (("gmt-5", 1), ("gmt-6", 3)):
+        with record.transaction() as tx:
+            promises.want(tx, patient, tenant=0, due_at=clock.now(tx))
+            claim = promises.claim(tx, tenant=0, patient=patient)
+            assert claim
+            promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=attempts)
+    stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
+    return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
+
+
+def entries(database: Database) -> list[str]:
+    """Return the addresses of two entries of the inbox: one without a side, and one with a value."""
+    with database.transaction() as tx:
+        tasks = resources.of_patient(tx, HELD, types=["Task"], owned=True, tenant=0)
+    codes = {stored.resource["code"]["coding"][0]["code"]: stored.id for stored in tasks}
+    return [f"/inbox/{id}" for id in codes.values()]
+
+
+def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the addresses of every page that is asked for by GET, by its endpoint."""
+    return {
+        "web.show_worklist": ["/", "/?view=plans", "/?view=all&need=sign&stage=none", "/?view=mine"],
+        "web.export_worklist": ["/worklist.csv"],
+        "web.show_patients": ["/patients"],
+        "web.show_inbox": ["/inbox"],
+        "web.show_unread_codes": ["/inbox/codes"],
+        "web.show_entry": [*entries(database), "/inbox/unknown"],
+        "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
+        "web.show_operations": ["/operations", "/operations?retried=gmt-5"],
+        "web.show_sandbox": ["/sandbox"],
+        "web.choose_person": ["/acting"],
+        "web.show_keys": ["/keys"],
+        "web.refresh_stamp": ["/live"],
+    }
+
+
+#: what is no page of its own: a file, and a part that a page refreshes
+PARTS = ("web.export_worklist", "web.refresh_stamp")
+
+
+def pages(database: Database, plans: Mapping[str, str]) -> list[str]:
+    """Return the addresses of every page."""
+    return [a for name, found in addresses(database, plans).items() if name not in PARTS for a in found]
