@@ -76,6 +76,17 @@ class OpenPlans:
         return tuple(found)
 
 
+def open_plans_by_stage(tx: Connection, *, tenant: int) -> dict[str, int]:
+    """Return how many open plans there are, by the code of their stage."""
+    value = tables.search_value.c
+    counted = (
+        select(value.value, func.count())
+        .where(value.tenant == tenant, value.type == "CarePlan", value.name == search_index.OPEN)
+        .group_by(value.value)
+    )
+    return {str(row[0]): int(row[1]) for row in tx.execute(counted)}
+
+
 def find_patients(
     tx: Connection, wanted: Mapping[str, Sequence[str]], limit: int, *, tenant: int
 ) -> list[Json]:

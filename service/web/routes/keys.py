@@ -8,7 +8,7 @@ KEYS = (
     ("/", "find"),
     ("g w", "worklist"),
     ("g i", "inbox"),
-    ("g p", "patients"),
+    ("g p", "pathways"),
     ("g o", "operations"),
     ("j", "next"),
     ("k", "previous"),

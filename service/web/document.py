@@ -1,0 +1,238 @@
+"""A pathway as a document: its stages with who is in them, each step with its conditions and sources."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pathways import parameters
+from pathways.definition import Activity, Parameter, Pathway, Rule, RuleKind
+from service.web.words import Words
+
+#: the steps that lead out of a stage, and everything else a pathway does by itself
+STEPS: tuple[RuleKind, ...] = ("opening", "transition", "decision")
+STANDING: tuple[RuleKind, ...] = ("hold", "check", "early", "quiet", "standing", "blocked")
+
+_DEFINE = re.compile(r'^define (?:function )?"(?P<name>[^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One condition of a step, in words and as it is asked."""
+
+    text: str
+    cql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One rule, as a clinician reads it."""
+
+    id: str
+    code: str
+    title: str
+    #: the stages it applies in, in words; empty: in every stage
+    stages: tuple[str, ...]
+    leads_to: str
+    by_person: bool
+    conditions: tuple[Condition, ...]
+    raises: tuple[str, ...]
+    #: what it rests on: numbers of `Document.sources`, and what has no number in words
+    numbers: tuple[str, ...]
+    sections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage, how many are in it, and the steps that apply there, in the order in which they are asked."""
+
+    code: str
+    title: str
+    open: bool
+    plans: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A value that a site may change. `changed`: it is another one here."""
+
+    name: str
+    text: str
+    here: str
+    default: str
+    range: str
+    unit: str
+    source: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Something the pathway asks of somebody, or tells somebody."""
+
+    title: str
+    type: str
+    role: str
+    due: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Something published that the pathway rests on."""
+
+    number: str
+    citation: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The page."""
+
+    title: str
+    version: str
+    status: str
+    canonical: str
+    digest: str
+    profile: str
+    stages: tuple[Stage, ...]
+    everywhere: tuple[Step, ...]
+    standing: tuple[Step, ...]
+    values: tuple[Value, ...]
+    work: tuple[Work, ...]
+    sources: tuple[Source, ...]
+
+
+def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int], words: Words) -> Document:
+    """Return the document.
+
+    Args:
+        chosen: what the site has set, of this and of other pathways.
+        plans: open plans by the code of their stage.
+    """
+    said = snippets(pathway.cql_text)
+    ours = parameters.concerning(pathway, chosen)
+    steps = [(rule, _step(rule, pathway, said, words)) for rule in pathway.of_kind(*STEPS)]
+    return Document(
+        title=pathway.title,
+        version=pathway.version,
+        status=pathway.status,
+        canonical=pathway.canonical,
+        digest=pathway.elm_hash,
+        profile=str(ours.get(parameters.PROFILE, pathway.default_profile)),
+        stages=tuple(
+            Stage(
+                code=stage.code,
+                title=pathway.text(words.language, f"stage.{stage.code}"),
+                open=stage.open,
+                plans=plans.get(stage.code, 0),
+                steps=tuple(step for rule, step in steps if stage.code in rule.stages),
+            )
+            for stage in pathway.stages.values()
+        ),
+        everywhere=tuple(step for rule, step in steps if not rule.stages),
+        standing=tuple(_step(rule, pathway, said, words) for rule in pathway.of_kind(*STANDING)),
+        values=tuple(_values(pathway, ours, words)),
+        work=tuple(_work(activity, pathway, words) for activity in pathway.activities.values()),
+        sources=tuple(
+            Source(number=str(s["number"]), citation=str(s["citation"]), url=str(s.get("url", "")))
+            for s in pathway.evidence["sources"]
+        ),
+    )
+
+
+def snippets(cql_text: str) -> dict[str, str]:
+    """Return each definition of a library as it is written, by name."""
+    found = list(_DEFINE.finditer(cql_text))
+    ends = [*(match.start() for match in found[1:]), len(cql_text)]
+    return {
+        match["name"]: _without_what_follows(cql_text[match.start() : end])
+        for match, end in zip(found, ends, strict=True)
+    }
+
+
+def _without_what_follows(text: str) -> str:
+    """Return a definition without the comments that belong to the next one."""
+    lines = text.rstrip().split("\n")
+    while lines and (not lines[-1].strip() or lines[-1].startswith(("//", "/*", "*", " *"))):
+        lines.pop()
+    return "\n".join(lines)
+
+
+def _step(rule: Rule, pathway: Pathway, said: Mapping[str, str], words: Words) -> Step:
+    language = words.language
+    known = {str(source["number"]) for source in pathway.evidence["sources"]}
+    target = rule.target if rule.target in pathway.stages else None
+    texts = pathway.texts[language]
+    return Step(
+        id=rule.id,
+        code=rule.code,
+        title=texts.get(f"rule.{rule.id}", rule.title),
+        stages=tuple(pathway.text(language, f"stage.{code}") for code in rule.stages),
+        leads_to=pathway.text(language, f"stage.{target}") if target else "",
+        by_person=rule.kind == "decision",
+        conditions=tuple(
+            Condition(text=_capital(pathway.text(language, f"condition.{name}")), cql=said.get(name, ""))
+            for name in rule.conditions
+        ),
+        raises=tuple(dict.fromkeys(pathway.text(language, f"output.{o.activity.id}") for o in rule.outputs)),
+        numbers=tuple(cited for cited in rule.citations if cited in known),
+        sections=tuple(cited for cited in rule.citations if cited not in known),
+    )
+
+
+def _values(pathway: Pathway, chosen: Mapping[str, Any], words: Words) -> Iterator[Value]:
+    values = parameters.resolve(pathway, chosen)
+    changed = parameters.changed(pathway, values)
+    for name, parameter in pathway.parameters.items():
+        yield Value(
+            name=name,
+            text=_capital(pathway.text(words.language, f"parameter.{name}")),
+            here=_said(values[name], words),
+            default=_said(parameter.default, words),
+            range=_range(parameter, words),
+            unit=parameter.unit if parameter.low is not None else "",
+            source=parameter.source,
+            changed=name in changed,
+        )
+
+
+def _range(parameter: Parameter, words: Words) -> str:
+    if parameter.low is not None and parameter.high is not None:
+        low, high = (f"{float(bound):g}" for bound in (parameter.low, parameter.high))
+        return words("inbox.needs.out-of-range", low=low, high=high)
+    if parameter.type == "boolean":
+        return f"{words('yes')}, {words('no')}"
+    return ", ".join(parameter.allowed) or words("doc.any_zone")
+
+
+def _said(value: object, words: Words) -> str:
+    if isinstance(value, bool):
+        return words("yes" if value else "no")
+    return f"{float(value):g}" if isinstance(value, (int, float, Decimal)) else str(value)
+
+
+def _work(activity: Activity, pathway: Pathway, words: Words) -> Work:
+    return Work(
+        title=pathway.text(words.language, f"output.{activity.id}"),
+        type=activity.resource,
+        role=str((activity.role or {}).get("display", "")),
+        due=_due(activity),
+    )
+
+
+def _due(activity: Activity) -> str:
+    """Return after how long it is due, by its priority where that counts."""
+    whole = [activity.due] if activity.due else []
+    by_priority = [f"{_duration(due)} ({priority})" for priority, due in activity.due_by_priority.items()]
+    return ", ".join([*map(_duration, whole), *by_priority])
+
+
+def _duration(due: Mapping[str, Any]) -> str:
+    return f"{due.get('value')} {due.get('unit') or due.get('code', '')}".strip()
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
