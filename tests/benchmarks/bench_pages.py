@@ -143,6 +143,9 @@ def asks(running: Servers, port: int, bare: int, plan: str) -> Mapping[str, Ask]
         "the stamp of a page": lambda: get(page, "/live"),
         f"plan, {OBSERVATIONS} observations": lambda: get(page, f"/careplans/{plan}"),
         "patients, a search": lambda: get(page, "/patients", urlencode(found)),
+        "inbox": lambda: get(page, "/inbox"),
+        "codes without a meaning": lambda: get(page, "/inbox/codes"),
+        "a pathway": lambda: get(page, "/pathways/gluteus-medius-tear"),
         "operations": lambda: get(page, "/operations"),
     }
 
