@@ -48,6 +48,8 @@ class SetAside:
     issue: str
     title: str
     entry: Entry
+    #: the sides it states, usable or not; empty: none
+    sides: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,9 @@ class Gate:
                 fact = self._fact(entry, definition, record, structures, answering, zone)
             except Unusable as problem:
                 if standing == "accepted":
-                    aside.append(SetAside(issue=problem.issue, title=definition["title"], entry=entry))
+                    sides = self._sides.named(entry, structures)
+                    title = definition["title"]
+                    aside.append(SetAside(issue=problem.issue, title=title, entry=entry, sides=sides))
                 continue
             if fact is None:
                 continue

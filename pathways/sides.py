@@ -37,6 +37,11 @@ class Sides:
         found += self._of_extensions(entry.body.get("extension", ()), entry, structures)
         return tuple(found)
 
+    def named(self, entry: Entry, structures: Mapping[str, Json]) -> frozenset[str]:
+        """Return the sides the resource states as "left" and "right", whether they agree or not."""
+        stated = self.stated(entry, structures)
+        return frozenset({"left", "right"} if BOTH in stated else stated)
+
     def of_output(self, body: Mapping[str, Any]) -> set[str]:
         """Return the side that a resource written by a pathway carries, as a set of none or one."""
         for extension in body.get("extension", ()):

@@ -132,11 +132,15 @@ def build(situation: Situation | None, when: Moments, words: Words) -> tuple[Cha
 
 
 def _aside(situation: Situation, measure: str) -> list[SetAside]:
-    """Return what was set aside of an input, whatever side it may be about."""
+    """Return what was set aside of an input, of this side or of none: never what states the other side."""
     inputs: Inputs = situation.inputs
     wanted = situation.pathway.gate.wanted
     found = [(one, wanted(one.entry.body)) for one in inputs.set_aside]
-    return [one for one, row in found if row is not None and row["id"] == measure]
+    return [
+        one
+        for one, row in found
+        if row is not None and row["id"] == measure and (not one.sides or situation.side in one.sides)
+    ]
 
 
 def _span(times: Sequence[datetime], start: datetime | None, now: datetime) -> Span:

@@ -108,6 +108,15 @@ def test_what_was_set_aside_is_a_cross_above_the_scale_and_struck_in_the_table(c
     assert "12 Jun 2026 65 Impossible value not recorded" in rows(figure)
 
 
+def test_what_was_set_aside_of_one_side_is_on_no_chart_of_the_other(client, record):
+    send(record, pain("a", 30, 6), pain("l", 30, 6, side="left"), pain("b", 10, 65, side="left"))
+    assert 'class="void"' in figures(client, record, "left")[TITLE]
+    assert 'class="void"' not in figures(client, record, "right")[TITLE]
+
+    send(record, pain("n", 5, 4, bodySite=None))
+    assert "17 Jun 2026 4 No usable side not recorded" in rows(figures(client, record, "right")[TITLE])
+
+
 def test_weeks_are_counted_from_where_the_pathway_says(client, record):
     first = json.loads((EXAMPLES / "01-new-referral-visit.json").read_text(), parse_float=Decimal)
     visit = datetime(2026, 3, 2, 9, 45, tzinfo=UTC)
