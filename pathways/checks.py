@@ -177,6 +177,17 @@ def _texts(pathway: Pathway) -> Iterator[str]:
             yield f"the text {key} is missing in {language}"
 
 
+def _evidence(pathway: Pathway) -> Iterator[str]:
+    known = {source["number"] for source in pathway.evidence["sources"]}
+    for topic in pathway.evidence.get("topics", ()):
+        for stage in topic.get("stages", ()):
+            if stage not in pathway.stages:
+                yield f"the evidence {topic['topic']!r} names the stage {stage!r}, which does not exist"
+        for number in topic["sources"]:
+            if number not in known:
+                yield f"the evidence {topic['topic']!r} names the source {number}, which does not exist"
+
+
 def _charts(pathway: Pathway) -> Iterator[str]:
     """Yield what a chart cannot draw: an input without a scale, a limit that is no parameter."""
     charts = pathway.inputs.get("charts", {})
@@ -201,6 +212,7 @@ CHECKS = (
     _issues,
     _parameters,
     _citations,
+    _evidence,
     _charts,
     _texts,
 )

@@ -59,6 +59,8 @@ def _pages(service: Remote) -> Iterator[tuple[str, str]]:
     for code in ("fix-data", "fix-laterality"):
         for task in service.search("Task", {"code": code}):
             yield f"inbox-{code}-{task['id'][:4]}", f"/inbox/{task['id']}"
+    yield "pathway", "/pathways"
+    yield "keys", "/keys"
     yield "operations", "/operations"
     yield "sandbox", "/sandbox"
     yield "not-found", "/careplans/none"

@@ -8,6 +8,8 @@ from typing import Any
 
 from pathways import parameters
 from pathways.definition import Activity, Parameter, Pathway, Rule, RuleKind
+from service.web import evidence
+from service.web.evidence import Source, Topic
 from service.web.words import Words
 
 #: the steps that lead out of a stage, and everything else a pathway does by itself
@@ -79,15 +81,6 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Something published that the pathway rests on."""
-
-    number: str
-    citation: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """The page."""
 
@@ -102,6 +95,7 @@ class Document:
     standing: tuple[Step, ...]
     values: tuple[Value, ...]
     work: tuple[Work, ...]
+    topics: tuple[Topic, ...]
     sources: tuple[Source, ...]
 
 
@@ -136,10 +130,8 @@ def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int],
         standing=tuple(_step(rule, pathway, said, words) for rule in pathway.of_kind(*STANDING)),
         values=tuple(_values(pathway, ours, words)),
         work=tuple(_work(activity, pathway, words) for activity in pathway.activities.values()),
-        sources=tuple(
-            Source(number=str(s["number"]), citation=str(s["citation"]), url=str(s.get("url", "")))
-            for s in pathway.evidence["sources"]
-        ),
+        topics=evidence.topics(pathway),
+        sources=evidence.sources(pathway),
     )
 
 
@@ -163,7 +155,7 @@ def _without_what_follows(text: str) -> str:
 
 def _step(rule: Rule, pathway: Pathway, said: Mapping[str, str], words: Words) -> Step:
     language = words.language
-    known = {str(source["number"]) for source in pathway.evidence["sources"]}
+    known = {source.number for source in evidence.sources(pathway)}
     target = rule.target if rule.target in pathway.stages else None
     texts = pathway.texts[language]
     return Step(

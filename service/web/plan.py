@@ -13,6 +13,7 @@ from service.web import (
     basis,
     charts,
     elements,
+    evidence,
     moments,
     offers,
     pathway_map,
@@ -25,6 +26,7 @@ from service.web.alarms import Alarm, Watched
 from service.web.basis import Input
 from service.web.charts import Chart
 from service.web.elements import Json, Word
+from service.web.evidence import Topic
 from service.web.moments import Moments
 from service.web.offers import Offers
 from service.web.outlook import Outlook
@@ -130,6 +132,7 @@ class PlanPage:
     receipts: tuple[Receipt, ...]
     offers: Offers
     charts: tuple[Chart, ...]
+    evidence: tuple[Topic, ...]
     work: tuple[Work, ...]
     person_work: tuple[Work, ...]
     waiting: tuple[Waiting, ...]
@@ -195,6 +198,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         receipts=receipts,
         offers=made,
         charts=charts.build(record.situation, when, words),
+        evidence=evidence.topics(pathway, elements.stage(plan).code),
         work=tuple(work),
         person_work=tuple(person_work),
         waiting=_waiting(cards, receipts, work, words),

@@ -187,6 +187,18 @@ def test_a_parameter_without_a_source_or_a_range_is_named(folder):
     assert any("has no range" in reason for reason in reasons)
 
 
+def test_evidence_for_a_stage_or_from_a_source_that_does_not_exist_is_named(folder):
+    def edit(evidence):
+        evidence["topics"][0] |= {"stages": ["nowhere"], "sources": [999]}
+
+    change(folder, "evidence.json", edit)
+    reasons = refused(folder)
+
+    topic = "Weakness with pain on loading leads to MRI"
+    assert f"the evidence {topic!r} names the stage 'nowhere', which does not exist" in reasons
+    assert f"the evidence {topic!r} names the source 999, which does not exist" in reasons
+
+
 def test_every_element_and_extension_that_is_missing_is_named_at_once(folder):
     def extensions(element, without):
         return [e for e in element["extension"] if e["url"] != BASE + without]

@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from pathways import catalogue
 from service.store import promises
 from service.store.database import Database
 from service.web.routes.careplan import ENTRIES
@@ -243,6 +245,28 @@ def test_a_step_taken_back_stays_in_the_timeline_struck_through(
     assert "<s>Step T05: Conservative therapy to Imaging</s>" in html
     drawn = html.split('<svg class="map"')[1].split("</svg>")[0]
     assert not any("T05" in label for label in re.findall(r'<text class="l"[^>]*>(.*?)<', drawn))
+
+
+def test_the_evidence_for_a_stage_is_shown_where_it_is_decided_with_every_source(
+    client: FlaskClient, record: Database, story: Any
+):
+    (pathway,) = catalogue.pathways()
+    referral = story("referral").save(record)
+    therapy = story(patient="gmt-2", stage=("conservative-therapy", "Conservative therapy")).person()
+    therapy.care_plan()
+    therapy.step("open-hip", "Opened", None, "conservative-therapy", "2026-06-01")
+    therapy.save(record)
+
+    def panel(plan: Any) -> str:
+        page = client.get(f"/careplans/{plan.plan}").text
+        return unescape(plain(page.split('id="evidence"')[1].split("</section>")[0]))
+
+    citations = {source["number"]: source["citation"] for source in pathway.evidence["sources"]}
+    for shown, stage in ((panel(referral), "surgical-referral"), (panel(therapy), "conservative-therapy")):
+        for topic in pathway.evidence["topics"]:
+            assert (topic["topic"] in shown) == (stage in topic.get("stages", ())), topic["topic"]
+            if stage in topic.get("stages", ()):
+                assert all(citations[number] in shown for number in topic["sources"])
 
 
 def test_of_a_long_timeline_the_newest_are_shown_and_all_when_asked_for(
