@@ -7,12 +7,14 @@ signed cookie that holds the id of a Practitioner and nothing else.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Connection
 
-from service.web import queries
+from service.web import covers, queries
+from service.web.covers import Cover
 from service.web.elements import Json, Word, reference, word
 
 COOKIE = "hipway-acting"
@@ -30,11 +32,17 @@ class Colleague:
     id: str
     name: str
     roles: tuple[Word, ...]
+    #: whose work this one does today, as references
+    covers: frozenset[str] = frozenset()
 
     @property
     def may_sign(self) -> bool:
         """Return whether a decision of this person counts as a clinician's."""
         return any(role.code in SIGNING_ROLES for role in self.roles)
+
+    def does(self, owner: str) -> bool:
+        """Return whether work of this owner is done by this one today."""
+        return owner == self.reference or owner in self.covers
 
     @property
     def reference(self) -> str:
@@ -47,20 +55,39 @@ class Colleague:
         return ", ".join(role.text for role in self.roles)
 
 
-def colleagues(tx: Connection, *, tenant: int) -> tuple[Colleague, ...]:
-    """Return the people with a role of the pathways, those who may sign first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """The people with a role of the pathways, those who may sign first, and who covers whom now or later."""
+
+    colleagues: tuple[Colleague, ...]
+    covers: tuple[Cover, ...]
+
+
+def team(tx: Connection, today: date, *, tenant: int) -> Team:
+    """Return who holds a role today, and whose work they do besides their own."""
     roles, practitioners = queries.people(tx, tenant=tenant)
     held: dict[str, list[Word]] = {}
     for role in roles:
         person = reference(role.get("practitioner")).partition("/")[2]
         coded = [w for concept in role.get("code", ()) if (w := word(concept, "pathway-role"))]
-        if person in practitioners and role.get("active", True) and coded:
+        if person in practitioners and covers.holds(role, today) and coded:
             held.setdefault(person, []).extend(coded)
+    known = [cover for role in roles if (cover := covers.read(role)) and cover.end >= today]
     found = [
-        Colleague(id=person, name=name_of(practitioners[person]), roles=tuple(dict.fromkeys(coded)))
+        Colleague(
+            id=person,
+            name=name_of(practitioners[person]),
+            roles=tuple(dict.fromkeys(coded)),
+            covers=frozenset(
+                c.absent for c in known if c.by == f"Practitioner/{person}" and c.start <= today
+            ),
+        )
         for person, coded in held.items()
     ]
-    return tuple(sorted(found, key=lambda c: (not c.may_sign, c.name)))
+    return Team(
+        colleagues=tuple(sorted(found, key=lambda c: (not c.may_sign, c.name))),
+        covers=tuple(sorted(known, key=lambda c: (c.start, c.absent_name))),
+    )
 
 
 def name_of(practitioner: Json) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,7 +21,7 @@ from service.store.promises import Waiting
 from service.web import people, queries, words
 from service.web.forms import Forms
 from service.web.moments import Moments
-from service.web.people import Colleague
+from service.web.people import Colleague, Team
 from service.web.words import Words
 
 TENANT = 0
@@ -38,7 +39,7 @@ class Visit:
     profile: str
     when: Moments
     words: Words
-    colleagues: tuple[Colleague, ...]
+    team: Team
     acting: Colleague | None
     automation: Automation
     open_tasks: int
@@ -49,6 +50,16 @@ class Visit:
     def waiting(self) -> Waiting:
         """Return how much is due and not evaluated."""
         return self.automation.waiting
+
+    @property
+    def colleagues(self) -> tuple[Colleague, ...]:
+        """Return who holds a role of the pathways today, those who may sign first."""
+        return self.team.colleagues
+
+    @property
+    def today(self) -> date:
+        """Return the day it is where the site is."""
+        return self.when.now.date()
 
     @property
     def forms(self) -> Forms:
@@ -82,17 +93,18 @@ def read(tx: Connection) -> Visit:
     now = clock.state(tx)
     changed = parameters.current(tx)
     zone = _zone(changed, app.pathways)
-    colleagues = people.colleagues(tx, tenant=TENANT)
+    when = Moments(now.now, ZoneInfo(zone), said)
+    team = people.team(tx, when.now.date(), tenant=TENANT)
     return Visit(
         settings=app.settings,
         pathways=tuple(app.pathways),
         clock=now,
         zone=zone,
         profile=str(changed.get("profile") or next((p.default_profile for p in app.pathways), "")),
-        when=Moments(now.now, ZoneInfo(zone), said),
+        when=when,
         words=said,
-        colleagues=colleagues,
-        acting=people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), colleagues),
+        team=team,
+        acting=people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), team.colleagues),
         automation=automation.look(tx, now.now),
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
         seq=queries.newest_seq(tx, tenant=TENANT),

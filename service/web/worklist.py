@@ -248,7 +248,7 @@ def _in_view(work: Work, view: str, acting: Colleague | None) -> bool:
         return not work.owner
     if acting is None:
         return False
-    mine = work.owner == acting.reference
+    mine = acting.does(work.owner)
     if view == "mine":
         return mine
     held = {role.code for role in acting.roles}

@@ -3,6 +3,7 @@
 from service.web.routes import (
     acting,
     careplan,
+    cover,
     decide,
     inbox,
     keys,
@@ -18,6 +19,7 @@ from service.web.routes import (
 __all__ = [
     "acting",
     "careplan",
+    "cover",
     "decide",
     "inbox",
     "keys",

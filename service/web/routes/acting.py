@@ -16,7 +16,11 @@ def choose_person() -> str:
     """Show the people one can act as."""
     with visit.begin() as (_, seen):
         return visit.page(
-            seen, "acting.html", token=seen.forms.token(), back=inside(request.args.get("back", ""))
+            seen,
+            "acting.html",
+            token=seen.forms.token(),
+            make_token=seen.forms.token,
+            back=inside(request.args.get("back", "")),
         )
 
 
