@@ -50,6 +50,7 @@ class SetAside:
     entry: Entry
     #: the sides it states, usable or not; empty: none
     sides: frozenset[str] = frozenset()
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +142,15 @@ class Gate:
             except Unusable as problem:
                 if standing == "accepted":
                     sides = self._sides.named(entry, structures)
-                    title = definition["title"]
-                    aside.append(SetAside(issue=problem.issue, title=title, entry=entry, sides=sides))
+                    aside.append(
+                        SetAside(
+                            issue=problem.issue,
+                            title=definition["title"],
+                            entry=entry,
+                            sides=sides,
+                            by=_author(entry.body, record.people),
+                        )
+                    )
                 continue
             if fact is None:
                 continue

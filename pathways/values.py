@@ -88,7 +88,7 @@ def _single(resource: Mapping[str, Any], table: Mapping[str, Any], matched: tupl
                 raise Unusable("unreadable-value")
             return _number(Decimal(table["strings"][raw.strip()]), table, shown=raw.strip())
         case "integer":
-            allowed = _units(table, matched)
+            allowed = allowed_units(table, matched)
             if NO_UNIT not in allowed:
                 raise Unusable("unit-mismatch")
             return _number(Decimal(raw), table)
@@ -122,7 +122,7 @@ def unknown(table: Mapping[str, Any]) -> Value | None:
     return _answered(answer, table) if answer else None
 
 
-def _units(table: Mapping[str, Any], matched: tuple[Any, ...]) -> Mapping[str, Any]:
+def allowed_units(table: Mapping[str, Any], matched: tuple[Any, ...]) -> Mapping[str, Any]:
     """Return the units that are allowed, with their factors. Some codes allow fewer."""
     units: Mapping[str, Any] = table.get("units", {NO_UNIT: 1})
     for _, code in matched:
@@ -140,7 +140,7 @@ def _unit(raw: Json) -> str:
 def _quantity(raw: Json, table: Mapping[str, Any], matched: tuple[Any, ...]) -> Value:
     if raw.get("comparator") or raw.get("value") is None:
         raise Unusable("unreadable-value")
-    unit, units = _unit(raw), _units(table, matched)
+    unit, units = _unit(raw), allowed_units(table, matched)
     if unit not in units:
         raise Unusable("unit-mismatch")
     factor = Decimal(str(units[unit]))

@@ -10,14 +10,16 @@ from pathways import catalogue, parameters
 from pathways.definition import Pathway
 from pathways.memory import Memory
 from pathways.outlook import Situation
-from pathways.record import Record
 from pathways.steps import PERSON
+from service import record
 from service.record import entry
 from service.store import decisions, resources
 from service.store import parameters as site_parameters
 
 #: what rules read
 TYPES = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Patient")
+#: of what the engine made: a result must be of the side of the order it answers
+ANSWERED = ("ServiceRequest",)
 PLAN_IDENTIFIERS = canonical.identifiers("care-plan")
 
 
@@ -63,12 +65,16 @@ def read(
     Args:
         remembered: as `memories` returns it.
     """
-    found = resources.of_patient(
-        tx, which.patient, types=TYPES, codes=catalogue.codes(), owned=False, tenant=tenant
-    )
-    entries = tuple(entry(stored) for stored in found)
-    person = next((e for e in entries if e.type == "Patient" and e.id == which.patient), None)
-    if person is None or which.side not in remembered:
+    with resources.together(tx):
+        received = resources.ask_of_patient(
+            tx, which.patient, types=TYPES, codes=catalogue.codes(), owned=False, tenant=tenant
+        )
+        own = resources.ask_of_patient(tx, which.patient, types=ANSWERED, owned=True, tenant=tenant)
+    entries = [entry(stored) for stored in received()]
+    with resources.together(tx):
+        people = resources.ask_all(tx, record.people(entries), tenant=tenant)
+    found = record.of(which.patient, entries, map(entry, own()), people().values())
+    if found is None or which.side not in remembered:
         return None
     others = (
         Memory.from_json(memory).stage
@@ -77,7 +83,7 @@ def read(
     )
     return Situation(
         pathway,
-        Record(patient=person, received=entries, own={}, people={}),
+        found,
         Memory.from_json(remembered[which.side]),
         which.side,
         site=parameters.resolve(pathway, parameters.concerning(pathway, site_parameters.current(tx))),

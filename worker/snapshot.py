@@ -3,10 +3,9 @@
 arrivals, latest decisions, clock, parameters, record  ->  people named there, transitions in force
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,11 +13,11 @@ from pathways import catalogue
 from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.memory import Memory
-from pathways.record import Entry, Record
+from pathways.record import Record
+from service import record
 from service.record import entry
 from service.store import decisions, promises, resources, site
 from service.store.promises import Claim
-from service.store.resources import Identity, Stored
 from worker import history
 
 #: what hospitals send that rules read
@@ -63,7 +62,7 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
     entries, owned = [*map(entry, received())], [*map(entry, own())]
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
     with resources.together(tx):
-        people = resources.ask_all(tx, _people(entries), tenant=tenant)
+        people = resources.ask_all(tx, record.people(entries), tenant=tenant)
         pasts = {
             pathway.name: history.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
             for pathway in pathways
@@ -76,7 +75,7 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
         latest=rows,
         memories=memories,
         history={name: past() for name, past in pasts.items()},
-        record=_record(who, entries, owned, known),
+        record=record.of(who, entries, owned, known),
         read=tuple(sorted([*(each.seq for each in (*entries, *owned)), *(each.seq for each in known)])),
     )
 
@@ -86,22 +85,8 @@ def recall(tx: Connection, who: str, read: Collection[int], *, tenant: int) -> R
     of_patient = resources.recall(tx, read, who, tenant=tenant)
     entries = [entry(stored) for stored in of_patient if not stored.owned]
     own = [entry(stored) for stored in of_patient if stored.owned]
-    people = resources.recall_all(tx, _people(entries), read, tenant=tenant)
-    return _record(who, entries, own, people.values())
-
-
-def _record(
-    who: str, received: Sequence[Entry], own: Iterable[Entry], people: Iterable[Stored]
-) -> Record | None:
-    patient = next((e for e in received if e.type == "Patient" and e.id == who), None)
-    if patient is None:
-        return None
-    return Record(
-        patient=patient,
-        received=tuple(received),
-        own={each.reference: each for each in own},
-        people={s.reference: _called(s.resource.get("name", [])) for s in people if not s.deleted},
-    )
+    people = resources.recall_all(tx, record.people(entries), read, tenant=tenant)
+    return record.of(who, entries, own, people.values())
 
 
 def _memories(rows: Mapping[decisions.Instance, decisions.Row], pathway: Pathway) -> dict[str, Memory]:
@@ -110,25 +95,3 @@ def _memories(rows: Mapping[decisions.Instance, decisions.Row], pathway: Pathway
         for (name, instance), row in rows.items()
         if name == pathway.name
     }
-
-
-def _people(entries: Iterable[Entry]) -> set[Identity]:
-    """Return the people who recorded or decided something."""
-    references = {
-        actor.get("actor", actor).get("reference", "")
-        for entry in entries
-        for actor in (
-            *entry.body.get("performer", ()),
-            *(entry.body[role] for role in ("owner", "requester") if role in entry.body),
-        )
-    }
-    split = (reference.partition("/") for reference in references)
-    return {(kind, id) for kind, _, id in split if kind == "Practitioner"}
-
-
-def _called(names: Sequence[Mapping[str, Any]]) -> str:
-    """Return how somebody is called; empty where no name is stored."""
-    if not names:
-        return ""
-    parts = (*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", ""))
-    return " ".join(part for part in parts if part)

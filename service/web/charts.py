@@ -22,8 +22,6 @@ LEFT, RIGHT, TOP, BOTTOM = 24.0, 236.0, 20.0, 154.0
 
 #: values written beside their dots; of more only the first and the last are
 LABELLED = 8
-#: rows of a table; the others are in the timeline
-ROWS = 60
 #: between ticks, the smallest step that leaves at most this many
 TICKS = 5
 WEEK_STEPS = (1, 2, 6, 12, 26, 52, 104)
@@ -82,9 +80,8 @@ class Chart:
     limits: tuple[Limit, ...]
     scale: tuple[Tick, ...]
     axis: tuple[Tick, ...]
+    #: every value, the newest first
     rows: tuple[Row, ...]
-    #: values beyond the rows of the table
-    more: int
 
     @property
     def shown_only(self) -> bool:
@@ -187,7 +184,7 @@ def _chart(
         said="; ".join(f"{when.plain(fact.at)}: {_number(value)}" for fact, value in _ends(values)),
         line=" ".join(f"{dot.x} {dot.y}" for dot in dots),
         dots=tuple(dots),
-        crosses=tuple(_cross(one, span) for one in aside),
+        crosses=tuple(_cross(one, span, when) for one in aside),
         limits=tuple(
             Limit(
                 y=round(y(float(site[name])), 1),
@@ -198,8 +195,7 @@ def _chart(
         ),
         scale=tuple(Tick(at=round(y(at), 1), label=_number(at)) for at in _marks(low, high)),
         axis=_axis(span, when, words),
-        rows=tuple(rows[:ROWS]),
-        more=max(0, len(rows) - ROWS),
+        rows=tuple(rows),
     )
 
 
@@ -221,13 +217,13 @@ def _row(fact: Fact, when: Moments) -> Row:
 
 
 def _set_aside(one: SetAside, pathway: Pathway, when: Moments, words: Words) -> Row:
-    at = _stated(one)
+    at = _stated(one, when)
     body = one.entry.body
     value = next((v for name, v in body.items() if name.startswith("value")), None)
     return Row(
         day=when.plain(at) if at else words("not_recorded"),
         value=inbox.said(value) if value is not None else words("inbox.no_value"),
-        by="",
+        by=one.by or "",
         link=f"/fhir/{one.entry.versioned}",
         version=one.entry.version,
         problem=pathway.display(elements.CODES + "pathway-issue", one.issue),
@@ -235,8 +231,8 @@ def _set_aside(one: SetAside, pathway: Pathway, when: Moments, words: Words) -> 
     )
 
 
-def _stated(one: SetAside) -> datetime | None:
-    """Return the time that was stated, if it can be read: it may be what is wrong."""
+def _stated(one: SetAside, when: Moments) -> datetime | None:
+    """Return the time that was stated, if it can be read and said: it may be what is wrong."""
     body = one.entry.body
     period = body.get("effectivePeriod", {})
     texts = (
@@ -245,12 +241,17 @@ def _stated(one: SetAside) -> datetime | None:
         period.get("end"),
         period.get("start"),
     )
-    return moments.read(next((str(text) for text in texts if text), None))
+    stated = moments.read(next((str(text) for text in texts if text), None))
+    try:
+        return when.local(stated) if stated else None
+    except OverflowError:
+        # The first and the last day of the calendar may have no counterpart in the zone of the site.
+        return None
 
 
-def _cross(one: SetAside, span: Span) -> Dot:
+def _cross(one: SetAside, span: Span, when: Moments) -> Dot:
     """Return where a value stands that is not on the scale: above it, at its time, or at its receipt."""
-    at = _stated(one) or one.entry.received
+    at = _stated(one, when) or one.entry.received
     value = next((v for name, v in one.entry.body.items() if name.startswith("value")), "")
     inside = min(max(at, span.first), span.last)
     return Dot(x=round(span.x(inside), 1), y=9.0, label=inbox.said(value))

@@ -6,16 +6,18 @@ http://hl7.org/fhir/R4/practitionerrole.html
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from fhir_profiles import canonical
-from service.store import content
+from service.store import content, search_index
 from service.web import elements
 from service.web.elements import Json, reference
 
 COVERS = canonical.structure("covers")
+
+MOMENT = timedelta(milliseconds=1)
 
 _PROVENANCE = uuid5(NAMESPACE_URL, canonical.identifiers("cover"))
 
@@ -37,12 +39,15 @@ class Cover:
 
 
 def read(role: Json) -> Cover | None:
-    """Return what a role covers; None for a role of somebody's own, and for a cover that was ended."""
-    covered = next((e for e in role.get("extension", ()) if e.get("url") == COVERS), None)
+    """Return what a role covers; None for what is no cover of ours, and for one that was ended."""
+    covered = _covered(role)
     days = period(role)
     if covered is None or not role.get("active", True) or days[0] is None or days[1] is None:
         return None
-    absent, by = covered.get("valueReference", {}), role.get("practitioner", {})
+    absent, by = covered, role.get("practitioner", {})
+    people = (reference(absent), reference(by))
+    if role.get("code") or not all(person.startswith("Practitioner/") for person in people):
+        return None
     return Cover(
         id=str(role["id"]),
         by=reference(by),
@@ -56,16 +61,24 @@ def read(role: Json) -> Cover | None:
 
 
 def period(role: Json) -> tuple[date | None, date | None]:
-    """Return the first and the last day of a role; None: it is open to that side, or cannot be read."""
+    """Return the first and the last day of a role, as far as they are stated: of a month, its own."""
     stated = role.get("period", {})
-    return _day(stated.get("start")), _day(stated.get("end"))
+    start, end = (search_index.instants(str(stated.get(name) or "")) for name in ("start", "end"))
+    # The end is the first instant that is meant no more.
+    return start[0].date() if start else None, (end[1] - MOMENT).date() if end else None
 
 
 def holds(role: Json, today: date) -> bool:
-    """Return whether a role is held today."""
+    """Return whether a role of somebody's own is held today; one that covers is not, whatever its codes.
+
+    An end that is stated and cannot be read is over: nobody signs by what nobody understands.
+    """
+    if _covered(role) is not None or not role.get("active", True):
+        return False
     start, end = period(role)
-    inside = (start is None or start <= today) and (end is None or today <= end)
-    return bool(role.get("active", True)) and inside
+    if end is None and role.get("period", {}).get("end"):
+        return False
+    return (start is None or start <= today) and (end is None or today <= end)
 
 
 def begun(cover: Cover, by: Json, now: datetime) -> dict[str, Any]:
@@ -107,8 +120,7 @@ def _bundle(role: Json, by: Json, now: datetime, condition: Json) -> dict[str, A
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
-def _day(text: Any) -> date | None:
-    try:
-        return date.fromisoformat(str(text or "")[:10])
-    except ValueError:
-        return None
+def _covered(role: Json) -> Json | None:
+    """Return the Reference to whom a role covers."""
+    covers = (e for e in role.get("extension", ()) if e.get("url") == COVERS)
+    return next((extension.get("valueReference", {}) for extension in covers), None)

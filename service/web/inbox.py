@@ -6,10 +6,11 @@ when its resource arrives usable.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
+from pathways import values
 from pathways.definition import Pathway
+from pathways.record import pairs
 from pathways.values import NO_UNIT, OF_SIDES
 from service.store.resources import Stored
 from service.web import elements, tasks, worklist
@@ -77,8 +78,10 @@ class Entry:
     work: Work
     open: bool
     issue: Word
-    #: of data that were erased since, nothing is left but the Task
+    #: what was set aside; of data that were erased since, nothing is left but the Task
     received: Received | None
+    #: another version has arrived since
+    newer: bool
 
     @property
     def group(self) -> Group:
@@ -124,27 +127,30 @@ def is_about_data(work: Work) -> bool:
     return work.focus.startswith("DetectedIssue/") and not work.plan
 
 
-def read(
-    work: Work,
-    issues: Mapping[str, Json],
-    stored: Mapping[str, Stored],
-    pathways: Sequence[Pathway],
-    when: Moments,
-    words: Words,
-) -> Entry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """One issue, and the version that it is about."""
+
+    issue: Json
+    version: Stored | None
+    #: another version has arrived since
+    newer: bool
+
+
+def read(work: Work, about: SetAside | None, pathway: Pathway | None, when: Moments, words: Words) -> Entry:
     """Return a Task with what it is about.
 
     Args:
-        issues: DetectedIssues by id.
-        stored: current versions of what they implicate, by reference.
+        pathway: that raised it; None if it is not installed any more.
     """
-    issue = issues.get(work.focus.partition("/")[2], {})
-    found = (stored.get(reference) for reference in elements.references(issue.get("implicated", ())))
+    issue = about.issue if about else {}
+    version = about.version if about else None
     return Entry(
         work=work,
         open=work.task.get("status") in elements.OPEN_TASK,
         issue=elements.word(issue.get("code")) or Word("", words("not_recorded")),
-        received=next((_received(one, pathways, when, words) for one in found if one), None),
+        received=_received(version, pathway, when, words) if version else None,
+        newer=about is not None and about.newer,
     )
 
 
@@ -159,7 +165,7 @@ def detail(
     versions: Sequence[Stored],
     person: Person | None,
     plans: Sequence[Json],
-    pathways: Sequence[Pathway],
+    pathway: Pathway | None,
     when: Moments,
     words: Words,
 ) -> Detail:
@@ -173,7 +179,7 @@ def detail(
         entry=entry,
         person=person,
         elements=tuple(_elements(entry, words)),
-        needs=tuple(_needs(entry, pathways, words)),
+        needs=tuple(_needs(entry, pathway, words)),
         plans=tuple(sorted((worklist.place(p, words) for p in plans), key=lambda p: p.side.text)),
         history=tuple(_history(entry, versions, when, words)),
         version=elements.version(entry.work.task),
@@ -217,9 +223,9 @@ def _coding(coding: Json) -> str:
     return f"{coding['display']} ({code})" if coding.get("display") else code
 
 
-def _received(stored: Stored, pathways: Sequence[Pathway], when: Moments, words: Words) -> Received:
+def _received(stored: Stored, pathway: Pathway | None, when: Moments, words: Words) -> Received:
     body = stored.resource
-    row = _row(body, pathways)
+    row = pathway.gate.wanted(body) if pathway else None
     values = [v for name, v in body.items() if name.startswith("value") or name == "component"]
     return Received(
         body=body,
@@ -231,28 +237,18 @@ def _received(stored: Stored, pathways: Sequence[Pathway], when: Moments, words:
     )
 
 
-def _row(body: Json, pathways: Sequence[Pathway]) -> Json | None:
-    rows = (pathway.gate.wanted(body) for pathway in pathways)
-    return next((row for row in rows if row is not None), None)
-
-
 def _elements(entry: Entry, words: Words) -> Iterator[Element]:
     """Yield what is shown of the resource; an element that is missing where one is needed, too."""
-    if entry.received is None:
+    if entry.received is None or entry.issue.code not in CHECKED:
         return
-    body, checked = entry.received.body, CHECKED.get(entry.issue.code, ())
+    body, checked = entry.received.body, CHECKED[entry.issue.code]
     for begin in SHOWN:
-        present = [name for name in body if _begins(name, begin)]
-        for name in present:
+        for name in (name for name in body if _begins(name, begin)):
             yield Element(path=name, said=said(body[name]), faulty=begin in checked)
-        if not present and begin in checked[:1]:
-            # Of two spellings, as effective and performed, only the type's own is missing.
-            own = "performed" if begin == "effective" and "performed" in _timed(body) else begin
-            yield Element(path=own, said=words("inbox.missing"), faulty=True)
-
-
-def _timed(body: Json) -> str:
-    return "performed" if body["resourceType"] == "Procedure" else "effective"
+    if not any(_begins(name, begin) for name in body for begin in checked):
+        # Of the spellings one check knows, a type has its own.
+        own = "performed" if "performed" in checked and body["resourceType"] == "Procedure" else checked[0]
+        yield Element(path=own, said=words("inbox.missing"), faulty=True)
 
 
 def _begins(name: str, begin: str) -> bool:
@@ -260,45 +256,58 @@ def _begins(name: str, begin: str) -> bool:
     return name == begin or (name.startswith(begin) and name[len(begin)].isupper())
 
 
-def _needs(entry: Entry, pathways: Sequence[Pathway], words: Words) -> Iterator[str]:
+def _needs(entry: Entry, pathway: Pathway | None, words: Words) -> Iterator[str]:
     """Yield what the check that failed would have accepted."""
-    row = _row(entry.received.body, pathways) if entry.received else None
-    if row is None or entry.issue.code not in CHECKED:
+    body = entry.received.body if entry.received else {}
+    row = pathway.gate.wanted(body) if pathway and body else None
+    code = entry.issue.code
+    if pathway is None or row is None or code not in CHECKED:
         return
-    table = row["value"]
-    parts = [(str(part["code"].get("display", "")), part) for part in table.get("components", ())]
-    match entry.issue.code:
-        case "missing-laterality" | "side-mismatch":
-            sides = sorted({str(s.coding["display"]) for p in pathways for s in p.sides.values()})
-            yield words(f"inbox.needs.{entry.issue.code}", sides=", ".join(sides))
-        case "out-of-range":
-            for title, part in parts or [("", table)]:
-                if "range" in part:
-                    low, high = part["range"]
-                    yield _titled(title, words("inbox.needs.out-of-range", low=low, high=high))
-        case "unit-mismatch":
-            for title, part in parts or [("", table)]:
-                units = ", ".join(unit for unit in part.get("units", ()) if unit != NO_UNIT)
-                if units:
-                    yield _titled(title, words("inbox.needs.unit-mismatch", units=units))
-        case "unreadable-value":
-            for title, part in parts or [("", table)]:
-                yield _titled(title, words("inbox.needs.unreadable-value", values=_accepted(part, words)))
-        case code:
-            yield words(f"inbox.needs.{code}")
+    if code in OF_SIDES:
+        sides = sorted(str(side.coding["display"]) for side in pathway.sides.values())
+        yield words(f"inbox.needs.{code}", sides=", ".join(sides))
+    elif "value" not in CHECKED[code]:
+        yield words(f"inbox.needs.{code}")
+    else:
+        for title, table in _tables(row["value"]):
+            if said := _accepted(code, table, pairs(body.get("code")), words):
+                yield f"{title}: {said}" if title else said
 
 
-def _accepted(part: Mapping[str, Any], words: Words) -> str:
-    """Return the answers of a value table in words; of a number, its kinds."""
-    answers = [str(answer["codes"][0]["display"]) for answer in part.get("answers", ())]
-    kinds = [str(kind) for kind in part.get("types", ()) if kind != "CodeableConcept" or not answers]
-    if isinstance(part.get("range"), list) and all(isinstance(n, (int, Decimal)) for n in part["range"]):
-        kinds.append(words("inbox.needs.out-of-range", low=part["range"][0], high=part["range"][1]))
-    return ", ".join([*answers, *kinds])
+def _tables(table: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what is read of a resource: its value, where it has one, and its components."""
+    if table["types"] != ["components"]:
+        yield "", table
+    for part in table.get("components", ()):
+        # What stands on the whole holds for each part that says nothing else, as where values are read.
+        whole = {name: table[name] for name in ("units", "range") if name in table}
+        yield str(part["code"].get("display", "")), {**whole, **part}
 
 
-def _titled(title: str, text: str) -> str:
-    return f"{title}: {text}" if title else text
+def _accepted(code: str, table: Mapping[str, Any], matched: tuple[tuple[str, str], ...], words: Words) -> str:
+    """Return what of a value, its unit or its range is accepted; empty where nothing is asked."""
+    if code == "out-of-range":
+        return _range(table, words)
+    if code == "unit-mismatch":
+        units = ", ".join(unit for unit in values.allowed_units(table, matched) if unit != NO_UNIT)
+        return words("inbox.needs.unit-mismatch", units=units) if units and "units" in table else ""
+    answers = [str(answer["codes"][0]["display"]) for answer in table.get("answers", ())]
+    kinds = [str(kind) for kind in table.get("types", ()) if kind != "CodeableConcept" or not answers]
+    accepted = [*answers, *kinds, *([_range(table, words)] if "range" in table else [])]
+    return words("inbox.needs.unreadable-value", values=", ".join(accepted)) if accepted else ""
+
+
+def _range(table: Mapping[str, Any], words: Words) -> str:
+    """Return the range of a value table, or that of each unit, and whether only whole numbers are in it."""
+    limits = table.get("range")
+    if limits is None:
+        return ""
+    by_unit = limits if isinstance(limits, Mapping) else {"": limits}
+    said = [
+        f"{words('inbox.needs.out-of-range', low=low, high=high)} {unit}".strip()
+        for unit, (low, high) in by_unit.items()
+    ]
+    return ", ".join([*said, *([words("inbox.needs.whole")] if table.get("whole") else [])])
 
 
 def _history(entry: Entry, versions: Sequence[Stored], when: Moments, words: Words) -> Iterator[Event]:

@@ -1,11 +1,11 @@
 """What became of a decision made on a page: applied, not applicable, or not confirmed yet."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.web import elements
 from service.web.elements import Json
 from service.web.moments import Moments
-from service.web.plan import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,48 +22,55 @@ class Outcome:
     why: str
 
 
-def read(record: Record, decision: str, when: Moments) -> Outcome | None:
-    """Return what became of the decision with this id; None if this patient has no such decision."""
-    task = next((d for d in record.resources.get("decision", ()) if d["id"] == decision), None)
+def read(
+    resources: Mapping[str, Sequence[Json]], names: Mapping[str, str], decision: str, when: Moments
+) -> Outcome | None:
+    """Return what became of the decision with this id; None if this patient has no such decision.
+
+    Args:
+        resources: of the patient, as `queries.of_patient` returns them.
+        names: of those who decided, by reference.
+    """
+    task = next((d for d in resources.get("decision", ()) if d["id"] == decision), None)
     if task is None:
         return None
-    audit = _audit(record, f"Task/{decision}")
+    audit = _audit(resources, f"Task/{decision}")
     state = "checking" if audit is None else "applied" if audit.get("outcome", "0") == "0" else "refused"
     owner = elements.reference(task.get("owner"))
     return Outcome(
         state=state,
         id=decision,
         title=elements.say(task.get("code")),
-        focus=_named(record, elements.reference(task.get("focus"))),
+        focus=_named(resources, elements.reference(task.get("focus"))),
         at=when.said(task.get("lastModified")),
-        who=str(task.get("owner", {}).get("display") or record.names.get(owner) or owner),
+        who=str(task.get("owner", {}).get("display") or names.get(owner) or owner),
         reason=elements.say(task.get("reasonCode")),
-        why=_lacking(record, task) or str((audit or {}).get("outcomeDesc") or ""),
+        why=_lacking(resources, task) or str((audit or {}).get("outcomeDesc") or ""),
     )
 
 
-def _lacking(record: Record, decision: Json) -> str:
+def _lacking(resources: Mapping[str, Sequence[Json]], decision: Json) -> str:
     """Return what was missing: the qualifiers of the Task that a blocked signature raised."""
     focus = elements.reference(decision.get("focus"))
     found = [
         word.text
-        for task in record.resources.get("Task", ())
+        for task in resources.get("Task", ())
         if elements.reference(task.get("focus")) == focus and not elements.orders_to_sign(task)
         for word in elements.words(task.get("reasonCode"))
     ]
     return ", ".join(dict.fromkeys(found))
 
 
-def _audit(record: Record, task: str) -> Json | None:
-    for audit in record.resources.get("AuditEvent", ()):
+def _audit(resources: Mapping[str, Sequence[Json]], task: str) -> Json | None:
+    for audit in resources.get("AuditEvent", ()):
         if any(elements.reference(entity.get("what")) == task for entity in audit.get("entity", ())):
             return audit
     return None
 
 
-def _named(record: Record, focus: str) -> str:
+def _named(resources: Mapping[str, Sequence[Json]], focus: str) -> str:
     kind, _, id_ = focus.partition("/")
-    for resource in record.resources.get(kind, ()):
+    for resource in resources.get(kind, ()):
         if resource["id"] == id_:
             side = elements.side(resource)
             return elements.named(elements.say(resource.get("code")) or str(resource.get("title", "")), side)

@@ -42,6 +42,12 @@ def asset(filename: str) -> str:
     return url_for("web.static", filename=filename, v=content_hash(filename))
 
 
+@pages.app_template_global()
+def back_here() -> str:
+    """Return the address to come back to; empty on a page that answers a form: it cannot be opened again."""
+    return request.path if request.method == "GET" else ""
+
+
 POLICY = "; ".join(
     (
         "default-src 'none'",

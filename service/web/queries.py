@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from fhir_profiles import canonical
 from service.situation import Instance
 from service.store import search_index, tables
 from service.web.elements import OPEN_TASK, Json
@@ -47,6 +48,8 @@ class OpenPlans:
 
     def count(self, tx: Connection) -> int:
         """Return how many there are."""
+        if not self._filtered:
+            return _count(tx, *self._every)
         found = select(func.count()).select_from(tables.search_value).where(*self._conditions)
         return int(tx.execute(found).scalar_one())
 
@@ -55,15 +58,23 @@ class OpenPlans:
         if limit <= 0:
             return []
         # Keys first, bodies then: to sort a hundred thousand plans with their bodies takes a second.
-        value = tables.search_value.c
-        chosen = select(value.key).where(*self._conditions)
+        key = tables.search_value.c.key if self._filtered else _resource.key
+        chosen = select(key).where(*(self._conditions if self._filtered else self._every))
         if besides:
             busy = select(_resource.key).where(
                 *_of_work("CarePlan", self.tenant), _among(_resource.id, besides)
             )
-            chosen = chosen.where(value.key.not_in(busy))
-        keys = chosen.order_by(value.key).offset(offset).limit(limit)
+            chosen = chosen.where(key.not_in(busy.correlate(None)))
+        keys = chosen.order_by(key).offset(offset).limit(limit)
         return _bodies(tx, select(_resource.body).where(_resource.key.in_(keys)).order_by(_resource.key))
+
+    @property
+    def _filtered(self) -> bool:
+        return bool(self.stage) or self.side is not None
+
+    @property
+    def _every(self) -> tuple[ColumnElement[bool], ...]:
+        return (*_of_work("CarePlan", self.tenant), _resource.status == "active")
 
     @property
     def _conditions(self) -> tuple[ColumnElement[bool], ...]:
@@ -76,14 +87,24 @@ class OpenPlans:
         return tuple(found)
 
 
-def open_plans_by_stage(tx: Connection, *, tenant: int) -> dict[str, int]:
-    """Return how many open plans there are, by the code of their stage."""
+def open_plans_by_stage(tx: Connection, pathway: str | None, *, tenant: int) -> dict[str, int]:
+    """Return how many open plans there are, by the code of their stage.
+
+    Args:
+        pathway: the name of one of several; of one alone it need not be asked for.
+    """
     value = tables.search_value.c
-    counted = (
-        select(value.value, func.count())
-        .where(value.tenant == tenant, value.type == "CarePlan", value.name == search_index.OPEN)
-        .group_by(value.value)
-    )
+    of_plans = (value.tenant == tenant, value.type == "CarePlan")
+    counted = select(value.value, func.count()).where(*of_plans, value.name == search_index.OPEN)
+    if pathway is not None:
+        named = select(value.key).where(
+            *of_plans,
+            value.name == "identifier",
+            value.system == canonical.CARE_PLAN_IDS,
+            value.value.contains(f".{pathway}.", autoescape=True),
+        )
+        counted = counted.where(value.key.in_(named))
+    counted = counted.group_by(value.value)
     return {str(row[0]): int(row[1]) for row in tx.execute(counted)}
 
 

@@ -17,8 +17,9 @@ from service.web.plan import PlanPage, Record
 from service.web.timeline import SHOWN
 from service.web.visit import TENANT, Visit
 
-#: of a timeline, at first: who wants to read more says so
+#: of a timeline and of each table of a chart, at first; and when the reader asks for all
 ENTRIES = 60
+ALL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +98,12 @@ def render(
         "ground": Posting(
             action=url_for("web.decide", id=page.id), version=page.version, side=page.side.text
         ),
-        "entries": len(page.timeline) if request.args.get("entries") == "all" else ENTRIES,
+        "entries": ALL if request.args.get("entries") == "all" else ENTRIES,
         "token": seen.forms.token,
         "trouble": trouble,
         "changed": changed,
         "typed": typed or Typed(),
-        "outcome": outcome.read(record, request.args.get("decision", ""), seen.when),
+        "outcome": outcome.read(record.resources, record.names, request.args.get("decision", ""), seen.when),
     }
     return visit.page(seen, "plan.html", **values)
 

@@ -1,6 +1,7 @@
 """`/inbox`: what arrived and could not be used? And what has no meaning here?"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import redirect, request, url_for
@@ -13,11 +14,12 @@ from service import situation
 from service.fhir.references import ID
 from service.situation import Instance
 from service.store import promises, resources
+from service.store.promises import Standing
 from service.store.resources import Stored
-from service.web import elements, inbox, offers, patients, queries, tasks, visit, worklist
-from service.web.elements import Json
-from service.web.inbox import Detail, Entry
+from service.web import elements, inbox, offers, outcome, patients, queries, tasks, visit, worklist
+from service.web.inbox import Detail, Entry, SetAside
 from service.web.offers import Offers
+from service.web.outcome import Outcome
 from service.web.pages import pages, problem
 from service.web.patients import Person
 from service.web.routes import decide
@@ -86,6 +88,9 @@ class Page:
     seen: Visit
     detail: Detail
     offers: Offers
+    outcome: Outcome | None
+    #: since when and why the patient is not evaluated; None: nothing stops it
+    parked: Standing | None
 
     @property
     def patient(self) -> str:
@@ -128,7 +133,8 @@ class Page:
             typed=typed or Typed(),
             trouble=trouble,
             changed=changed,
-            decided=bool(request.args.get("decision")),
+            outcome=self.outcome,
+            parked=self.parked,
         )
 
 
@@ -143,40 +149,65 @@ def _read(tx: Connection, seen: Visit, id: str) -> Page | None:
     if not inbox.is_about_data(work):
         return None
     (entry,) = _entries(tx, seen, [work])
-    plans = queries.plans_of(tx, {work.patient}, tenant=TENANT)
+    pathway = _pathway(work, seen)
+    found = queries.of_patient(tx, work.patient, ("AuditEvent", "CarePlan", "Task"), tenant=TENANT)
     person = _people(tx, seen, {work.patient}).get(work.patient)
-    detail = inbox.detail(entry, versions, person, plans, seen.pathways, seen.when, seen.words)
-    return Page(seen=seen, detail=detail, offers=_offers(tx, seen, work))
+    names = {colleague.reference: colleague.name for colleague in seen.colleagues}
+    standing = promises.standing(tx, work.patient, tenant=TENANT)
+    return Page(
+        seen=seen,
+        detail=inbox.detail(
+            entry, versions, person, found.get("CarePlan", ()), pathway, seen.when, seen.words
+        ),
+        offers=_offers(tx, work, pathway),
+        outcome=outcome.read(found, names, request.args.get("decision", ""), seen.when),
+        parked=standing if standing and standing.parked_at else None,
+    )
 
 
-def _offers(tx: Connection, seen: Visit, work: Work) -> Offers:
+def _offers(tx: Connection, work: Work, pathway: Pathway | None) -> Offers:
     """Return what can be decided about the Task."""
-    pathway = _pathway(work.task, seen)
     if pathway is None:
         return Offers(by_focus={})
     memories = situation.memories(tx, Instance(work.patient, pathway.name, ""), tenant=TENANT)
     return offers.personal(pathway, memories.get("", {}).get("tasks") or (), {f"Task/{work.id}": work.title})
 
 
-def _pathway(task: Json, seen: Visit) -> Pathway | None:
-    canonical = str(task.get("instantiatesCanonical", ""))
+def _pathway(work: Work, seen: Visit) -> Pathway | None:
+    """Return the pathway that raised a Task."""
+    canonical = str(work.task.get("instantiatesCanonical", ""))
     return situation.pathway_of({"instantiatesCanonical": [canonical]}, seen.pathways)
 
 
-def _entries(tx: Connection, seen: Visit, work: list[Work]) -> list[Entry]:
-    """Return Tasks with what they are about."""
-    ids = {w.focus.partition("/")[2] for w in work}
-    issues = queries.of_type(tx, "DetectedIssue", ids, tenant=TENANT)
-    named = {r for issue in issues.values() for r in elements.references(issue.get("implicated", ()))}
-    identities = {(kind, id) for kind, _, id in (reference.partition("/") for reference in named)}
-    stored = {s.reference: s for s in _current(tx, identities) if not s.deleted}
-    return [inbox.read(w, issues, stored, seen.pathways, seen.when, seen.words) for w in work]
+def _entries(tx: Connection, seen: Visit, work: Sequence[Work]) -> list[Entry]:
+    """Return Tasks with what they are about: for each issue the version that it was raised for."""
+    issues = _current(tx, {("DetectedIssue", w.focus.partition("/")[2]) for w in work})
+    implicated = {
+        reference: next(iter(elements.references(issue.resource.get("implicated", ()))), "")
+        for reference, issue in issues.items()
+    }
+    stored = _current(tx, {(kind, id) for kind, _, id in (r.partition("/") for r in implicated.values())})
+    about = {
+        reference: _set_aside(tx, issue, stored.get(implicated[reference]))
+        for reference, issue in issues.items()
+    }
+    return [inbox.read(w, about.get(w.focus), _pathway(w, seen), seen.when, seen.words) for w in work]
 
 
-def _current(tx: Connection, identities: set[tuple[str, str]]) -> list[Stored]:
+def _set_aside(tx: Connection, issue: Stored, current: Stored | None) -> SetAside:
+    """Return what an issue is about: of several versions the newest that was there before the issue."""
+    if current is None or current.seq < issue.seq:
+        return SetAside(issue=issue.resource, version=current, newer=False)
+    versions = resources.history(tx, current.type, current.id, tenant=TENANT)
+    before = next((version for version in versions if version.seq < issue.seq), None)
+    return SetAside(issue=issue.resource, version=before, newer=True)
+
+
+def _current(tx: Connection, identities: set[tuple[str, str]]) -> dict[str, Stored]:
+    """Return the current versions of those that exist, by reference."""
     with resources.together(tx):
         answer = resources.ask_all(tx, identities, tenant=TENANT)
-    return list(answer().values())
+    return {stored.reference: stored for stored in answer().values() if not stored.deleted}
 
 
 def _people(tx: Connection, seen: Visit, ids: set[str]) -> dict[str, Person]:

@@ -24,7 +24,8 @@ def show_pathway(name: str) -> str | tuple[str, int]:
     with visit.begin() as (tx, seen):
         found = next((pathway for pathway in seen.pathways if pathway.name == name), None)
         if found is not None:
-            plans = queries.open_plans_by_stage(tx, tenant=TENANT)
+            only = len(seen.pathways) == 1
+            plans = queries.open_plans_by_stage(tx, None if only else name, tenant=TENANT)
             page = document.build(found, parameters.current(tx), plans, seen.words)
             return visit.page(seen, "pathway.html", doc=page)
     return problem("no_page", 404)

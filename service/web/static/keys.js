@@ -6,15 +6,15 @@
   const stored = (store, name) => { try { return store.getItem(name); } catch { return null; } };
   const keep = (store, name, value) => { try { store.setItem(name, value); } catch { /* private windows keep nothing */ } };
 
-  const goal = (row) => row.querySelector(".act a, .act button, .who a");
-  const rows = () => [...document.querySelectorAll("table.work tbody tr[id]")].filter(goal);
+  const goal = (row) => row.querySelector(".act a") ?? row.querySelector(".who a");
+  const rows = () => [...document.querySelectorAll("table.work tbody tr")].filter(goal);
   const goTo = (name) => document.querySelector(`[data-key="${name}"]`)?.click();
 
   /** Move to the next or previous row from where the focus is. */
   const step = (by) => {
     const all = rows();
     if (!all.length) return;
-    const here = all.indexOf(document.activeElement?.closest("tr[id]"));
+    const here = all.indexOf(document.activeElement?.closest("tr"));
     const next = here < 0 ? (by > 0 ? 0 : all.length - 1) : here + by;
     goal(all[Math.min(Math.max(next, 0), all.length - 1)]).focus();
   };
@@ -53,7 +53,9 @@
 
   let before = "", at = 0;
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    // On a German keyboard the brackets need AltGr, which Windows sends as both others, or Option.
+    const bracket = event.key === "[" || event.key === "]";
+    if (event.metaKey || event.defaultPrevented || (!bracket && (event.ctrlKey || event.altKey))) return;
     if (event.target.closest("input, textarea, select, [contenteditable]")) return;
     if (stored(localStorage, OFF) === "1") return;
     const second = before === "g" && event.timeStamp - at < SEQUENCE_MS;

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from fhir_visits import CODES, bundle, observation, patient, put
 
-from fhir_profiles import reading
+from fhir_profiles import canonical, reading
 from pathways import catalogue, checks
 from service import clock
 from service.fhir import transaction
+from service.store import parameters, resources
+from service.store.resources import Write
 from service.web import charts
+from service.web.routes.careplan import ENTRIES
 from worker.advance import advance
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -117,6 +120,43 @@ def test_what_was_set_aside_of_one_side_is_on_no_chart_of_the_other(client, reco
     assert "17 Jun 2026 4 No usable side not recorded" in rows(figures(client, record, "right")[TITLE])
 
 
+@pytest.mark.parametrize(
+    "at", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"]
+)
+def test_a_date_at_the_end_of_the_calendar_is_set_aside_and_the_plan_is_shown(client, record, at):
+    with record.transaction() as tx:
+        parameters.set_(tx, {"site.timeZone": "Europe/Berlin"}, "test", NOW)
+    send(record, pain("a", 30, 6), pain("b", 0, 5, effectiveDateTime=at))
+
+    figure = figures(client, record)[TITLE]
+
+    assert len(re.findall(r'class="void"', figure)) == 1
+    assert any("Dated in the future" in row or "No effective time" in row for row in rows(figure))
+
+
+def test_a_result_that_answers_an_order_of_the_other_side_is_set_aside_here_as_it_is_there(client, record):
+    send(record, pain("a", 30, 6, side="left"))
+    side = {"system": CODES + "gluteus-medius-pathway", "code": "hip-right"}
+    order = {
+        "resourceType": "ServiceRequest",
+        "id": "order",
+        "extension": [{"url": canonical.SIDE, "valueCoding": side}],
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{PATIENT}"},
+    }
+    with record.transaction() as tx:
+        write = Write(type="ServiceRequest", id="order", body=order, patient=PATIENT, owned=True)
+        resources.save(tx, [write], tenant=0, now=NOW)
+    answer = [{"reference": "ServiceRequest/order"}]
+    send(record, pain("answer", 0, 3, side="left", code=STRENGTH, basedOn=answer))
+
+    figure = figures(client, record, "left")["Abduction strength, MRC grade"]
+
+    assert points(figure) == []
+    assert "22 Jun 2026 3 Sides disagree not recorded" in rows(figure)
+
+
 def test_weeks_are_counted_from_where_the_pathway_says(client, record):
     first = json.loads((EXAMPLES / "01-new-referral-visit.json").read_text(), parse_float=Decimal)
     visit = datetime(2026, 3, 2, 9, 45, tzinfo=UTC)
@@ -143,14 +183,16 @@ def test_without_a_start_the_first_and_the_last_day_are_written(client, record):
 
 
 def test_of_many_values_the_first_and_the_last_are_written_and_the_table_has_the_newest(client, record):
-    send(record, *(pain(f"p-{n}", n, n % 10) for n in range(charts.ROWS + 3)))
+    send(record, *(pain(f"p-{n}", n, n % 10) for n in range(ENTRIES + 3)))
 
     figure = figures(client, record)[TITLE]
 
-    assert len(points(figure)) == charts.ROWS + 3
+    assert len(points(figure)) == ENTRIES + 3
     assert len(re.findall(r'class="val"', figure)) == 2
-    assert len(rows(figure)) == charts.ROWS
-    assert "3 older values are in the timeline." in figure
+    assert len(rows(figure)) == ENTRIES
+    (rest,) = re.findall(r'href="([^"]*entries=all#course)"', figure)
+    whole = client.get(html.unescape(rest)).text
+    assert len(rows(re.findall(r"<figure>.*?</figure>", whole, re.DOTALL)[0])) == ENTRIES + 3
 
 
 def test_a_plan_without_measures_has_no_charts(client, record, story):

@@ -1,11 +1,13 @@
 """While somebody is away a colleague sees the work, and nobody gains a right by it (ui.md, 3 and 12)."""
 
 import re
+from datetime import date
 
 import pytest
 
 from service import clock
 from service.store import resources
+from service.store.resources import Write
 from service.web import covers
 from service.web.covers import Cover
 
@@ -133,25 +135,72 @@ def test_what_cannot_be_arranged_is_refused(client, owned, form, wrong):
     assert "does the work of" not in client.get("/acting").text
 
 
-def test_nobody_arranges_without_acting_and_no_form_of_elsewhere_does(client, record, act):
-    assert client.post("/covers", data={"absent": "vogt", "by": "arslan", **DAYS}).status_code == 422
+def test_nobody_arranges_without_acting_and_no_form_of_elsewhere_does(client, record, act, form):
+    wanted = {"absent": "vogt", "by": "arslan", **DAYS}
+    assert client.post("/covers", data=wanted).status_code == 422
     assert client.post("/covers/x/end", data={}).status_code == 422
     act(client, "vogt")
-    assert client.post("/covers", data={"token": "made up", "absent": "vogt", **DAYS}).status_code == 422
-    with record.transaction() as tx:
-        assert resources.current(tx, "PractitionerRole", "x", tenant=0) is None
+    fields = form(client.get("/acting").text, "covers")
+    forged = client.post("/covers", data={**fields.values, **wanted, "token": "made up"})
+
+    assert forged.status_code == 422
+    assert "too old" in forged.text
+    assert "does the work of" not in client.get("/acting").text
 
 
 def test_a_role_of_ones_own_is_held_while_its_period_lasts(client, record, act):
     with record.transaction() as tx:
         stored = resources.current(tx, "PractitionerRole", "arslan-role", tenant=0)
         body = {**stored.resource, "period": {"end": "2026-06-21"}}
-        write = resources.Write(
-            type="PractitionerRole", id="arslan-role", body=body, patient=None, owned=False
-        )
+        write = Write(type="PractitionerRole", id="arslan-role", body=body, patient=None, owned=False)
         resources.save(tx, [write], tenant=0, now=clock.now(tx))
 
     assert "Elif Arslan" not in client.get("/acting").text
+
+
+def test_a_cover_with_a_code_that_somebody_sends_gives_no_right_either(client, record):
+    with record.transaction() as tx:
+        vogt = resources.current(tx, "PractitionerRole", "vogt-role", tenant=0).resource
+        body = {
+            **vogt,
+            "id": "sent",
+            "extension": [{"url": covers.COVERS, "valueReference": {"reference": "Practitioner/vogt"}}],
+            "practitioner": {"reference": "Practitioner/arslan"},
+            "period": DAYS,
+        }
+        role = Write(type="PractitionerRole", id="sent", body=body, patient=None, owned=False)
+        resources.save(tx, [role], tenant=0, now=clock.now(tx))
+
+    people = client.get("/acting").text.split("Elif Arslan</span>")[1].split("</li>")[0]
+    assert "may sign" not in people
+
+
+@pytest.mark.parametrize(
+    ("end", "held"), [("2026-06", True), ("2026-05", False), ("2026", True), ("2025", False), ("soon", False)]
+)
+def test_a_period_that_names_no_day_lasts_to_its_last_one(end, held):
+    role = {"resourceType": "PractitionerRole", "period": {"end": end}}
+    assert covers.holds(role, date(2026, 6, 30)) == held
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"code": [{"text": "a role"}]}, id="a role of one's own"),
+        pytest.param({"practitioner": {"identifier": {"value": "x"}}}, id="by nobody who is known here"),
+        pytest.param({"active": False}, id="ended"),
+    ],
+)
+def test_what_is_no_cover_of_ours_covers_nobody(more):
+    role = {
+        "resourceType": "PractitionerRole",
+        "id": "c",
+        "extension": [{"url": covers.COVERS, "valueReference": {"reference": "Practitioner/a"}}],
+        "practitioner": {"reference": "Practitioner/b"},
+        "period": DAYS,
+    }
+    assert covers.read(role) is not None
+    assert covers.read({**role, **more}) is None
 
 
 @pytest.mark.parametrize("period", [{}, {"start": "2026-06-22"}, {"start": "x", "end": "2026-06-26"}])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pathways import catalogue
 from service.store import parameters
-from service.web import document
+from service.web import document, queries
 
 PAGE = "/pathways/gluteus-medius-tear"
 
@@ -59,6 +59,16 @@ def test_open_plans_are_counted_by_stage_and_lead_to_the_list(client, record, st
 
     assert re.search(r'href="/\?view=plans&amp;stage=imaging">3<', page)
     assert "stage=surgical-referral" not in page
+
+
+def test_of_several_pathways_each_counts_its_own_plans(record, story):
+    quiet = story(patient="p-1", stage=("imaging", "Imaging")).person().care_plan()
+    quiet.save(record)
+
+    with record.transaction() as tx:
+        assert queries.open_plans_by_stage(tx, "gluteus-medius-tear", tenant=0) == {"imaging": 1}
+        assert queries.open_plans_by_stage(tx, "gluteus_medius_tear", tenant=0) == {}
+        assert queries.open_plans_by_stage(tx, "another", tenant=0) == {}
 
 
 def test_a_value_that_the_site_has_changed_is_shown_beside_its_default(client, record):

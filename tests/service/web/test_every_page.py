@@ -94,20 +94,24 @@ def test_no_page_is_kept_framed_or_sniffed(clinician, every_page):
 
 
 def test_every_form_carries_a_token_and_none_is_carried_out_without_it(clinician, every_page):
-    posted = set()
+    posted = {}
     for path in every_page:
-        for form in re.findall(r'<form method="post".*?</form>', clinician.get(path).text, re.DOTALL):
+        for form in re.findall(r'<form[^>]*method="post".*?</form>', clinician.get(path).text, re.DOTALL):
             action = unescape(re.search(r'action="([^"]*)"', form)[1])
             if action == "/patients":
                 # A search changes nothing; its words are posted to stay out of the address.
                 continue
-            assert re.search(r'name="token" value="[^"]+"', form), (path, action)
-            posted.add(action)
+            fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+            assert fields["token"], (path, action)
+            posted[action] = {**fields, "to": "arslan", "absent": "vogt", "by": "arslan", "text": "why"}
 
-    for action in sorted(posted):
-        assert clinician.post(action, data={"token": "made up"}).status_code in (403, 404, 409, 422), action
+    for action, fields in sorted(posted.items()):
+        days = {"start": "2026-06-22", "end": "2026-06-26"}
+        forged = clinician.post(action, data={**fields, **days, "token": "made up"})
+        assert "too old" in forged.text, action
+        assert forged.status_code in (422, 403), action
         elsewhere = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
-        assert clinician.post(action, headers=elsewhere).status_code == 403, action
+        assert clinician.post(action, data=fields, headers=elsewhere).status_code == 403, action
     assert len(posted) > 10
 
 
@@ -190,6 +194,10 @@ def test_keys_move_through_the_rows_and_open_them_and_none_signs(tab, plans):
     assert row() == ids[1]
     tab.keyboard.press("k")
     assert row() == ids[0]
+
+    tab.goto("/?view=plans")
+    tab.keyboard.press("j")
+    assert tab.evaluate("document.activeElement.closest('.act') !== null")
 
     tab.goto(plans["referral"])
     tab.keyboard.press("s")

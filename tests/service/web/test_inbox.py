@@ -23,6 +23,10 @@ ISSUES = {
     "time": "No effective time",
     "future": "Dated in the future",
 }
+GRADE = {"coding": [{"system": CODES + "gluteus-medius-pathway", "code": "hip-abduction-strength-mmt"}]}
+ONSET = {"coding": [{"system": CODES + "gluteus-medius-pathway", "code": "symptom-onset"}]}
+VISUAL = {"coding": [{"system": "http://loinc.org", "code": "38214-3"}]}
+SIXTY = {"value": 60, "code": "{score}", "system": "http://unitsofmeasure.org"}
 SIDELESS = "No usable side One side, in the body site: Left hip, Right hip"
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -137,6 +141,11 @@ def test_an_entry_closes_by_itself_when_its_resource_arrives_usable(client, held
     page = client.get(address).text
     assert ISSUES["value"] not in group(client.get("/inbox").text, "data")
     assert "This entry is closed." in plain(page)
+    assert faulty(page) == [["valueInteger", "65", "Impossible value 0 to 10"]]
+    assert "Shown is version 1, which was set aside." in plain(page)
+    history = plain(page.split('id="history-h"')[1])
+    assert "Received and kept, version 1" in history
+    assert history.index("Received and kept") < history.index("Set aside") < history.index("Closed")
     assert "<form" not in page.split("<main")[1]
 
 
@@ -167,7 +176,7 @@ def test_a_clinician_closes_an_entry_once_and_nobody_else_does(client, held, act
 
     assert (first.status_code, again.status_code) == (303, 303)
     assert first.headers["Location"] == again.headers["Location"]
-    assert "whether it is applied is being checked" in checking
+    assert "Not confirmed, checking: Close a task" in checking
     assert "This entry is closed." in plain(client.get(first.headers["Location"]).text)
     with held.transaction() as tx:
         tasks = resources.of_patient(tx, PATIENT, types=["Task"], owned=False, tenant=0)
@@ -191,6 +200,109 @@ def test_a_decision_on_an_entry_that_changed_is_refused_with_what_changed_and_wh
     assert "Owner: Dr Maren Vogt" in plain(answer.text).split("What is wrong")[0]
     assert "a reason" in answer.text
     assert "Owner: Dr Maren Vogt" in plain(client.get(address).text).split("History")[1]
+
+
+def test_a_decision_that_the_engine_refused_is_told_and_not_checked_for_ever(client, held, act, form):
+    address = entry(client, "words")
+    act(client, "vogt")
+    fields = form(client.get(address).text, "close-task")
+    other = form(client.get(address).text, "close-task")
+    client.post(fields.action, data=fields.values)
+    second = client.post(other.action, data=other.values)
+    assert advance(held, 0, PATIENT)
+
+    page = plain(client.get(second.headers["Location"]).text)
+
+    assert "being checked" not in page
+    assert "This entry is closed." in page
+
+
+def test_an_entry_of_somebody_who_is_not_evaluated_says_so(client, held):
+    address = entry(client, "words")
+    with held.transaction() as tx:
+        promises.want(tx, PATIENT, tenant=0, due_at=clock.now(tx))
+        claim = promises.claim(tx, tenant=0, patient=PATIENT)
+        promises.fail(tx, claim, "EvaluationFailed: a division by zero", max_attempts=1)
+
+    assert "a division by zero" in client.get(address).text
+
+
+def test_after_a_refused_form_one_comes_back_to_a_page_that_can_be_opened(client, held, act, form):
+    address = entry(client, "words")
+    act(client, "vogt")
+    fields = form(client.get(address).text, "close-task")
+    act(client, None)
+
+    refused = client.post(fields.action, data=fields.values)
+
+    assert refused.status_code == 422
+    for back in re.findall(r'href="/acting\?back=([^"]*)"', refused.text):
+        assert client.get(html.unescape(back).replace("%2F", "/") or "/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        pytest.param(
+            "a code with one unit",
+            {
+                "code": VISUAL,
+                "valueQuantity": SIXTY,
+            },
+            ["One of the units mm"],
+            id="unit of a code",
+        ),
+        pytest.param(
+            "a grade", {"code": GRADE, "valueInteger": 9}, ["0 to 5, whole numbers"], id="whole numbers"
+        ),
+        pytest.param(
+            "an answer",
+            {"code": ONSET, "valueCodeableConcept": {"text": "last week"}},
+            ["One of: Traumatic onset", "Date of onset"],
+            id="answers and a component",
+        ),
+    ],
+)
+def test_what_is_needed_is_what_the_gate_accepts(client, held, kind, body, expected):
+    fields = {"bodySite": site("left"), "effectiveDateTime": "2026-06-20", **body}
+    send(held, bundle(put(observation("new", f"Patient/{PATIENT}", **fields))))
+    with held.transaction() as tx:
+        query = """SELECT t.id FROM resource t JOIN resource i ON t.type = 'Task' AND i.type = 'DetectedIssue'
+            AND t.body LIKE '%%DetectedIssue/' || i.id || '%%' WHERE i.body LIKE '%%Observation/new"%%'"""
+        id = tx.exec_driver_sql(query).scalar_one()
+
+    needs = " ".join(row[2] for row in faulty(client.get(f"/inbox/{id}").text))
+
+    assert all(text in needs for text in expected), (kind, needs)
+
+
+def test_of_what_is_there_nothing_is_said_to_be_missing(client, held):
+    code = {
+        "coding": [
+            {
+                "system": CODES + "gluteus-medius-pathway",
+                "code": "trochanteric-bursa-corticosteroid-injection",
+            }
+        ]
+    }
+    procedure = {
+        "resourceType": "Procedure",
+        "id": "late",
+        "status": "completed",
+        "code": code,
+        "subject": {"reference": f"Patient/{PATIENT}"},
+        "performedDateTime": "2031-01-01",
+        "bodySite": [site("left")],
+    }
+    send(held, bundle(put(procedure)))
+    with held.transaction() as tx:
+        query = """SELECT t.id FROM resource t JOIN resource i ON t.type = 'Task' AND i.type = 'DetectedIssue'
+            AND t.body LIKE '%%DetectedIssue/' || i.id || '%%' WHERE i.body LIKE '%%Procedure/late"%%'"""
+        id = tx.exec_driver_sql(query).scalar_one()
+
+    assert [row[:2] for row in faulty(client.get(f"/inbox/{id}").text)] == [
+        ["performedDateTime", "2031-01-01"]
+    ]
 
 
 def test_only_tasks_about_data_are_entries(client, held, story):

@@ -1,7 +1,8 @@
 """Find and count the open plans of a stage and a side by one value, not by two that have to be joined.
 
-A plan that a node of the version before writes after this step is found by its stage from its next
-version on.
+A plan that a node of the version before writes after this step is found by its stage and side from its
+next version on; in the list of all open plans it is at once. While the values are made nothing is
+written to `resource`, so that none is made for a plan that is being closed.
 
 Revision ID: 0009
 Revises: 0008
@@ -53,6 +54,7 @@ WHERE extension ->> 'url' IN (
 
 
 def upgrade() -> None:
+    op.execute("LOCK TABLE resource IN SHARE ROW EXCLUSIVE MODE")
     op.execute("DELETE FROM search_value WHERE type = 'CarePlan' AND name IN ('_stage', '_side', '_open')")
     op.execute(OPEN)
 
