@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from service.store.decisions import Row
-from service.web import moments
+from service.web import elements, moments
 from service.web.moments import Moments
 from service.web.words import Words
 
@@ -165,8 +165,7 @@ def _split(value: object) -> tuple[str, str]:
 
 def _sentence(text: str) -> str:
     """Return the text without the name of its rule, beginning with a capital."""
-    text = _RULE_NAME.sub("", text)
-    return text[:1].upper() + text[1:]
+    return elements.capital(_RULE_NAME.sub("", text))
 
 
 def result(answer: object) -> str:

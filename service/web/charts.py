@@ -17,7 +17,6 @@ from service.web.moments import Moments
 from service.web.words import Words
 
 #: the drawing: the scale stands left of it, the limits right of it, what was set aside above it
-WIDTH, HEIGHT = 312, 186
 LEFT, RIGHT, TOP, BOTTOM = 24.0, 236.0, 20.0, 154.0
 
 #: values written beside their dots; of more only the first and the last are
@@ -189,7 +188,7 @@ def _chart(
             Limit(
                 y=round(y(float(site[name])), 1),
                 value=_number(float(site[name])),
-                text=_capital(pathway.text(words.language, f"parameter.{name}")),
+                text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
             )
             for name in limits
         ),
@@ -278,7 +277,3 @@ def _marks(low: float, high: float) -> tuple[float, ...]:
 
 def _number(value: float) -> str:
     return f"{value:g}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -1,14 +1,14 @@
 """A pathway as a document: its stages with who is in them, each step with its conditions and sources."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from pathways import parameters
 from pathways.definition import Activity, Parameter, Pathway, Rule, RuleKind
-from service.web import evidence
+from service.web import elements, evidence
 from service.web.evidence import Source, Topic
 from service.web.words import Words
 
@@ -34,8 +34,6 @@ class Step:
     id: str
     code: str
     title: str
-    #: the stages it applies in, in words; empty: in every stage
-    stages: tuple[str, ...]
     leads_to: str
     by_person: bool
     conditions: tuple[Condition, ...]
@@ -51,7 +49,6 @@ class Stage:
 
     code: str
     title: str
-    open: bool
     plans: int
     steps: tuple[Step, ...]
 
@@ -107,8 +104,10 @@ def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int],
         plans: open plans by the code of their stage.
     """
     said = snippets(pathway.cql_text)
+    sources = evidence.sources(pathway)
+    known = frozenset(source.number for source in sources)
     ours = parameters.concerning(pathway, chosen)
-    steps = [(rule, _step(rule, pathway, said, words)) for rule in pathway.of_kind(*STEPS)]
+    steps = [(rule, _step(rule, pathway, said, known, words)) for rule in pathway.of_kind(*STEPS)]
     return Document(
         title=pathway.title,
         version=pathway.version,
@@ -120,18 +119,17 @@ def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int],
             Stage(
                 code=stage.code,
                 title=pathway.text(words.language, f"stage.{stage.code}"),
-                open=stage.open,
                 plans=plans.get(stage.code, 0),
                 steps=tuple(step for rule, step in steps if stage.code in rule.stages),
             )
             for stage in pathway.stages.values()
         ),
         everywhere=tuple(step for rule, step in steps if not rule.stages),
-        standing=tuple(_step(rule, pathway, said, words) for rule in pathway.of_kind(*STANDING)),
+        standing=tuple(_step(rule, pathway, said, known, words) for rule in pathway.of_kind(*STANDING)),
         values=tuple(_values(pathway, ours, words)),
         work=tuple(_work(activity, pathway, words) for activity in pathway.activities.values()),
         topics=evidence.topics(pathway),
-        sources=evidence.sources(pathway),
+        sources=sources,
     )
 
 
@@ -153,20 +151,22 @@ def _without_what_follows(text: str) -> str:
     return "\n".join(lines)
 
 
-def _step(rule: Rule, pathway: Pathway, said: Mapping[str, str], words: Words) -> Step:
+def _step(
+    rule: Rule, pathway: Pathway, said: Mapping[str, str], known: Collection[str], words: Words
+) -> Step:
     language = words.language
-    known = {source.number for source in evidence.sources(pathway)}
     target = rule.target if rule.target in pathway.stages else None
     texts = pathway.texts[language]
     return Step(
         id=rule.id,
         code=rule.code,
         title=texts.get(f"rule.{rule.id}", rule.title),
-        stages=tuple(pathway.text(language, f"stage.{code}") for code in rule.stages),
         leads_to=pathway.text(language, f"stage.{target}") if target else "",
         by_person=rule.kind == "decision",
         conditions=tuple(
-            Condition(text=_capital(pathway.text(language, f"condition.{name}")), cql=said.get(name, ""))
+            Condition(
+                text=elements.capital(pathway.text(language, f"condition.{name}")), cql=said.get(name, "")
+            )
             for name in rule.conditions
         ),
         raises=tuple(dict.fromkeys(pathway.text(language, f"output.{o.activity.id}") for o in rule.outputs)),
@@ -181,7 +181,7 @@ def _values(pathway: Pathway, chosen: Mapping[str, Any], words: Words) -> Iterat
     for name, parameter in pathway.parameters.items():
         yield Value(
             name=name,
-            text=_capital(pathway.text(words.language, f"parameter.{name}")),
+            text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
             here=_said(values[name], words),
             default=_said(parameter.default, words),
             range=_range(parameter, words),
@@ -224,7 +224,3 @@ def _due(activity: Activity) -> str:
 
 def _duration(due: Mapping[str, Any]) -> str:
     return f"{due.get('value')} {due.get('unit') or due.get('code', '')}".strip()
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

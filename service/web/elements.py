@@ -125,6 +125,11 @@ def inline(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
+def capital(text: str) -> str:
+    """Return a text as it begins a sentence or a line."""
+    return text[:1].upper() + text[1:]
+
+
 def _word(coding: Json) -> Word:
     code = str(coding.get("code", ""))
     return Word(code, str(coding.get("display") or code))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pathways.definition import Pathway
+from service.web import elements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +47,4 @@ def topics(pathway: Pathway, stage: str | None = None) -> tuple[Topic, ...]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    return elements.capital(text) + ("" if text.endswith(".") else ".")

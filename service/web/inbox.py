@@ -55,7 +55,7 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What was set aside, as it stands now."""
+    """The version that was set aside."""
 
     body: Json
     reference: str
@@ -226,14 +226,14 @@ def _coding(coding: Json) -> str:
 def _received(stored: Stored, pathway: Pathway | None, when: Moments, words: Words) -> Received:
     body = stored.resource
     row = pathway.gate.wanted(body) if pathway else None
-    values = [v for name, v in body.items() if name.startswith("value") or name == "component"]
+    sent = [v for name, v in body.items() if name.startswith("value") or name == "component"]
     return Received(
         body=body,
         reference=stored.reference,
         version=stored.version,
         received=when.exact(stored.received),
         title=str(row["title"]) if row else "",
-        value="; ".join(said(value) for value in values) or words("inbox.no_value"),
+        value=said(sent) or words("inbox.no_value"),
     )
 
 

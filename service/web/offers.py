@@ -4,7 +4,7 @@ Each is the same form: a decision on a resource, with a reason where the definit
 requires one, and a stage to enter where the definition leaves it to the person.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,24 +72,14 @@ def make(
     """
     here = str(memory.get("stage") or "")
     rules = [r for r in pathway.of_kind("decision") if r.trigger and (not r.stages or here in r.stages)]
-    found: dict[str, list[Offer]] = {}
-
-    def add(rule: Rule, focus: str, name: str) -> None:
-        known = found.setdefault(focus, [])
-        if all(offer.decision != rule.trigger for offer in known):
-            known.append(_offer(pathway, rule, focus, name))
-
+    named: list[tuple[Rule, str, str]] = []
     for rule in rules:
         if rule.focus == "CarePlan" and _useful(rule, memory):
-            add(rule, plan, plan_name)
+            named.append((rule, plan, plan_name))
         for order in memory.get("orders") or ():
-            for focus in _order_focus(rule, order):
-                add(rule, focus, names.get(focus, focus))
-        for task in (*(memory.get("tasks") or ()), *personal):
-            focus = f"Task/{task['id']}"
-            if _fits_task(pathway, rule, task) and focus in names:
-                add(rule, focus, names[focus])
-    return Offers(by_focus={focus: tuple(offers) for focus, offers in found.items()})
+            named += ((rule, focus, names.get(focus, focus)) for focus in _order_focus(rule, order))
+    named += _of_tasks(pathway, rules, (*(memory.get("tasks") or ()), *personal), names)
+    return _gathered(pathway, named)
 
 
 def personal(pathway: Pathway, remembered: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Offers:
@@ -100,13 +90,28 @@ def personal(pathway: Pathway, remembered: Sequence[Mapping[str, Any]], names: M
         names: how each Task is called, by reference; others are not offered.
     """
     anywhere = [rule for rule in pathway.of_kind("decision") if rule.trigger and not rule.stages]
-    found: dict[str, list[Offer]] = {}
-    for rule in anywhere:
-        for focus in (f"Task/{task['id']}" for task in remembered if _fits_task(pathway, rule, task)):
-            known = found.setdefault(focus, [])
-            if focus in names and all(offer.decision != rule.trigger for offer in known):
-                known.append(_offer(pathway, rule, focus, names[focus]))
-    return Offers(by_focus={focus: tuple(offers) for focus, offers in found.items()})
+    return _gathered(pathway, _of_tasks(pathway, anywhere, remembered, names))
+
+
+def _of_tasks(
+    pathway: Pathway, rules: Sequence[Rule], tasks: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> Iterator[tuple[Rule, str, str]]:
+    """Yield each rule with the Tasks it can decide about, and how they are called."""
+    for rule in rules:
+        for task in tasks:
+            focus = f"Task/{task['id']}"
+            if focus in names and _fits_task(pathway, rule, task):
+                yield rule, focus, names[focus]
+
+
+def _gathered(pathway: Pathway, named: Iterable[tuple[Rule, str, str]]) -> Offers:
+    """Return the offers by what they are about; of rules for one decision about it, the first one's."""
+    found: dict[str, dict[str | None, Offer]] = {}
+    for rule, focus, name in named:
+        offers = found.setdefault(focus, {})
+        if rule.trigger not in offers:
+            offers[rule.trigger] = _offer(pathway, rule, focus, name)
+    return Offers(by_focus={focus: tuple(offers.values()) for focus, offers in found.items()})
 
 
 def _order_focus(rule: Rule, order: Mapping[str, Any]) -> Sequence[str]:

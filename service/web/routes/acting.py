@@ -18,8 +18,7 @@ def choose_person() -> str:
         return visit.page(
             seen,
             "acting.html",
-            token=seen.forms.token(),
-            make_token=seen.forms.token,
+            token=seen.forms.token,
             back=inside(request.args.get("back", "")),
         )
 

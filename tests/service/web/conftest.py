@@ -4,6 +4,7 @@ The rules are not asked here: the pages show what is stored, whoever stored it.
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from uuid import UUID, uuid5
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from pathways.memory import Hold, Memory, Order, Task
 from service import clock
@@ -449,3 +451,21 @@ def story() -> Callable[..., Story]:
         return referral_story(**fields) if kind == "referral" else Story(**fields)
 
     return begin
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    """The application on a port of this machine."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker runs here: the page waits a moment, not two seconds, before it says so."""
+    monkeypatch.setattr("service.web.routes.decide.PATIENCE_S", 0.05)

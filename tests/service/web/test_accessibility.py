@@ -1,13 +1,9 @@
 """axe finds nothing on any page or state, light and dark, wide and narrow (ui.md, section 18)."""
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import page_states
 import pytest
-from flask import Flask
-from werkzeug.serving import make_server
 
 from service.store.database import Database
 
@@ -21,18 +17,6 @@ SCREENS = (
     pytest.param("dark", 1440, id="dark"),
     pytest.param("light", 390, id="narrow"),
 )
-
-
-@pytest.fixture
-def address(app: Flask) -> Iterator[str]:
-    """The application on a port of this machine."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

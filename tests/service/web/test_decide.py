@@ -22,12 +22,6 @@ pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker runs here: the page waits a moment, not two seconds, before it says so."""
-    monkeypatch.setattr("service.web.routes.decide.PATIENCE_S", 0.05)
-
-
-@pytest.fixture
 def plan(record: Database, story: Any) -> Iterator[Any]:
     """A referral that waits for a signature."""
     return story("referral").save(record)

@@ -1,7 +1,6 @@
 """What holds for every page: it is listed, valid, leads to what is there, and asks no other host."""
 
 import re
-import threading
 from html import unescape
 from urllib.parse import urlsplit
 
@@ -9,7 +8,6 @@ import html5lib
 import page_states
 import pytest
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import make_server
 
 KIB = 1024
 #: names, birth dates and record numbers of those who are on the pages
@@ -113,17 +111,6 @@ def test_every_form_carries_a_token_and_none_is_carried_out_without_it(clinician
         elsewhere = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
         assert clinician.post(action, data=fields, headers=elsewhere).status_code == 403, action
     assert len(posted) > 10
-
-
-@pytest.fixture
-def address(app):
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

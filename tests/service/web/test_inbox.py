@@ -32,12 +32,6 @@ SIDELESS = "No usable side One side, in the body site: Left hip, Right hip"
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """No worker runs here: the page waits a moment, not two seconds, before it says so."""
-    monkeypatch.setattr("service.web.routes.decide.PATIENCE_S", 0.05)
-
-
 def send(database, sent):
     transaction.accept(database, reading.read(reading.write(sent)), sender="hospital")
     assert advance(database, 0, PATIENT)
