@@ -11,13 +11,12 @@ from histories import Visit, brought
 from playing import Play, number
 
 from pathways.memory import Memory
-from service import clock
+from service import clock, snapshot
 from service.fhir import transaction
 from service.record import entry
 from service.sandbox import erasing
 from service.store import decisions, parameters, promises, resources
 from service.store.database import Database
-from worker import snapshot
 from worker.advance import advance
 
 

@@ -23,15 +23,15 @@ from pathways.record import Json, Record
 from pathways.render import render
 from pathways.sheet import Sheet
 from pathways.steps import PERSON, Outcome
-from service import log
+from service import log, snapshot
+from service.snapshot import Snapshot
 from service.store import decisions, promises, resources
 from service.store.database import Database, of_the_moment
 from service.store.promises import Claim, LeaseLost
 from service.store.resources import Write
-from worker import snapshot, zones
+from worker import zones
 from worker.heartbeat import renewing
 from worker.logged import ENGINE, logged
-from worker.snapshot import Snapshot
 
 SENDER = "hipway-engine"
 #: the daily look: soon after midnight at the site, spread over an hour so that not all come at once
@@ -89,7 +89,7 @@ def _safe(error: Exception) -> bool:
 def _evaluate(tx: Connection, claim: Claim) -> datetime:
     """Do all the work of one evaluation and return its moment."""
     pathways = catalogue.pathways()
-    seen = snapshot.read(tx, claim, pathways)
+    seen = snapshot.read(tx, claim.patient, pathways, tenant=claim.tenant)
     # A clock that was set back must not take back what has been decided as time went on.
     now = max((seen.now, *(row.at for row in seen.latest.values())))
     next_due: datetime | None = None

@@ -19,9 +19,10 @@ from pathways import parameters
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
 from pathways.memory import Memory
+from service import in_force, snapshot
 from service.store import decisions
 from service.store.decisions import Evaluation, Row, Text
-from worker import history, snapshot, zones
+from worker import zones
 from worker.logged import ENGINE, logged
 
 #: instance and number
@@ -117,7 +118,7 @@ def _again(
     record = snapshot.recall(of.tx, of.patient, evaluation.read, tenant=of.tenant)
     if record is None:
         return {}
-    pasts = history.ask(of.tx, of.patient, pathway, memories, tenant=of.tenant)
+    pasts = in_force.ask(of.tx, of.patient, pathway, memories, tenant=of.tenant)
     site = parameters.recalled(pathway, first.basis["parameters"]["changed"])
     case = Case(
         tenant=of.tenant,

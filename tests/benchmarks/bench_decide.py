@@ -30,11 +30,11 @@ from servers import servers
 
 from fhir_profiles import reading
 from pathways import cql
-from service import clock, log
+from service import clock, log, snapshot
 from service.fhir import transaction
 from service.store import parameters
 from service.store.database import Database
-from worker import advance, snapshot
+from worker import advance
 
 SIZES = (20, 100, 500)
 OTHERS = 20_000

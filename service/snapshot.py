@@ -14,14 +14,12 @@ from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.memory import Memory
 from pathways.record import Record
-from service import record
+from service import in_force, record, situation
 from service.record import entry
 from service.store import decisions, promises, resources, site
-from service.store.promises import Claim
-from worker import history
 
-#: what hospitals send that rules read
-RECEIVED = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Task", "Patient")
+#: what hospitals send that rules read, and what people decided
+RECEIVED = (*situation.TYPES, "Task")
 #: what an evaluation may change of its own
 OWNED = ("CarePlan", "ServiceRequest", "Task", "Flag")
 
@@ -47,9 +45,8 @@ class Snapshot:
     read: tuple[int, ...]
 
 
-def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
-    """Return what the pathways may look at for the claim's patient."""
-    who, tenant = claim.patient, claim.tenant
+def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Snapshot:
+    """Return what the pathways may look at for a patient."""
     with resources.together(tx):
         wanted = promises.ask_wanted(tx, who, tenant=tenant)
         latest = decisions.ask_latest(tx, who, tenant=tenant)
@@ -64,7 +61,7 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
     with resources.together(tx):
         people = resources.ask_all(tx, record.people(entries), tenant=tenant)
         pasts = {
-            pathway.name: history.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
+            pathway.name: in_force.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
             for pathway in pathways
         }
     known = list(people().values())
