@@ -50,6 +50,9 @@ HOLD = structure("pathway-hold")
 SIDE = structure("pathway-side")
 THERAPY_START = structure("therapy-start")
 
+# An extension of what hospitals send, where a ConceptMap of the site translates it.
+TRANSLATION_OF = structure("translation-of")
+
 CARE_PLAN_IDS = identifiers("care-plan")
 
 # Kept by others.

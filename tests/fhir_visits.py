@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from fhir_profiles import canonical
+
 Json = dict[str, Any]
 
 MRN = "https://hospital.example.org/mrn"
 LOCAL = "https://hospital.example.org/codes"
+STANDARD = "http://loinc.org"
 CODES = "https://w3id.org/hipway/CodeSystem/"
 URN = "urn:uuid:00000000-0000-4000-8000-{:012d}"
 
@@ -105,6 +108,28 @@ def visit(id_: str, *, value: int = 6) -> Json:
     """The visit of patient `id_` with one finding."""
     of = f"Patient/{id_}"
     return bundle(put(patient(id_)), put(observation(f"{id_}-1", of, valueInteger=value)))
+
+
+def concept_map(*pairs: tuple[str, str], equivalence: str = "equivalent", **more: Any) -> Json:
+    """Return a map of local codes to standard ones."""
+    elements = [
+        {"code": local, "target": [{"code": code, "display": code.title(), "equivalence": equivalence}]}
+        for local, code in pairs
+    ]
+    group = {"source": LOCAL, "target": STANDARD, "element": elements}
+    return {"resourceType": "ConceptMap", "id": "map", "status": "active", "group": [group], **more}
+
+
+def concept(code: str) -> Json:
+    """Return a concept of the local code system."""
+    return {"coding": [{"system": LOCAL, "code": code}]}
+
+
+def translated(code: str, to: str) -> Json:
+    """Return the concept with the translation that `concept_map` gives it."""
+    mark = {"url": canonical.TRANSLATION_OF, "valueCoding": {"system": LOCAL, "code": code}}
+    target = {"system": STANDARD, "code": to, "display": to.title(), "extension": [mark]}
+    return {"coding": [{"system": LOCAL, "code": code}, target]}
 
 
 def _with(type_: str, id_: str | None, **content: Any) -> Json:

@@ -1,6 +1,6 @@
 """The sweep: every two seconds, wake what is due and nobody works on.
 
-Timers are promises with a date, so this is all the periodic work there is. It also keeps
+Timers are promises with a date. The sweep also brings what is stored in line with ConceptMaps, and keeps
 watch: each round it notes that it lives, and asks a worker through the broker to do the
 same, so that what has stopped can be told.
 
@@ -11,11 +11,13 @@ done beside it, slowly: what is urgent does not wait for Redis, nor for a worker
 import signal
 import time
 from collections.abc import Iterable
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from service import automation, broker, clock, log
+from service.fhir import retranslation
 from service.settings import Settings
 from service.stop_request import StopRequest
 from service.store import heartbeats, idempotency_keys, promises
@@ -29,6 +31,8 @@ LIMIT = 200
 AGAIN_S = 10.0
 #: How many patients are done beside the sweep in one round.
 ALONE = 10
+#: How long in one round what is stored is translated anew.
+TRANSLATING_S = 0.5
 #: How often kept answers that nobody will ask for again are looked for.
 PURGE_S = 60.0
 
@@ -72,6 +76,7 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
+        self._translate()
         self._purge(moment)
         return len(due)
 
@@ -91,6 +96,14 @@ class Sweep:
         # A second wake-up says that nobody followed the first. What a worker has begun and not
         # ended stays with the workers, while there are any: it may be what ends them.
         return at is None or (found.attempts > 0 and working)
+
+    def _translate(self) -> None:
+        """Bring what is stored in line with ConceptMaps that changed; the rest in the next round."""
+        end = time.monotonic() + TRANSLATING_S
+        for tenant in retranslation.TENANTS:
+            part = partial(retranslation.step, tenant=tenant)
+            while self._database.run(part) and time.monotonic() < end:
+                pass
 
     def _purge(self, moment: float) -> None:
         """Remove kept answers whose time is over; in the next round again while there are more."""

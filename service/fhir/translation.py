@@ -1,12 +1,15 @@
 """Local codes: a coding that a loaded ConceptMap knows gets its translation beside it.
 
-The original stays first; the translation is appended. Units are not translated.
+The original stays first; the translation is appended, marked with what it translates, so that it can be told
+from what the sender said. Units are not translated.
 
 http://hl7.org/fhir/R4/conceptmap.html
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from fhir_profiles import canonical
 
 Json = Mapping[str, Any]
 
@@ -38,9 +41,12 @@ def of(concept_maps: Iterable[Json]) -> dict[tuple[str, str], tuple[Json, ...]]:
 
 
 def applied(resource: Json, translations: Translations) -> Json:
-    """Return the resource with translations appended; the same object where there are none."""
+    """Return the resource as the ConceptMaps translate it now; the same object where nothing changes.
+
+    What they translate is appended; what was appended once, and they translate no more, is taken away.
+    """
     elements = TRANSLATED.get(resource["resourceType"])
-    if not elements or not translations:
+    if not elements:
         return resource
     changed = _changed(resource, elements, translations)
     components = resource.get("component")
@@ -83,11 +89,34 @@ def _changed(holder: Json, elements: tuple[str, ...], translations: Translations
 
 
 def _concept(concept: Json, translations: Translations) -> Json:
-    codings = list(concept.get("coding", ()))
-    present = {(coding.get("system"), coding.get("code")) for coding in codings}
-    for coding in tuple(codings):
-        for target in translations.get((coding.get("system", ""), coding.get("code", "")), ()):
-            if (target["system"], target["code"]) not in present:
-                present.add((target["system"], target["code"]))
-                codings.append(target)
-    return {**concept, "coding": codings} if len(codings) > len(concept.get("coding", ())) else concept
+    sent = list(concept.get("coding", ()))
+    codings = [coding for coding in sent if _holds(coding, translations)]
+    present = {_pair(coding) for coding in codings}
+    # A translation is not translated further: the second look at a resource finds what the first one made.
+    for coding in [coding for coding in codings if not _source(coding)]:
+        for target in translations.get(_pair(coding), ()):
+            if _pair(target) not in present:
+                present.add(_pair(target))
+                codings.append({**target, "extension": [_mark(coding)]})
+    return {**concept, "coding": codings} if codings != sent else concept
+
+
+def _mark(coding: Json) -> Json:
+    source = {"system": coding["system"], "code": coding["code"]}
+    return {"url": canonical.TRANSLATION_OF, "valueCoding": source}
+
+
+def _holds(coding: Json, translations: Translations) -> bool:
+    """Return whether a coding is the sender's own, or a translation that still is one."""
+    source = _source(coding)
+    return source is None or _pair(coding) in map(_pair, translations.get(_pair(source), ()))
+
+
+def _source(coding: Json) -> Json | None:
+    """Return what a coding translates; None for one that the sender chose."""
+    marks = (e for e in coding.get("extension", ()) if e.get("url") == canonical.TRANSLATION_OF)
+    return next((mark.get("valueCoding", {}) for mark in marks), None)
+
+
+def _pair(coding: Json) -> tuple[str, str]:
+    return coding.get("system", ""), coding.get("code", "")

@@ -33,6 +33,7 @@ NEEDED: Mapping[str, Privileges] = {
     "history": APPEND,
     "promise": CHANGE,
     "resource": CHANGE,
+    "retranslation": CHANGE,
     "search_value": QUEUE,
     "site_parameter": APPEND,
 }

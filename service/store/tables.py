@@ -230,6 +230,19 @@ idempotency_key = Table(
     Index("idempotency_key_kept_at", "kept_at"),
 )
 
+retranslation = Table(
+    "retranslation",
+    metadata,
+    # One row for a tenant: how far what is stored was brought in line with the ConceptMaps.
+    Column("tenant", SmallInteger, primary_key=True),
+    Column("maps", Text, nullable=False),  # the state of the ConceptMaps, see `Site.concept_maps`
+    Column("reached", BigInteger, nullable=False),  # `resource.key` up to which it was looked at
+    Column("until", BigInteger, nullable=False),  # the highest key when it began
+    Column("changed", Integer, nullable=False),  # resources that were given a new version
+    Column("looks", SmallInteger, nullable=False),  # how often all was looked at
+    Column("began_at", INSTANT, nullable=False),  # the database's clock
+)
+
 heartbeat = Table(
     "heartbeat",
     metadata,

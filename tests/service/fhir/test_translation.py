@@ -1,31 +1,9 @@
 """Local codes: the contract of the pathway, section 2.3."""
 
 import pytest
-from fhir_visits import LOCAL, bundle, observation, patient, put
+from fhir_visits import LOCAL, STANDARD, bundle, concept, concept_map, observation, patient, put, translated
 
 from service.fhir import translation
-
-STANDARD = "http://loinc.org"
-
-
-def concept_map(*pairs, equivalence="equivalent", **more):
-    elements = [
-        {"code": local, "target": [{"code": code, "display": code.title(), "equivalence": equivalence}]}
-        for local, code in pairs
-    ]
-    group = {"source": LOCAL, "target": STANDARD, "element": elements}
-    return {"resourceType": "ConceptMap", "id": "map", "status": "active", "group": [group], **more}
-
-
-def concept(code):
-    return {"coding": [{"system": LOCAL, "code": code}]}
-
-
-def translated(code, to):
-    return {
-        "coding": [{"system": LOCAL, "code": code}, {"system": STANDARD, "code": to, "display": to.title()}]
-    }
-
 
 MAP = translation.of([concept_map(("A", "a"), ("B", "b"))])
 
@@ -70,10 +48,58 @@ def test_components_are_translated_in_question_and_answer():
         pytest.param({"resourceType": "Observation", "method": concept("A")}, id="another element"),
         pytest.param({"resourceType": "Observation", "code": translated("A", "a")}, id="translated before"),
         pytest.param({"resourceType": "Observation", "code": {"text": "A"}}, id="no coding"),
+        pytest.param(
+            {"resourceType": "Observation", "code": concept("a")}, id="the sender's own standard code"
+        ),
     ],
 )
 def test_what_is_not_to_be_translated_stays_the_same_object(resource):
     assert translation.applied(resource, MAP) is resource
+
+
+def test_what_no_map_translates_any_more_is_taken_away():
+    resource = {"resourceType": "Observation", "code": translated("A", "a")}
+
+    assert translation.applied(resource, {})["code"] == concept("A")
+
+
+def test_what_is_translated_otherwise_now_is_replaced():
+    resource = {"resourceType": "Observation", "code": translated("A", "old")}
+
+    assert translation.applied(resource, MAP)["code"] == translated("A", "a")
+
+
+def test_what_the_sender_said_stays_whatever_the_maps_say():
+    both = {"coding": [{"system": LOCAL, "code": "A"}, {"system": STANDARD, "code": "a"}]}
+    resource = {"resourceType": "Observation", "code": both}
+
+    assert translation.applied(resource, MAP) is translation.applied(resource, {}) is resource
+
+
+def test_a_translation_is_not_translated_further():
+    further = translation.of(
+        [
+            {
+                "status": "active",
+                "group": [
+                    {
+                        "source": LOCAL,
+                        "target": STANDARD,
+                        "element": [{"code": "A", "target": [{"code": "a", "equivalence": "equal"}]}],
+                    },
+                    {
+                        "source": STANDARD,
+                        "target": LOCAL,
+                        "element": [{"code": "a", "target": [{"code": "Z", "equivalence": "equal"}]}],
+                    },
+                ],
+            }
+        ]
+    )
+    once = translation.applied({"resourceType": "Observation", "code": concept("A")}, further)
+
+    assert [coding["code"] for coding in once["code"]["coding"]] == ["A", "a"]
+    assert translation.applied(once, further) is once
 
 
 @pytest.mark.parametrize("equivalence", ["wider", "narrower", "relatedto", "unmatched", "disjoint"])
