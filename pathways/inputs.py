@@ -96,6 +96,11 @@ class Gate:
         coded = {(system, code) for kind, system, code in self._by_code if kind != "Task"}
         return frozenset(coded | set(self._report_sides))
 
+    @property
+    def rows(self) -> tuple[Json, ...]:
+        """Return the rows of the input table."""
+        return tuple(self._inputs.values())
+
     def wanted(self, resource: Mapping[str, Any]) -> Json | None:
         """Return the row of the input table by which a resource is read; None: it is no input."""
         return self._definition(str(resource.get("resourceType")), resource)

@@ -132,6 +132,24 @@ def translated(code: str, to: str) -> Json:
     return {"coding": [{"system": LOCAL, "code": code}, target]}
 
 
+#: what `local` means by its code
+TENDERNESS = f"{CODES}gluteus-medius-pathway|greater-trochanter-tenderness"
+
+
+def local(who: str) -> Json:
+    """A finding in a code of the hospital that nobody has mapped."""
+    side = {"coding": [{"system": f"{CODES}gluteus-medius-pathway", "code": "hip-left"}]}
+    code = {**concept("GTTEND"), "text": "GT tenderness left"}
+    found = observation(f"{who}-local", f"Patient/{who}", code=code, bodySite=side, valueBoolean=True)
+    return bundle(put(found))
+
+
+def asked_about(meaning: str = "") -> dict[str, str]:
+    """Return the parameters of the page about the code of `local`."""
+    asked = {"type": "Observation", "element": "code", "system": LOCAL, "code": "GTTEND"}
+    return {**asked, **({"meaning": meaning} if meaning else {})}
+
+
 def _with(type_: str, id_: str | None, **content: Any) -> Json:
     head = {"resourceType": type_, **({"id": id_} if id_ else {})}
     return {**head, **{name: value for name, value in content.items() if value is not None}}

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
-from fhir_visits import unusable
+from fhir_visits import TENDERNESS, asked_about, local, unusable
 
 from fhir_profiles import reading
 from service import clock
@@ -14,6 +15,12 @@ from worker.advance import advance
 
 #: whoever has nothing usable
 HELD = "gmt-7"
+
+#: of a code nobody has mapped, without and with a chosen meaning, and of one that could be a side
+CODES_ASKED_ABOUT = tuple(
+    f"/inbox/codes/mapping?{urlencode(asked)}"
+    for asked in (asked_about(), asked_about(TENDERNESS), {**asked_about(), "element": "bodySite"})
+)
 
 
 def plans(record: Database, story: Any) -> dict[str, str]:
@@ -44,6 +51,7 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
     signed.save(record)
     transaction.accept(record, reading.read(reading.write(unusable(HELD))), sender="hospital")
+    transaction.accept(record, reading.read(reading.write(local(HELD))), sender="hospital")
     assert advance(record, 0, HELD)
     for patient, attempts in (("gmt-5", 1), ("gmt-6", 3)):
         with record.transaction() as tx:
@@ -71,6 +79,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_patients": ["/patients"],
         "web.show_inbox": ["/inbox"],
         "web.show_unread_codes": ["/inbox/codes"],
+        "web.show_mapping": [*CODES_ASKED_ABOUT, "/inbox/codes/mapping?type=Observation"],
         "web.show_entry": [*entries(database), "/inbox/unknown"],
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
         "web.show_operations": ["/operations", "/operations?retried=gmt-5"],

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from fhir_visits import unusable
+from fhir_visits import TENDERNESS, asked_about, local, unusable
 from optional_parts import PARTS, chromium
 from playwright.sync_api import Page, sync_playwright
 
@@ -37,6 +38,7 @@ def main(folder: Path) -> int:
         load.load(service)
         service.post(unusable("gmt-1018"))
         service.evaluate("Patient/gmt-1018")
+        service.post(local("gmt-1018"))
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         for form, options in FORMS.items():
             page = browser.new_context(**options).new_page()
@@ -56,6 +58,8 @@ def _pages(service: Remote) -> Iterator[tuple[str, str]]:
     yield "patients", "/patients"
     yield "inbox", "/inbox"
     yield "inbox-codes", "/inbox/codes"
+    yield "inbox-mapping", f"/inbox/codes/mapping?{urlencode(asked_about())}"
+    yield "inbox-mapping-preview", f"/inbox/codes/mapping?{urlencode(asked_about(TENDERNESS))}"
     for code in ("fix-data", "fix-laterality"):
         for task in service.search("Task", {"code": code}):
             yield f"inbox-{code}-{task['id'][:4]}", f"/inbox/{task['id']}"

@@ -32,7 +32,6 @@ AT_ONCE = 500
 #: What it stored is found by the second look.
 GRACE_S = 90.0
 LOOKS = 2
-SENDER = "hipway-translation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +130,10 @@ _CANDIDATES = """
         AND NOT owned AND NOT deleted AND body ~ %(codes)s
     ORDER BY key
 """
+_SENDERS = """
+    SELECT r.type, r.id, r.sender FROM unnest(%(types)s::text[], %(ids)s::text[]) AS n (type, id)
+    JOIN resource r ON r.tenant = %(tenant)s AND r.type = n.type AND r.id = n.id
+"""
 
 
 def _begin(tx: Connection, maps: str, *, tenant: int) -> None:
@@ -181,7 +184,8 @@ def _retranslate(tx: Connection, rows: Sequence[_Row], at: Site, *, tenant: int)
     for start in range(0, len(rows), AT_ONCE):
         part = rows[start : start + AT_ONCE]
         writes = _writes(tx, part, translations, tenant=tenant)
-        resources.save(tx, writes, tenant=tenant, now=received, sender=SENDER)
+        for sender, theirs in _by_sender(tx, writes, tenant=tenant).items():
+            resources.save(tx, theirs, tenant=tenant, now=received, sender=sender)
         for patient in sorted({write.patient for write in writes if write.patient}):
             promises.want(tx, patient, tenant=tenant, due_at=now)
         changed += len(writes)
@@ -207,6 +211,17 @@ def _writes(tx: Connection, rows: Sequence[_Row], translations: Translations, *,
         for found in locked.values()
         if not found.deleted and _outdated(found, translations)
     ]
+
+
+def _by_sender(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[str, list[Write]]:
+    """Return the writes by who sent what they translate: whose data it is does not change."""
+    columns = {"types": [write.type for write in writes], "ids": [write.id for write in writes]}
+    rows = raw(tx).execute(_SENDERS, {"tenant": tenant, **columns})
+    senders = {(type, id): sender for type, id, sender in rows}
+    found: dict[str, list[Write]] = {}
+    for write in writes:
+        found.setdefault(senders[write.identity], []).append(write)
+    return found
 
 
 def _outdated(found: Stored, translations: Translations) -> bool:

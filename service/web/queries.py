@@ -247,6 +247,14 @@ def unread_codes(
     return [Unread(**row) for row in rows]
 
 
+def maps_made_here(tx: Connection, *, tenant: int) -> list[tuple[str, int]]:
+    """Return id and version of the ConceptMaps that were made on our pages, the newest first."""
+    chosen = select(_resource.id, _resource.version).where(
+        _resource.tenant == tenant, _resource.type == "ConceptMap", _resource.owned, ~_resource.deleted
+    )
+    return [(row.id, row.version) for row in tx.execute(chosen.order_by(_resource.seq.desc()))]
+
+
 def by_keys(tx: Connection, keys: Collection[int]) -> dict[int, Json]:
     """Return current versions by their keys."""
     chosen = select(_resource.key, _resource.body).where(_resource.key.in_(keys))

@@ -1,6 +1,6 @@
 """What every page needs to know: what time it is, who acts, and how far the data are read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -18,9 +18,10 @@ from service.settings import Settings
 from service.store import parameters
 from service.store.database import Database
 from service.store.promises import Waiting
-from service.web import people, queries, words
+from service.web import patients, people, queries, words
 from service.web.forms import Forms
 from service.web.moments import Moments
+from service.web.patients import Person
 from service.web.people import Colleague, Team
 from service.web.words import Words
 
@@ -109,6 +110,12 @@ def read(tx: Connection) -> Visit:
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
         seq=queries.newest_seq(tx, tenant=TENANT),
     )
+
+
+def people_of(tx: Connection, seen: Visit, ids: Collection[str]) -> dict[str, Person]:
+    """Return the patients with these ids, as they are shown, by id."""
+    found = queries.of_type(tx, "Patient", ids, tenant=TENANT)
+    return {id: patients.describe(body, seen.when, seen.words) for id, body in found.items()}
 
 
 def page(visit: Visit, template: str, **values: Any) -> str:

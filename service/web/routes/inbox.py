@@ -11,17 +11,18 @@ from werkzeug.wrappers import Response
 from pathways import catalogue
 from pathways.definition import Pathway
 from service import situation
+from service.fhir import retranslation
 from service.fhir.references import ID
 from service.situation import Instance
 from service.store import promises, resources
 from service.store.promises import Standing
 from service.store.resources import Stored
-from service.web import elements, inbox, offers, outcome, patients, queries, tasks, visit, worklist
+from service.web import elements, inbox, mapping, offers, outcome, queries, tasks, visit, worklist
 from service.web.inbox import Detail, Entry, SetAside
+from service.web.mapping import Mapped
 from service.web.offers import Offers
 from service.web.outcome import Outcome
 from service.web.pages import pages, problem
-from service.web.patients import Person
 from service.web.routes import decide
 from service.web.routes.careplan import Posting, Typed
 from service.web.routes.decide import Answer
@@ -45,7 +46,7 @@ def show_inbox() -> str:
             groups=groups,
             rows=inbox.ROWS,
             parked=parked,
-            people=_people(tx, seen, shown),
+            people=visit.people_of(tx, seen, shown),
             plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
         )
 
@@ -62,6 +63,8 @@ def show_unread_codes() -> str:
             codes=found[: inbox.ROWS],
             more=len(found) > inbox.ROWS,
             names={unread.key: elements.say(newest[unread.key].get("code")) for unread in found},
+            mapped=[(each, _place(seen, each)) for each in mapping.made_here(tx, tenant=TENANT)],
+            progress=retranslation.progress(tx, tenant=TENANT),
         )
 
 
@@ -79,6 +82,12 @@ def show_entry(id: str) -> str | tuple[str, int]:
 def decide_entry(id: str) -> Answer:
     """Make a decision about the Task of an entry."""
     return decide.carry_out(lambda tx, seen: _read(tx, seen, id), unknown="no_task")
+
+
+def _place(seen: Visit, mapped: Mapped) -> dict[str, str]:
+    """Return the parameters of the address of a map that was made here."""
+    type, element, question = mapping.place_of(seen.pathways, mapped.target)
+    return mapping.address(type, element, mapped.source, question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +126,13 @@ class Page:
 
     def page(self, trouble: str = "", typed: Typed | None = None, changed: tuple[str, ...] = ()) -> str:
         """Return the page as HTML."""
-        id = self.detail.entry.work.id
+        entry = self.detail.entry
+        id = entry.work.id
         return visit.page(
             self.seen,
             "inbox_entry.html",
             detail=self.detail,
-            entry=self.detail.entry,
+            entry=entry,
             offers=self.offers.of(f"Task/{id}"),
             ground=Posting(
                 action=url_for("web.decide_entry", id=id),
@@ -135,6 +145,7 @@ class Page:
             changed=changed,
             outcome=self.outcome,
             parked=self.parked,
+            unread=mapping.unread(entry.issue.code, entry.received.body) if entry.received else [],
         )
 
 
@@ -151,7 +162,7 @@ def _read(tx: Connection, seen: Visit, id: str) -> Page | None:
     (entry,) = _entries(tx, seen, [work])
     pathway = _pathway(work, seen)
     found = queries.of_patient(tx, work.patient, ("AuditEvent", "CarePlan", "Task"), tenant=TENANT)
-    person = _people(tx, seen, {work.patient}).get(work.patient)
+    person = visit.people_of(tx, seen, {work.patient}).get(work.patient)
     names = {colleague.reference: colleague.name for colleague in seen.colleagues}
     standing = promises.standing(tx, work.patient, tenant=TENANT)
     return Page(
@@ -208,8 +219,3 @@ def _current(tx: Connection, identities: set[tuple[str, str]]) -> dict[str, Stor
     with resources.together(tx):
         answer = resources.ask_all(tx, identities, tenant=TENANT)
     return {stored.reference: stored for stored in answer().values() if not stored.deleted}
-
-
-def _people(tx: Connection, seen: Visit, ids: set[str]) -> dict[str, Person]:
-    found = queries.of_type(tx, "Patient", ids, tenant=TENANT)
-    return {id: patients.describe(body, seen.when, seen.words) for id, body in found.items()}

@@ -85,6 +85,18 @@ def test_what_came_before_a_map_is_translated_and_its_patient_evaluated(
     assert (arrivals("p"), arrivals("other")) == (before[0] + 1, before[1])
 
 
+def test_whose_data_it_is_stays(database, send, work):
+    sent(send, "o", "A")
+    senders = "SELECT sender FROM resource WHERE id = 'o' UNION ALL SELECT sender FROM history WHERE id = 'o'"
+    send(bundle(put(concept_map(("A", "a")))))
+
+    work()
+
+    with database.transaction() as tx:
+        now, before = tx.execute(text(senders)).scalars()
+    assert now == before
+
+
 def test_a_second_time_changes_nothing_and_the_sender_repeats_without_a_new_version(
     send, work, version_of, arrivals
 ):

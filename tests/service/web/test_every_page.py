@@ -69,7 +69,7 @@ def test_every_link_leads_to_something_and_every_form_to_a_route(app, clinician,
                 asked[link] = clinician.get(link).status_code
         for action in map(unescape, re.findall(r'<form method="post" action="([^"]*)"', page)):
             try:
-                adapter.match(action, method="POST")
+                adapter.match(urlsplit(action).path, method="POST")
             except HTTPException:
                 pytest.fail(f"{path} posts to {action}, which is no route")
         for address in map(unescape, re.findall(r'hx-get="([^"]*)"', page)):

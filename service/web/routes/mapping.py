@@ -1,0 +1,253 @@
+"""`/inbox/codes/mapping`: give a code a meaning, after a look at what would follow."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from urllib.parse import urlencode
+
+from flask import redirect, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from service import preview
+from service.fhir import knowledge, retranslation, translation
+from service.fhir.translation import Translations
+from service.preview import Preview
+from service.store import resources, site
+from service.store.resources import Write
+from service.web import elements, inbox, mapping, queries, visit, worklist
+from service.web.elements import Json
+from service.web.mapping import Code, Element, Mapped, Meaning
+from service.web.pages import pages, problem, refusal
+from service.web.visit import TENANT, Visit
+
+Answer = Response | tuple[str, int]
+
+#: patients of a preview, newest use first: each is evaluated twice, some milliseconds
+PREVIEWED = 50
+#: values and words seen with the code that are shown
+SAMPLES = 10
+LOOKED_AT = 200
+#: characters of a comment
+COMMENT = 2000
+#: what is stored is translated while the person waits, for so long; the sweep does the rest
+WAIT_S = 1.0
+
+#: what each button asks for: the status of the map before, and the one it gets
+CHANGES: dict[str, tuple[tuple[str, ...], mapping.Status]] = {
+    "save": (("", "retired"), "active"),
+    "confirm": (("draft",), "active"),
+    "reject": (("draft",), "retired"),
+    "withdraw": (("active",), "retired"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the address asks about."""
+
+    type: str
+    element: Element
+    code: Code
+    #: of an answer, the code it answers
+    question: Code | None
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Return the parameters of the address."""
+        return mapping.address(self.type, self.element, self.code, self.question)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How a code is used: whose it is, and what comes with it, each with how often."""
+
+    entries: int
+    people: tuple[str, ...]
+    senders: tuple[tuple[str, int], ...]
+    words: tuple[tuple[str, int], ...]
+    values: tuple[tuple[str, int], ...]
+
+
+@pages.get("/inbox/codes/mapping")
+def show_mapping() -> Answer | str:
+    """Show how a code is used, what it may mean, and what would follow."""
+    asked = _asked()
+    if asked is None:
+        return problem("no_code", 404)
+    with visit.begin() as (tx, seen):
+        return _page(tx, seen, asked)
+
+
+@pages.post("/inbox/codes/mapping")
+def change_mapping() -> Answer:
+    """Give a code a meaning, confirm or reject a proposed one, or withdraw it."""
+    asked, change = _asked(), request.form.get("change", "")
+    if asked is None or change not in CHANGES:
+        return problem("no_code", 404)
+    with visit.begin() as (tx, seen):
+        if refused := refusal(seen):
+            return refused
+        mapped = _mapped(tx, asked.code)
+    assert seen.acting is not None
+    before, after = CHANGES[change]
+    version = mapped.version if mapped else 0
+    if (mapped.status if mapped else "") not in before or request.form.get("version") != str(version):
+        return problem("mapping_changed", 409)
+    if change == "save":
+        meaning = _meaning(seen, asked, request.form.get("meaning", ""))
+        if meaning is None:
+            return problem("no_meaning", 422)
+        target, display = meaning.code, meaning.display
+        comment = request.form.get("comment", "").strip()[:COMMENT]
+        after = "draft" if meaning.second else after
+    else:
+        assert mapped is not None
+        target, display, comment = mapped.target, mapped.display, mapped.comment
+        if change == "confirm" and mapped.by == seen.acting.reference:
+            return problem("same_person", 422)
+    body = mapping.concept_map(asked.code, target, display, after, comment)
+    if not _stored(seen, body, version):
+        return problem("mapping_changed", 409)
+    _translate()
+    return redirect(f"{url_for('web.show_mapping')}?{urlencode(asked.address)}#now", code=303)
+
+
+def _asked() -> Asked | None:
+    """Return what the address asks about; None for what names no code of a system in what is translated."""
+    given = request.args
+    element = next((known for known in mapping.ELEMENTS if known == given.get("element")), None)
+    type, code = given.get("type", ""), (given.get("system", ""), given.get("code", ""))
+    question = given.get("question", "").rpartition("|")
+    if element is None or type not in translation.TRANSLATED or not all(code):
+        return None
+    return Asked(
+        type=type,
+        element=element,
+        code=code,
+        question=(question[0], question[2]) if element == "value" else None,
+    )
+
+
+def _meaning(seen: Visit, asked: Asked, key: str) -> Meaning | None:
+    found = mapping.meanings(seen.pathways, asked.element, asked.type, asked.question)
+    return next((meaning for meaning in found if meaning.key == key), None)
+
+
+def _mapped(tx: Connection, code: Code) -> Mapped | None:
+    """Return the map of a code that was made here, whatever its status."""
+    stored = resources.current(tx, "ConceptMap", mapping.map_id(code), tenant=TENANT)
+    if stored is None or stored.deleted or not stored.owned:
+        return None
+    said = resources.current(tx, "Provenance", mapping.said_id(stored.id, stored.version), tenant=TENANT)
+    return mapping.read(stored, said.resource if said else {})
+
+
+def _stored(seen: Visit, body: Json, version: int) -> bool:
+    """Store the next version of a map with who made it; False if it has another version by now.
+
+    Args:
+        version: of the map as it was read; 0: there was none.
+    """
+    assert seen.acting is not None
+    who = {"reference": seen.acting.reference, "display": seen.acting.name}
+    said = mapping.provenance(body["id"], version + 1, who, seen.clock.now)
+    writes = [Write(type=each["resourceType"], id=each["id"], body=each, owned=True) for each in (body, said)]
+    now = seen.clock.now
+    with visit.database().transaction() as tx:
+        heads = resources.look_up_or_lock(tx, writes, tenant=TENANT)
+        known = heads.get(writes[0].identity)
+        if (known.version if known else 0) != version:
+            return False
+        # A FHIR instant has milliseconds; the stored moment is the one that is shown.
+        received = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        resources.save(tx, writes, tenant=TENANT, now=received, sender=who["reference"], seen=heads)
+    return True
+
+
+def _translate() -> None:
+    """Begin to translate what is stored, so that who changed a meaning sees what it does."""
+    end = monotonic() + WAIT_S
+    part = partial(retranslation.step, tenant=TENANT)
+    while visit.database().run(part) and monotonic() < end:
+        pass
+
+
+def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
+    mapped = _mapped(tx, asked.code)
+    uses = preview.uses(tx, asked.code, tenant=TENANT)
+    use = _use(tx, uses)
+    open_for = "" if mapped is None else mapped.status
+    meaning = _meaning(seen, asked, request.args.get("meaning", ""))
+    target = mapped.target if mapped and open_for != "retired" else meaning.code if meaning else None
+    withdraw = open_for == "active" and "withdraw" in request.args
+    previews: tuple[Preview, ...] = ()
+    if target and (withdraw or open_for != "active"):
+        change = partial(_changed, source=asked.code, target=target, gives=not withdraw)
+        previews = tuple(_previews(tx, change, uses, use.people[:PREVIEWED]))
+    moved = [found for found in previews if found.effects or found.failed]
+    return visit.page(
+        seen,
+        "mapping.html",
+        asked=asked,
+        use=use,
+        mapped=mapped,
+        elsewhere=_elsewhere(tx, asked.code, mapped),
+        meanings=mapping.meanings(seen.pathways, asked.element, asked.type, asked.question),
+        meaning=meaning,
+        withdraw=withdraw,
+        previewed=len(previews),
+        moved=moved,
+        people=visit.people_of(tx, seen, {found.patient for found in moved}),
+        plan_of=worklist.first_plans(
+            worklist.place(plan, seen.words)
+            for plan in queries.plans_of(tx, {found.patient for found in moved}, tenant=TENANT)
+        ),
+        progress=retranslation.progress(tx, tenant=TENANT),
+        token=seen.forms.token,
+    )
+
+
+def _previews(
+    tx: Connection,
+    change: Callable[[Translations], Translations],
+    uses: Sequence[preview.Use],
+    people: Sequence[str],
+) -> Iterator[Preview]:
+    for patient in people:
+        of_patient = [use for use in uses if use.patient == patient]
+        yield preview.of(tx, patient, change, of_patient, tenant=TENANT)
+
+
+def _changed(known: Translations, *, source: Code, target: Code, gives: bool) -> Translations:
+    """Return the translations with one more, or without it."""
+    others = tuple(t for t in known.get(source, ()) if (t["system"], t["code"]) != target)
+    more = ({"system": target[0], "code": target[1]},) if gives else ()
+    return {**known, source: (*others, *more)}
+
+
+def _elsewhere(tx: Connection, code: Code, mapped: Mapped | None) -> tuple[Json, ...]:
+    """Return what ConceptMaps that were not made here translate the code to."""
+    maps = site.read(tx, tenant=TENANT).concept_maps
+    own = mapped.target if mapped and mapped.status == "active" else None
+    found = knowledge.translations(tx, maps, tenant=TENANT).get(code, ())
+    return tuple(target for target in found if (target["system"], target["code"]) != own)
+
+
+def _use(tx: Connection, uses: Sequence[preview.Use]) -> Use:
+    """Return how the code is used, as far as the newest entries tell."""
+    newest = {(use.type, use.id) for use in uses[:LOOKED_AT]}
+    with resources.together(tx):
+        answer = resources.ask_all(tx, newest, tenant=TENANT)
+    bodies = [found.resource for found in answer().values()]
+    named = (elements.say(body.get("code")) for body in bodies)
+    values = (inbox.said(v) for body in bodies for name, v in body.items() if name.startswith("value"))
+    return Use(
+        entries=len(uses),
+        people=tuple(dict.fromkeys(use.patient for use in uses)),
+        senders=tuple(Counter(use.sender for use in uses).most_common(SAMPLES)),
+        words=tuple(Counter(named).most_common(SAMPLES)),
+        values=tuple(Counter(values).most_common(SAMPLES)),
+    )
