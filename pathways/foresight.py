@@ -1,7 +1,7 @@
 """What would follow if the record said something else: one evaluation made twice, and compared.
 
-Nothing is stored. Both are made at the same moment with the same memories, so that what differs comes from the
-record and not from time that has passed.
+Nothing is stored. Both are made at the same moment with the same memories, so that what differs comes from
+the record and not from time that has passed.
 """
 
 from collections import Counter
