@@ -16,7 +16,7 @@ from pathways.memory import Memory
 from pathways.record import Record
 from service import record
 from service.record import entry
-from service.store import decisions, promises, resources, site
+from service.store import decisions, horizon, promises, resources, site
 from service.store.promises import Claim
 from worker import history
 
@@ -51,6 +51,7 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
     """Return what the pathways may look at for the claim's patient."""
     who, tenant = claim.patient, claim.tenant
     with resources.together(tx):
+        horizon.announce(tx)
         wanted = promises.ask_wanted(tx, who, tenant=tenant)
         latest = decisions.ask_latest(tx, who, tenant=tenant)
         of_site = site.ask(tx, tenant=tenant)

@@ -5,12 +5,13 @@ http://hl7.org/fhir/R4/search.html
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from service.fhir import references
 from service.fhir.refusals import Issue, NotExchanged
-from service.store import search_index
+from service.store import content, search_index
 from service.store.search_index import PARAMETERS, PATIENT_ELEMENTS
 
 DEFAULT_COUNT = 50
@@ -59,6 +60,24 @@ class Search:
     count: int
     #: the key after which the page begins
     after: int = 0
+    #: beyond which nothing is shown, because something before it may still appear
+    ends: datetime | None = None
+
+    def until(self, horizon: datetime) -> "Search":
+        """Return the search of what was received before the horizon."""
+        return replace(
+            self,
+            conditions=(*self.conditions, "r.received < %s"),
+            parameters=(*self.parameters, horizon),
+            ends=horizon,
+        )
+
+    @property
+    def used_further(self) -> tuple[tuple[str, str], ...]:
+        """Return what the next page is asked for with: the horizon of the first one holds for all."""
+        if self.ends is None or self.after:
+            return self.used
+        return (*self.used, ("_lastUpdated", f"lt{content.instant(self.ends)}"))
 
 
 def parameters_of(type_: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from service.fhir import knowledge, ownership, placing, resolving, settling, tra
 from service.fhir.entries import Entry
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid
-from service.store import content, parameters, promises, resources, site
+from service.store import content, horizon, parameters, promises, resources, site
 from service.store.database import Database
 from service.store.resources import Head, Identity, Write
 from service.store.site import Site
@@ -104,6 +104,7 @@ def store(
         entries, also=needed.identities, also_by_identifier=needed.by_identifier, repeatable=repeatable
     )
     with resources.together(tx):
+        horizon.announce(tx)
         site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
     at = site_asked()
     now = at.clock.now
@@ -183,6 +184,7 @@ def _writes(
                 fresh=place.head is None,
                 if_version=entry.if_version,
                 also=place.also,
+                posted=entry.method == "POST",
             )
         )
     return writes

@@ -53,6 +53,7 @@ __all__ = [
     "save",
     "together",
     "version",
+    "versions",
 ]
 
 #: type, and system and value of an identifier
@@ -138,6 +139,20 @@ def version(
     where = "tenant = %s AND type = %s AND id = %s AND version = %s"
     rows = _versions(tx, where, [tenant, type, id, version])
     return rows[0] if rows else None
+
+
+def versions(
+    tx: Connection, names: Collection[tuple[str, str, int]], *, tenant: int
+) -> dict[tuple[str, str, int], Stored]:
+    """Return the versions with these types, ids and numbers that exist."""
+    if not names:
+        return {}
+    where = (
+        "tenant = %s AND (type, id, version) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::integer[]))"
+    )
+    columns = [list(column) for column in zip(*names, strict=True)]
+    rows = _versions(tx, where, [tenant, *columns])
+    return {(row.type, row.id, row.version): row for row in rows}
 
 
 def history(tx: Connection, type: str, id: str, *, tenant: int) -> list[Stored]:

@@ -29,6 +29,8 @@ class Version(NamedTuple):
     digest: str
     #: JSON, id and meta included
     body: str
+    #: a POST created it
+    posted: bool
 
 
 class IndexRow(NamedTuple):
@@ -80,9 +82,9 @@ def write(
 _ENCODER = msgspec.json.Encoder()
 
 #: what is copied from the row that was sent, or from the current version to history
-_CONTENT = "type, id, version, patient, code, date, status, owned, body"
+_CONTENT = "type, id, version, patient, code, date, status, owned, body, posted"
 _COLUMNS = f"tenant, {_CONTENT}, received, sender, digest, seq, deleted"
-_UPDATED = ("version", "patient", "code", "date", "status", "owned", "body")
+_UPDATED = ("version", "patient", "code", "date", "status", "owned", "body", "posted")
 
 # One statement, so that the values find the keys of their resources without looking for them.
 _WRITE = f"""
@@ -92,7 +94,7 @@ _WRITE = f"""
             nextval('receipt_seq'), false
         FROM json_to_recordset(%(versions)s::json) AS v (
             type text, id text, version integer, patient text, code text[], date timestamptz, status text,
-            owned boolean, digest text, body text)
+            owned boolean, digest text, body text, posted boolean)
         ON CONFLICT (tenant, type, id) DO UPDATE SET
             {", ".join(f"{name} = excluded.{name}" for name in _UPDATED)}, received = excluded.received,
             sender = excluded.sender, digest = excluded.digest, seq = excluded.seq, deleted = false

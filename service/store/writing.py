@@ -68,6 +68,8 @@ class Stored:
     digest: bytes = field(repr=False)
     #: JSON, id and meta included
     body: str
+    #: a POST created it; of a later version it says nothing
+    posted: bool
 
     @property
     def reference(self) -> str:
@@ -108,6 +110,8 @@ class Write:
     fresh: bool = False
     #: refuse unless this is the current version
     if_version: int | None = None
+    #: a POST asks for it
+    posted: bool = False
     #: by which it is found besides what its body says; kept by later versions
     also: tuple[search_index.Value, ...] = ()
 
@@ -125,7 +129,7 @@ class VersionConflict(Exception):
         self.identity = identity
 
 
-COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body"
+COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body, posted"
 HEAD = "key, type, id, version, patient, owned, received, digest"
 
 
@@ -143,7 +147,8 @@ def save(
 
     Args:
         writes: at most one for a resource.
-        now: the service clock; becomes `meta.lastUpdated`.
+        now: the service clock, read after `horizon.announce`; becomes `meta.lastUpdated`, or what the
+            version before has if that is later: of one resource no version is older than the one before.
         sender: who sent it; kept with each version.
         seen: what this transaction has looked up, with nothing missing but what is fresh.
         besides: called once if anything changes; what it executes shares the round trip of the
@@ -276,6 +281,8 @@ def _write(
     """Write the versions and their index values in one round trip."""
     if not writes:
         return {}
+    # A writer that waited for this row has read the clock before the one that it waited for.
+    now = max([now, *(heads[w.identity].received for w in writes if w.identity in heads)])
     versions = [_version(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
     index = [
         IndexRow(write.type, write.id, *value)
@@ -320,4 +327,5 @@ def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> V
         owned=write.owned or (head is not None and head.owned),
         digest=digest.hex(),
         body=content.stamped(write.body, id_=write.id, version=number, received=now),
+        posted=write.posted and head is None,
     )

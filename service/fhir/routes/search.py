@@ -1,8 +1,12 @@
 """FHIR search on one type, by GET or by POST to `_search`.
 
+Who searches by `_lastUpdated` to learn what is new must miss nothing: such a search ends at the horizon
+below which nothing can still appear (`service.store.horizon`), and its next pages at the same one.
+
 http://hl7.org/fhir/R4/http.html#search
 """
 
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -12,7 +16,7 @@ from fhir_profiles import reading
 from service.fhir import blueprint, searching
 from service.fhir.blueprint import fhir
 from service.fhir.searching import Search
-from service.store import finding
+from service.store import finding, horizon
 from service.store.finding import Page
 
 
@@ -32,6 +36,9 @@ def search_by_form(type_: str) -> Response:
 def _answer(type_: str, asked: list[tuple[str, str]]) -> Response:
     lenient = "handling=lenient" in request.headers.get("Prefer", "")
     wanted = searching.read(type_, asked, base=blueprint.base(), lenient=lenient)
+    if any(name == "_lastUpdated" for name, _ in wanted.used):
+        with blueprint.database().transaction() as tx:
+            wanted = wanted.until(horizon.read(tx))
     with blueprint.database().transaction("REPEATABLE READ") as tx:
         page = finding.page(
             tx,
@@ -46,9 +53,9 @@ def _answer(type_: str, asked: list[tuple[str, str]]) -> Response:
 
 
 def _bundle(wanted: Search, page: Page) -> dict[str, object]:
-    links = [{"relation": "self", "url": _url(wanted, wanted.after)}]
+    links = [{"relation": "self", "url": _url(wanted, wanted.used, wanted.after)}]
     if page.next_after is not None:
-        links.append({"relation": "next", "url": _url(wanted, page.next_after)})
+        links.append({"relation": "next", "url": _url(wanted, wanted.used_further, page.next_after)})
     entries = [
         {
             "fullUrl": f"{blueprint.base()}{stored.reference}",
@@ -66,6 +73,6 @@ def _bundle(wanted: Search, page: Page) -> dict[str, object]:
     return {**bundle, "entry": entries} if entries else bundle
 
 
-def _url(wanted: Search, after: int) -> str:
-    asked = [*wanted.used, ("_count", str(wanted.count)), *([("_page", str(after))] if after else [])]
+def _url(wanted: Search, used: Sequence[tuple[str, str]], after: int) -> str:
+    asked = [*used, ("_count", str(wanted.count)), *([("_page", str(after))] if after else [])]
     return f"{blueprint.base()}{wanted.type}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
