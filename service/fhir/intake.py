@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from fhir_profiles import reading
 from service import broker, log
 from service.fhir import admission, idempotency, transaction
-from service.fhir.blueprint import READ, TENANT, base, database
+from service.fhir.blueprint import NOT_XML, READ, TENANT, base, database
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
 from service.fhir.transaction import Accepted
@@ -75,7 +75,9 @@ def take_in(as_bundle: AsBundle, answer: Answer, *, repeatable: bool) -> Respons
 def _body() -> bytes:
     """Return the body as it was sent, in bounded memory."""
     if request.mimetype not in READ:
-        raise NotReadable(Issue(code="not-supported", text="send application/fhir+json"))
+        raise NotReadable(
+            Issue(code="not-supported", text=f"{NOT_XML}: send Content-Type: application/fhir+json")
+        )
     if _encoding() not in ("identity", "gzip"):
         raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
     limit = reading.MAX_BYTES

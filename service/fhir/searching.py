@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from service.fhir import references
+from service.fhir import references, subset
 from service.fhir.refusals import Issue, NotExchanged
+from service.fhir.subset import Shape
 from service.store import content, search_index
 from service.store.search_index import PARAMETERS, PATIENT_ELEMENTS
 
@@ -43,9 +44,11 @@ WITH_STATUS = (
 )
 
 #: they shape the answer and select nothing
-OF_THE_ANSWER = ("_count", "_format", "_page")
+OF_THE_ANSWER = ("_count", "_elements", "_format", "_page", "_pretty", "_summary")
 
 _COMPARED = re.compile(r"(?P<prefix>eq|ne|gt|lt|ge|le)?(?P<date>\d.*)")
+
+WHOLE = Shape()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Search:
     conditions: tuple[str, ...]
     parameters: tuple[Any, ...]
     count: int
+    #: which part of each resource
+    shape: Shape = WHOLE
     #: the key after which the page begins
     after: int = 0
     #: beyond which nothing is shown, because something before it may still appear
@@ -102,15 +107,21 @@ def read(type_: str, asked: Iterable[tuple[str, str]], *, base: str, lenient: bo
     """
     kinds = parameters_of(type_)
     used: list[tuple[str, str]] = []
+    shaping: list[tuple[str, str]] = []
     conditions = ["r.tenant = %s", "r.type = %s", "NOT r.deleted"]
     values: list[Any] = []
     count, after = DEFAULT_COUNT, 0
+    asked = tuple(asked)
+    shape = subset.read(asked, of_search=True)
+    subset.check(type_, shape)
     for name, value in asked:
         if name in OF_THE_ANSWER:
             if name == "_count":
                 count = min(_number(name, value), MOST_COUNT)
             elif name == "_page":
                 after = _number(name, value)
+            elif name in subset.PARAMETERS and value:
+                shaping.append((name, value))
             continue
         if name not in kinds:
             if lenient:
@@ -127,10 +138,11 @@ def read(type_: str, asked: Iterable[tuple[str, str]], *, base: str, lenient: bo
         values += parameters
     return Search(
         type=type_,
-        used=tuple(used),
+        used=(*used, *shaping),
         conditions=tuple(conditions),
         parameters=tuple(values),
-        count=count,
+        count=0 if shape.summary == "count" else count,
+        shape=shape,
         after=after,
     )
 

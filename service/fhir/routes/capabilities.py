@@ -63,6 +63,7 @@ def _resource(type_: str) -> dict[str, Any]:
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": True,
+        "conditionalRead": "full-support",
         "conditionalCreate": True,
         "conditionalUpdate": True,
         "referencePolicy": ["literal", "logical", "local"],

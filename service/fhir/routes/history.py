@@ -76,8 +76,7 @@ def _of_many(path: str, types: Sequence[str]) -> Response:
 
 
 def _asked(*, of_one: bool) -> Asked:
-    lenient = "handling=lenient" in request.headers.get("Prefer", "")
-    return histories.read(request.args.items(multi=True), of_one=of_one, lenient=lenient)
+    return histories.read(request.args.items(multi=True), of_one=of_one, lenient=blueprint.lenient())
 
 
 def _matching(versions: Sequence[Stored], asked: Asked) -> list[Stored]:

@@ -13,7 +13,7 @@ import msgspec
 from flask import Response, request
 
 from fhir_profiles import reading
-from service.fhir import blueprint, searching
+from service.fhir import blueprint, searching, subset
 from service.fhir.blueprint import fhir
 from service.fhir.searching import Search
 from service.store import finding, horizon
@@ -34,8 +34,7 @@ def search_by_form(type_: str) -> Response:
 
 
 def _answer(type_: str, asked: list[tuple[str, str]]) -> Response:
-    lenient = "handling=lenient" in request.headers.get("Prefer", "")
-    wanted = searching.read(type_, asked, base=blueprint.base(), lenient=lenient)
+    wanted = searching.read(type_, asked, base=blueprint.base(), lenient=blueprint.lenient())
     if any(name == "_lastUpdated" for name, _ in wanted.used):
         with blueprint.database().transaction() as tx:
             wanted = wanted.until(horizon.read(tx))
@@ -59,7 +58,7 @@ def _bundle(wanted: Search, page: Page) -> dict[str, object]:
     entries = [
         {
             "fullUrl": f"{blueprint.base()}{stored.reference}",
-            "resource": msgspec.Raw(stored.body.encode()),
+            "resource": msgspec.Raw(subset.of(stored.body, wanted.shape).encode()),
             "search": {"mode": "match"},
         }
         for stored in page.resources

@@ -237,7 +237,7 @@ def test_a_database_that_is_busy_or_away_is_503(error, client, monkeypatch):
     [
         ("DELETE", "/fhir/Patient/known", 405),
         ("PATCH", "/fhir/Patient/known", 405),
-        ("GET", "/fhir", 404),
+        ("GET", "/fhir", 405),
         ("GET", "/fhir/Nonsense/1", 404),
         ("GET", "/fhir/Nonsense", 404),
         ("GET", "/fhir/Patient/none", 404),
