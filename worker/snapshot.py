@@ -56,7 +56,13 @@ def read(tx: Connection, claim: Claim, pathways: Iterable[Pathway]) -> Snapshot:
         latest = decisions.ask_latest(tx, who, tenant=tenant)
         of_site = site.ask(tx, tenant=tenant)
         received = resources.ask_of_patient(
-            tx, who, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=tenant
+            tx,
+            who,
+            types=RECEIVED,
+            codes=catalogue.codes(),
+            owned=False,
+            withdrawn=record.FACTS,
+            tenant=tenant,
         )
         own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
     rows, state = latest(), of_site()

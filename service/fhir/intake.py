@@ -72,6 +72,26 @@ def take_in(as_bundle: AsBundle, answer: Answer, *, repeatable: bool) -> Respons
     return response
 
 
+def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
+    """Store a Bundle that was made of a request without a body, and answer it.
+
+    Raises:
+        Throttled, Refusal: as in `take_in`.
+    """
+    with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
+        entries = transaction.read(bundle, base=base())
+
+        def store(tx: Connection) -> tuple[Response, Accepted]:
+            accepted = transaction.store(
+                tx, entries, tenant=TENANT, sender="hospital", base=base(), repeatable=False
+            )
+            return answer(tx, accepted), accepted
+
+        response, accepted = database().run(store)
+    _wake(accepted)
+    return response
+
+
 def _body() -> bytes:
     """Return the body as it was sent, in bounded memory."""
     if request.mimetype not in READ:

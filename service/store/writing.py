@@ -39,6 +39,8 @@ class Head:
     patient: str | None
     owned: bool
     received: datetime
+    #: there is a version, which says that it was removed
+    deleted: bool
     #: by which unchanged content is known
     digest: bytes = field(repr=False)
 
@@ -88,6 +90,7 @@ class Stored:
             patient=self.patient,
             owned=self.owned,
             received=self.received,
+            deleted=self.deleted,
             digest=self.digest,
         )
 
@@ -110,6 +113,8 @@ class Write:
     fresh: bool = False
     #: refuse unless this is the current version
     if_version: int | None = None
+    #: it is to be no longer there; the body is what the rules still read of it
+    removed: bool = False
     #: a POST asks for it
     posted: bool = False
     #: by which it is found besides what its body says; kept by later versions
@@ -129,8 +134,11 @@ class VersionConflict(Exception):
         self.identity = identity
 
 
+#: the digest of what was removed: no content has it, so whatever is sent later is a change
+REMOVED = b""
+
 COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body, posted"
-HEAD = "key, type, id, version, patient, owned, received, digest"
+HEAD = "key, type, id, version, patient, owned, received, deleted, digest"
 
 
 def save(
@@ -160,7 +168,7 @@ def save(
     Raises:
         VersionConflict: `if_version` is not the current version.
     """
-    digests = {write.identity: content.digest(write.body) for write in writes}
+    digests = {write.identity: REMOVED if write.removed else content.digest(write.body) for write in writes}
     heads = dict(seen if seen is not None else look_up_or_lock(tx, writes, tenant=tenant))
     changed = [write for write in writes if _changes(write, heads.get(write.identity), digests)]
     known = [write.identity for write in changed if write.identity in heads]
@@ -287,7 +295,7 @@ def _write(
     index = [
         IndexRow(write.type, write.id, *value)
         for write in writes
-        for value in (*search_index.values(write.body), *(write.also if write.identity not in heads else ()))
+        for value in (*_found_by(write), *(write.also if write.identity not in heads else ()))
     ]
     known = [heads[write.identity].key for write in writes if write.identity in heads]
     with raw(tx).cursor() as cursor:
@@ -307,10 +315,18 @@ def _write(
             patient=version.patient,
             owned=version.owned,
             received=now,
+            deleted=version.deleted,
             digest=digests[version.type, version.id],
         )
         for version in versions
     }
+
+
+def _found_by(write: Write) -> tuple[search_index.Value, ...]:
+    values = search_index.values(write.body)
+    if not write.removed:
+        return values
+    return tuple(value for value in values if (write.type, value.name) in search_index.OF_REMOVED)
 
 
 def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> Version:
@@ -328,4 +344,5 @@ def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> V
         digest=digest.hex(),
         body=content.stamped(write.body, id_=write.id, version=number, received=now),
         posted=write.posted and head is None,
+        deleted=write.removed,
     )

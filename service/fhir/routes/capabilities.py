@@ -25,7 +25,16 @@ DOCUMENTATION = (
 )
 #: by type, each operation with its definition
 OPERATIONS = {"CarePlan": {"why": canonical.operation("CarePlan-why")}}
-INTERACTIONS = ("read", "vread", "update", "create", "history-instance", "history-type", "search-type")
+INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "create",
+    "delete",
+    "history-instance",
+    "history-type",
+    "search-type",
+)
 OF_THE_SYSTEM = ("transaction", "history-system")
 
 
@@ -66,6 +75,7 @@ def _resource(type_: str) -> dict[str, Any]:
         "conditionalRead": "full-support",
         "conditionalCreate": True,
         "conditionalUpdate": True,
+        "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": [
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())

@@ -15,9 +15,6 @@ def elsewhere(rest: str) -> Response:
     """Say that there is no such interaction, and what to do instead."""
     if not blueprint.methods() or "$" in rest:
         raise NotFound(Issue(code="not-supported", text="there is no such interaction; see metadata"))
-    if request.method == "DELETE":
-        text = "nothing is deleted; send the resource with status entered-in-error"
-        raise NotOffered(Issue(code="not-supported", text=text))
     if request.method == "PATCH":
         raise NotOffered(Issue(code="not-supported", text="send the whole resource with PUT"))
     raise NotOffered(Issue(code="not-supported", text="this is not offered here; see metadata"))

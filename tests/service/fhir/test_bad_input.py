@@ -48,7 +48,7 @@ def issues(response):
         pytest.param(b"\xff\xfe" + VISIT, id="not UTF-8"),
         pytest.param(VISIT.replace(b"Patient/bad", b"Patient/\\u0000"), id="a zero character in a url"),
         pytest.param(VISIT.replace(b"final", b"\\ud800"), id="half a character"),
-        pytest.param(VISIT.replace(b'"PUT"', b'"DELETE"'), id="a delete"),
+        pytest.param(VISIT.replace(b'"PUT"', b'"HEAD"'), id="a head"),
         pytest.param(VISIT.replace(b'"url":"Patient/bad"', b'"url":"Patient/else"'), id="another id"),
         pytest.param(VISIT.replace(b'"url":"Patient/bad"', b'"url":"Group/bad"'), id="another type"),
     ],
@@ -235,7 +235,7 @@ def test_a_database_that_is_busy_or_away_is_503(error, client, monkeypatch):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("DELETE", "/fhir/Patient/known", 405),
+        ("DELETE", "/fhir/metadata", 405),
         ("PATCH", "/fhir/Patient/known", 405),
         ("GET", "/fhir", 405),
         ("GET", "/fhir/Nonsense/1", 404),
