@@ -11,12 +11,11 @@ import msgspec
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from fhir_profiles.r4 import schemas
 from pathways.definition import Pathway
 from service import errors
 from service.fhir import references
-from service.fhir.entries import NOT_KEPT
 from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, NotOffered, Refusal
+from service.fhir.searching import TYPES
 from service.fhir.transaction import Accepted
 from service.store import content
 from service.store.database import Database
@@ -26,8 +25,6 @@ fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
 
 #: the one tenant that is served until access control tells others apart
 TENANT = 0
-
-TYPES = tuple(sorted(set(schemas.RESOURCES) - set(NOT_KEPT)))
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: routes that only say that something is not offered

@@ -54,7 +54,23 @@ class Entry:
         return f"Bundle.entry[{self.index}].resource"
 
 
-def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A GET, answered after everything else."""
+
+    index: int
+    #: without the base
+    url: str
+    #: an ETag
+    if_none_match: str | None
+
+    @property
+    def at(self) -> str:
+        """Return where it stands, for an OperationOutcome."""
+        return f"Bundle.entry[{self.index}].request.url"
+
+
+def read(bundle: Json, *, base: str) -> tuple[Entry | Read, ...]:
     """Return the entries of a transaction Bundle.
 
     Args:
@@ -65,24 +81,11 @@ def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
         TooLarge: it has more entries than one transaction may hold.
         NotValid: an entry contradicts itself.
     """
-    if bundle.get("resourceType") != "Bundle":
-        raise NotExchanged(
-            Issue(code="structure", text="the resource is not a Bundle", expression="resourceType")
-        )
-    if bundle.get("type") != "transaction":
-        text = "only Bundles of type transaction are exchanged; a batch can be sent as one transaction"
-        raise NotExchanged(Issue(code="not-supported", text=text, expression="Bundle.type"))
-    rows = bundle.get("entry", [])
-    if not isinstance(rows, list):
-        raise NotValid(Issue(code="structure", text="entry is not a list", expression="Bundle.entry"))
-    if len(rows) > MOST_ENTRIES:
-        text = f"a Bundle may hold {MOST_ENTRIES} entries; send several"
-        raise TooLarge(Issue(code="too-long", text=text, expression="Bundle.entry"))
-    entries: list[Entry] = []
+    entries: list[Entry | Read] = []
     faults: list[Refusal] = []
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows(bundle)):
         try:
-            entries.append(_entry(index, row, base))
+            entries.append(one_of(index, row, base=base))
         except Refusal as refusal:
             faults.append(refusal)
     if faults:
@@ -90,6 +93,28 @@ def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
         first = next((f for f in faults if isinstance(f, NotExchanged)), faults[0])
         raise type(first)(*(issue for fault in faults for issue in fault.issues))
     return tuple(entries)
+
+
+def rows(bundle: Json) -> list[object]:
+    """Return what a transaction or a batch carries, not looked at yet.
+
+    Raises:
+        NotExchanged, TooLarge, NotValid: as in `read`.
+    """
+    if bundle.get("resourceType") != "Bundle":
+        raise NotExchanged(
+            Issue(code="structure", text="the resource is not a Bundle", expression="resourceType")
+        )
+    if bundle.get("type") not in ("transaction", "batch"):
+        text = "only Bundles of type transaction and batch are exchanged"
+        raise NotExchanged(Issue(code="not-supported", text=text, expression="Bundle.type"))
+    found = bundle.get("entry", [])
+    if not isinstance(found, list):
+        raise NotValid(Issue(code="structure", text="entry is not a list", expression="Bundle.entry"))
+    if len(found) > MOST_ENTRIES:
+        text = f"a Bundle may hold {MOST_ENTRIES} entries; send several"
+        raise TooLarge(Issue(code="too-long", text=text, expression="Bundle.entry"))
+    return found
 
 
 def one(
@@ -108,17 +133,24 @@ def one(
     }
 
 
-def _entry(index: int, row: object, base: str) -> Entry:
+def one_of(index: int, row: object, *, base: str) -> Entry | Read:
+    """Return one entry of a Bundle.
+
+    Raises:
+        Refusal: it contradicts itself, or asks for what is not exchanged.
+    """
     where = f"Bundle.entry[{index}]"
     if not isinstance(row, dict):
         raise NotValid(Issue(code="structure", text="the entry is not an object", expression=where))
     request, resource, full_url = row.get("request"), row.get("resource"), row.get("fullUrl")
     if not isinstance(request, dict):
-        text = "each entry of a transaction needs a request with method and url"
+        text = "each entry needs a request with method and url"
         raise NotValid(Issue(code="required", text=text, expression=f"{where}.request"))
     method = request.get("method")
+    if method == "GET":
+        return _read(index, request, resource, base, where)
     if method not in METHODS:
-        text = f"an entry of a transaction is {', '.join(METHODS)}"
+        text = f"the method of an entry is {', '.join(METHODS)} or GET"
         raise NotExchanged(Issue(code="not-supported", text=text, expression=f"{where}.request.method"))
     if method == "DELETE":
         if resource is not None:
@@ -143,6 +175,18 @@ def _entry(index: int, row: object, base: str) -> Entry:
         full_url=full_url,
         resource=resource,
         if_version=_version(request, where),
+    )
+
+
+def _read(index: int, request: Json, resource: object, base: str, where: str) -> Read:
+    url, etag = request.get("url"), request.get("ifNoneMatch")
+    if resource is not None or not isinstance(url, str) or "\0" in unquote(url):
+        text = "a GET has a url and no resource"
+        raise NotExchanged(Issue(code="value", text=text, expression=f"{where}.request"))
+    return Read(
+        index=index,
+        url=url.removeprefix(base).removeprefix("/"),
+        if_none_match=etag if isinstance(etag, str) else None,
     )
 
 

@@ -49,6 +49,7 @@ class Links:
     def __init__(self, entries: Sequence[Entry], *, base: str) -> None:
         """Note which entry has which full URL, and where each of them points."""
         self._entries = entries
+        self._by_index = {entry.index: entry for entry in entries}
         self._base = base
         self._found = {entry.index: references.literal(entry.resource) for entry in entries}
         self._by_url = {
@@ -186,7 +187,7 @@ class Links:
     ) -> str | Issue:
         target, index, identity, search = self._meaning(entry, found.target)
         if index is not None:
-            return f"{self._entries[index].type}/{places[index].id}{references.version_of(found.target)}"
+            return f"{self._by_index[index].type}/{places[index].id}{references.version_of(found.target)}"
         if identity:
             here = identity in stored or (identity not in self._removed and known.there(identity))
             return (

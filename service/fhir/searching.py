@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from fhir_profiles.r4 import schemas
 from service.fhir import references, subset
+from service.fhir.entries import NOT_KEPT
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.subset import Shape
 from service.store import content, search_index
@@ -48,6 +50,9 @@ OF_THE_ANSWER = ("_count", "_elements", "_format", "_page", "_pretty", "_summary
 
 _COMPARED = re.compile(r"(?P<prefix>eq|ne|gt|lt|ge|le)?(?P<date>\d.*)")
 
+#: what is kept of R4
+TYPES = tuple(sorted(set(schemas.RESOURCES) - set(NOT_KEPT)))
+
 WHOLE = Shape()
 
 
@@ -67,6 +72,11 @@ class Search:
     after: int = 0
     #: beyond which nothing is shown, because something before it may still appear
     ends: datetime | None = None
+
+    @property
+    def polls(self) -> bool:
+        """Return whether it may be asked to learn what is new."""
+        return any(name == "_lastUpdated" for name, _ in self.used)
 
     def until(self, horizon: datetime) -> "Search":
         """Return the search of what was received before the horizon."""

@@ -15,8 +15,18 @@ from sqlalchemy import Connection
 
 from fhir_profiles import gate
 from service.fhir import entries as bundle_entries
-from service.fhir import knowledge, ownership, placing, removal, resolving, settling, translation
-from service.fhir.entries import Entry
+from service.fhir import (
+    inside,
+    knowledge,
+    lines,
+    ownership,
+    placing,
+    removal,
+    resolving,
+    settling,
+    translation,
+)
+from service.fhir.entries import Entry, Read
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid
 from service.store import content, horizon, parameters, promises, referrers, resources, site
@@ -72,16 +82,26 @@ def accept(
     )
 
 
-def read(bundle: Json, *, base: str = "") -> tuple[Entry, ...]:
+def read(bundle: Json, *, base: str = "") -> tuple[Entry | Read, ...]:
     """Return the entries of a transaction Bundle, each with a resource that the gate lets pass.
 
     Raises:
         Refusal: one of `service.fhir.refusals`.
     """
-    entries = tuple(bundle_entries.read(bundle, base=base))
+    entries = bundle_entries.read(bundle, base=base)
+    check(entries)
+    return entries
+
+
+def check(entries: Sequence[Entry | Read]) -> None:
+    """Have the gate look at each resource.
+
+    Raises:
+        NotValid: naming every fault of every entry.
+    """
     issues = []
     for entry in entries:
-        if entry.removes:
+        if isinstance(entry, Read) or entry.removes:
             continue
         for fault in gate.check(dict(entry.resource)):
             _, _, path = fault.expression.partition(".")
@@ -89,17 +109,23 @@ def read(bundle: Json, *, base: str = "") -> tuple[Entry, ...]:
             issues.append(Issue(code=fault.code, text=fault.text, expression=expression))
     if issues:
         raise NotValid(*issues)
-    return entries
 
 
 def store(
-    tx: Connection, entries: Sequence[Entry], *, tenant: int, sender: str, base: str, repeatable: bool
+    tx: Connection,
+    asked_for: Sequence[Entry | Read],
+    *,
+    tenant: int,
+    sender: str,
+    base: str,
+    repeatable: bool,
 ) -> Accepted:
     """Store what `read` returned, as `accept` does, in the caller's transaction.
 
     Raises:
         Refusal: the transaction must be rolled back.
     """
+    entries = [entry for entry in asked_for if isinstance(entry, Entry)]
     links = resolving.Links(entries, base=base)
     needed = links.needed()
     wanted = placing.wanted(
@@ -146,12 +172,21 @@ def store(
         saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])
         for entry in entries
     )
+    answered = {
+        **lines.of(entries, before, after),
+        # After everything else, as the transaction leaves it.
+        **{
+            read.index: inside.answer(tx, read, base=base, tenant=tenant)
+            for read in asked_for
+            if isinstance(read, Read)
+        },
+    }
     changed = any(
         new is not None and (old is None or old.version != new.version)
         for old, new in zip(before, after, strict=True)
     )
     return Accepted(
-        response=_response(entries, before, after),
+        response=_response(answered),
         patient=patient,
         changed=changed,
         due=due if changed else None,
@@ -270,24 +305,6 @@ def _due(visit: Sequence[Json], at: Site) -> settling.Due:
     )
 
 
-def _response(
-    entries: Sequence[Entry], before: Sequence[Head | None], after: Sequence[Head | None]
-) -> dict[str, Any]:
-    seen: set[Identity] = set()
-    lines = []
-    for entry, old, new in zip(entries, before, after, strict=True):
-        if new is None:
-            lines.append({"response": {"status": "204 No Content"}})
-            continue
-        created = (old is None or (old.deleted and not new.deleted)) and new.identity not in seen
-        seen.add(new.identity)
-        status = "204 No Content" if entry.removes else "201 Created" if created else "200 OK"
-        line = {
-            "status": status,
-            "location": f"{new.type}/{new.id}/_history/{new.version}",
-            "etag": f'W/"{new.version}"',
-            "lastModified": content.instant(new.received),
-        }
-        lines.append({"response": line})
+def _response(answered: Mapping[int, Json]) -> dict[str, Any]:
     response: dict[str, Any] = {"resourceType": "Bundle", "type": "transaction-response"}
-    return {**response, "entry": lines} if lines else response
+    return {**response, "entry": [answered[index] for index in sorted(answered)]} if answered else response

@@ -9,7 +9,8 @@ from flask import Response
 
 from fhir_profiles import canonical, reading
 from service.fhir import blueprint, idempotency, searching
-from service.fhir.blueprint import TYPES, fhir
+from service.fhir.blueprint import fhir
+from service.fhir.searching import TYPES
 from service.store import idempotency_keys
 
 VERSION = "0.1.0"
@@ -35,7 +36,7 @@ INTERACTIONS = (
     "history-type",
     "search-type",
 )
-OF_THE_SYSTEM = ("transaction", "history-system")
+OF_THE_SYSTEM = ("transaction", "batch", "history-system")
 
 
 @fhir.get("/metadata")

@@ -18,9 +18,10 @@ from flask import Response, request
 
 from fhir_profiles import reading
 from service.fhir import blueprint, histories
-from service.fhir.blueprint import TYPES, fhir
+from service.fhir.blueprint import fhir
 from service.fhir.histories import Asked
 from service.fhir.refusals import Issue, NotFound
+from service.fhir.searching import TYPES
 from service.store import changes, content, horizon, resources
 from service.store.resources import Stored
 

@@ -36,7 +36,7 @@ def issues(response):
         pytest.param(b"[]", id="not an object"),
         pytest.param(b'{"resourceType":"Patient"}', id="not a Bundle"),
         pytest.param(b"{}", id="no type"),
-        pytest.param(b'{"resourceType":"Bundle","type":"batch","entry":[]}', id="a batch"),
+        pytest.param(b'{"resourceType":"Bundle","type":"collection","entry":[]}', id="a collection"),
         pytest.param(b'{"resourceType":"Bundle","type":"message"}', id="another Bundle"),
         pytest.param(VISIT[:-20], id="truncated"),
         pytest.param(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, id="nesting bomb"),
@@ -68,12 +68,6 @@ def test_a_form_of_megabytes_is_refused_where_a_form_is_read(client):
 
     assert response.status_code == 413
     assert issues(response)
-
-
-def test_a_batch_is_not_supported_yet(client):
-    response = post_bytes(client, b'{"resourceType":"Bundle","type":"batch"}')
-
-    assert issues(response)[0]["code"] == "not-supported"
 
 
 def test_a_body_over_the_limit_is_413_and_names_it(client, nothing_stored):
