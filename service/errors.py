@@ -32,6 +32,7 @@ ANSWERS: Mapping[type[Refusal], int] = {
     refusals.Gone: 410,
     refusals.NotOffered: 405,
     refusals.NotAcceptable: 406,
+    refusals.Referred: 409,
     refusals.Ambiguous: 412,
     refusals.OutOfDate: 412,
     refusals.TooLarge: 413,

@@ -6,6 +6,9 @@ from typing import Any
 from pathways.record import Entry, Record
 from service.store.resources import Identity, Stored
 
+#: of these a removed one is read as withdrawn; the others are simply not there any more
+FACTS = ("Observation", "Procedure", "DiagnosticReport", "Task")
+
 
 def entry(stored: Stored) -> Entry:
     """Return a stored version as an entry of a record."""

@@ -67,7 +67,13 @@ def read(
     """
     with resources.together(tx):
         received = resources.ask_of_patient(
-            tx, which.patient, types=TYPES, codes=catalogue.codes(), owned=False, tenant=tenant
+            tx,
+            which.patient,
+            types=TYPES,
+            codes=catalogue.codes(),
+            owned=False,
+            withdrawn=record.FACTS,
+            tenant=tenant,
         )
         own = resources.ask_of_patient(tx, which.patient, types=ANSWERED, owned=True, tenant=tenant)
     entries = [entry(stored) for stored in received()]

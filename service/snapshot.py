@@ -16,7 +16,7 @@ from pathways.memory import Memory
 from pathways.record import Record
 from service import in_force, record, situation
 from service.record import entry
-from service.store import decisions, promises, resources, site
+from service.store import decisions, horizon, promises, resources, site
 
 #: what hospitals send that rules read, and what people decided
 RECEIVED = (*situation.TYPES, "Task")
@@ -48,11 +48,18 @@ class Snapshot:
 def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Snapshot:
     """Return what the pathways may look at for a patient."""
     with resources.together(tx):
+        horizon.announce(tx)
         wanted = promises.ask_wanted(tx, who, tenant=tenant)
         latest = decisions.ask_latest(tx, who, tenant=tenant)
         of_site = site.ask(tx, tenant=tenant)
         received = resources.ask_of_patient(
-            tx, who, types=RECEIVED, codes=catalogue.codes(), owned=False, tenant=tenant
+            tx,
+            who,
+            types=RECEIVED,
+            codes=catalogue.codes(),
+            owned=False,
+            withdrawn=record.FACTS,
+            tenant=tenant,
         )
         own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
     rows, state = latest(), of_site()

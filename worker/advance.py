@@ -174,6 +174,9 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         )
         for resource in written
     ]
+    if writes:
+        # Not removed meanwhile; if it was, the database asks for the work again.
+        resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
     heads = resources.look_up_or_lock(tx, writes, tenant=claim.tenant)
     for head in heads.values():
         if not head.owned:

@@ -3,15 +3,19 @@
 http://hl7.org/fhir/R4/http.html
 """
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
 from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import HTTPException
 
-from fhir_profiles.r4 import schemas
 from pathways.definition import Pathway
 from service import errors
-from service.fhir.entries import NOT_KEPT
-from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, Refusal
+from service.fhir import references
+from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, NotOffered, Refusal
+from service.fhir.searching import TYPES
 from service.fhir.transaction import Accepted
 from service.store import content
 from service.store.database import Database
@@ -22,17 +26,49 @@ fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
 #: the one tenant that is served until access control tells others apart
 TENANT = 0
 
-TYPES = tuple(sorted(set(schemas.RESOURCES) - set(NOT_KEPT)))
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+#: routes that only say that something is not offered
+NOTHING_THERE = ("fhir.elsewhere", "fhir.whole_system")
 
 #: forms of FHIR JSON; a missing Content-Type is read as JSON
 READ = ("application/fhir+json", "application/json", "")
+NOT_XML = "resources are exchanged as JSON, not as XML or RDF"
 FORMATS = ("json", "application/json", "application/fhir+json")
 
 
 @fhir.errorhandler(Exception)
 def failed(error: Exception) -> Response:
     """Answer what went wrong with an OperationOutcome."""
-    return errors.answer(error)
+    if isinstance(error, NotFound) and (offered := methods()) and request.method not in offered:
+        error = NotOffered(Issue(code="not-supported", text=f"here is {', '.join(offered)}; see metadata"))
+    response = errors.answer(error)
+    if isinstance(error, NotOffered):
+        response.headers["Allow"] = ", ".join(methods())
+    return response
+
+
+@fhir.after_request
+def pretty(response: Response) -> Response:
+    """Write the answer for people where they ask for it."""
+    if request.args.get("_pretty") == "true" and response.content_length:
+        response.set_data(msgspec.json.format(response.get_data(), indent=2))
+    return response
+
+
+def methods() -> tuple[str, ...]:
+    """Return the methods that there are for the URL of the request; empty: it is none of ours."""
+    urls = current_app.create_url_adapter(request)
+    assert urls is not None
+    found = []
+    for method in METHODS:
+        try:
+            endpoint, of_url = urls.match(method=method)
+        except HTTPException:
+            continue
+        if endpoint not in NOTHING_THERE and _is_place(of_url):
+            found.append(method)
+    # What is not found is said to be so by a route of its own, which knows OPTIONS as well.
+    return (*found, "OPTIONS") if found else ()
 
 
 @fhir.before_request
@@ -45,15 +81,36 @@ def check_text() -> None:
 
 
 @fhir.before_request
+def check_place() -> None:
+    """Refuse a URL whose parts cannot be a type and an id, before anything else is said of it."""
+    if not _is_place(request.view_args or {}):
+        raise NotFound(Issue(code="not-supported", text="R4 has no such type, or it is not kept here"))
+
+
+@fhir.before_request
+def options() -> Response | None:
+    """Answer which methods there are for a URL."""
+    if request.method != "OPTIONS":
+        return None
+    if not (offered := methods()):
+        raise NotFound(Issue(code="not-supported", text="there is nothing here; see metadata"))
+    response = Response(status=204)
+    response.headers["Allow"] = ", ".join(offered)
+    return response
+
+
+@fhir.before_request
 def check_accept() -> None:
     """Refuse a request for a form that is not written."""
     wanted = request.args.get("_format")
     accepts = request.accept_mimetypes
     if wanted is None and accepts and not any(accepts[form] for form in READ[:2]):
-        raise NotAcceptable(Issue(code="not-supported", text="answers are application/fhir+json"))
+        raise NotAcceptable(
+            Issue(code="not-supported", text=f"{NOT_XML}: send Accept: application/fhir+json")
+        )
     # a plus in a query means a space there, and people write it all the same
     if wanted is not None and wanted.replace(" ", "+") not in FORMATS:
-        raise NotAcceptable(Issue(code="not-supported", text="the only _format is json"))
+        raise NotAcceptable(Issue(code="not-supported", text=f"{NOT_XML}: ask with _format=json, or without"))
 
 
 def base() -> str:
@@ -93,6 +150,23 @@ def resource(text: str, version: Head | Stored | None = None, *, status: int = 2
     return response
 
 
+def preferred(name: str) -> str | None:
+    """Return what the client prefers: of `Prefer: return=minimal`, `minimal`.
+
+    https://www.rfc-editor.org/rfc/rfc7240#section-2
+    """
+    for preference in re.split("[,;]", request.headers.get("Prefer", "")):
+        given, _, value = preference.strip().partition("=")
+        if given.strip().lower() == name:
+            return value.strip().strip('"')
+    return None
+
+
+def lenient() -> bool:
+    """Return whether parameters that are not known are to be passed over."""
+    return preferred("handling") == "lenient"
+
+
 def due_header(response: Response, accepted: Accepted) -> Response:
     """Say when the evaluation follows, for whoever waits for it."""
     if accepted.due:
@@ -115,6 +189,11 @@ def _alone(expression: str | None, type_: str) -> str | None:
     if expression is None or not expression.startswith(entry):
         return expression
     return expression.replace(f"{entry}.resource", type_).removeprefix(f"{entry}.")
+
+
+def _is_place(of_url: Mapping[str, str]) -> bool:
+    id_ = of_url.get("id_", "any")
+    return of_url.get("type_", TYPES[0]) in TYPES and re.fullmatch(references.ID, id_) is not None
 
 
 def _whole_second(moment: datetime) -> datetime:

@@ -15,6 +15,7 @@ from service.fhir.refusals import Issue, NotExchanged, NotValid, Refusal, TooLar
 Json = Mapping[str, Any]
 
 MOST_ENTRIES = 1_000
+METHODS = ("DELETE", "POST", "PUT")
 
 #: they carry others, or answer, and are never kept by themselves
 NOT_KEPT = ("Bundle", "OperationOutcome", "Parameters")
@@ -27,19 +28,25 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One resource to store, and how it is identified."""
+    """One resource to store or to remove, and how it is identified."""
 
     index: int
     method: str
     type: str
-    #: PUT by id
+    #: PUT and DELETE by id
     id: str | None
-    #: system and value: conditional PUT, or POST with ifNoneExist
+    #: system and value: conditional PUT and DELETE, or POST with ifNoneExist
     identifier: tuple[str, str] | None
     full_url: str | None
+    #: of a DELETE the type alone
     resource: Json
     #: only if this is the current version
     if_version: int | None
+
+    @property
+    def removes(self) -> bool:
+        """Return whether the resource is to be no longer there."""
+        return self.method == "DELETE"
 
     @property
     def at(self) -> str:
@@ -47,7 +54,23 @@ class Entry:
         return f"Bundle.entry[{self.index}].resource"
 
 
-def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A GET, answered after everything else."""
+
+    index: int
+    #: without the base
+    url: str
+    #: an ETag
+    if_none_match: str | None
+
+    @property
+    def at(self) -> str:
+        """Return where it stands, for an OperationOutcome."""
+        return f"Bundle.entry[{self.index}].request.url"
+
+
+def read(bundle: Json, *, base: str) -> tuple[Entry | Read, ...]:
     """Return the entries of a transaction Bundle.
 
     Args:
@@ -58,24 +81,11 @@ def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
         TooLarge: it has more entries than one transaction may hold.
         NotValid: an entry contradicts itself.
     """
-    if bundle.get("resourceType") != "Bundle":
-        raise NotExchanged(
-            Issue(code="structure", text="the resource is not a Bundle", expression="resourceType")
-        )
-    if bundle.get("type") != "transaction":
-        text = "only Bundles of type transaction are exchanged; a batch can be sent as one transaction"
-        raise NotExchanged(Issue(code="not-supported", text=text, expression="Bundle.type"))
-    rows = bundle.get("entry", [])
-    if not isinstance(rows, list):
-        raise NotValid(Issue(code="structure", text="entry is not a list", expression="Bundle.entry"))
-    if len(rows) > MOST_ENTRIES:
-        text = f"a Bundle may hold {MOST_ENTRIES} entries; send several"
-        raise TooLarge(Issue(code="too-long", text=text, expression="Bundle.entry"))
-    entries: list[Entry] = []
+    entries: list[Entry | Read] = []
     faults: list[Refusal] = []
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows(bundle)):
         try:
-            entries.append(_entry(index, row, base))
+            entries.append(one_of(index, row, base=base))
         except Refusal as refusal:
             faults.append(refusal)
     if faults:
@@ -85,34 +95,68 @@ def read(bundle: Json, *, base: str) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+def rows(bundle: Json) -> list[object]:
+    """Return what a transaction or a batch carries, not looked at yet.
+
+    Raises:
+        NotExchanged, TooLarge, NotValid: as in `read`.
+    """
+    if bundle.get("resourceType") != "Bundle":
+        raise NotExchanged(
+            Issue(code="structure", text="the resource is not a Bundle", expression="resourceType")
+        )
+    if bundle.get("type") not in ("transaction", "batch"):
+        text = "only Bundles of type transaction and batch are exchanged"
+        raise NotExchanged(Issue(code="not-supported", text=text, expression="Bundle.type"))
+    found = bundle.get("entry", [])
+    if not isinstance(found, list):
+        raise NotValid(Issue(code="structure", text="entry is not a list", expression="Bundle.entry"))
+    if len(found) > MOST_ENTRIES:
+        text = f"a Bundle may hold {MOST_ENTRIES} entries; send several"
+        raise TooLarge(Issue(code="too-long", text=text, expression="Bundle.entry"))
+    return found
+
+
 def one(
-    resource: Json, *, method: str, type_: str, id_: str | None, condition: str | None = None
+    resource: Json | None, *, method: str, type_: str, id_: str | None, condition: str | None = None
 ) -> dict[str, Any]:
     """Return the transaction Bundle that does what a request for a single resource asks."""
     request: dict[str, Any] = {"method": method, "url": f"{type_}/{id_}" if id_ else type_}
-    if condition and method == "PUT":
+    if condition is not None and method != "POST":
         request["url"] = f"{type_}?{condition}"
     elif condition:
         request["ifNoneExist"] = condition
     return {
         "resourceType": "Bundle",
         "type": "transaction",
-        "entry": [{"resource": resource, "request": request}],
+        "entry": [{**({} if resource is None else {"resource": resource}), "request": request}],
     }
 
 
-def _entry(index: int, row: object, base: str) -> Entry:
+def one_of(index: int, row: object, *, base: str) -> Entry | Read:
+    """Return one entry of a Bundle.
+
+    Raises:
+        Refusal: it contradicts itself, or asks for what is not exchanged.
+    """
     where = f"Bundle.entry[{index}]"
     if not isinstance(row, dict):
         raise NotValid(Issue(code="structure", text="the entry is not an object", expression=where))
     request, resource, full_url = row.get("request"), row.get("resource"), row.get("fullUrl")
     if not isinstance(request, dict):
-        text = "each entry of a transaction needs a request with method and url"
+        text = "each entry needs a request with method and url"
         raise NotValid(Issue(code="required", text=text, expression=f"{where}.request"))
     method = request.get("method")
-    if method not in ("PUT", "POST"):
-        text = "only PUT and POST are exchanged in a transaction; withdraw with status entered-in-error"
+    if method == "GET":
+        return _read(index, request, resource, base, where)
+    if method not in METHODS:
+        text = f"the method of an entry is {', '.join(METHODS)} or GET"
         raise NotExchanged(Issue(code="not-supported", text=text, expression=f"{where}.request.method"))
+    if method == "DELETE":
+        if resource is not None:
+            text = "a DELETE has no resource; send a PUT to change one"
+            raise NotValid(Issue(code="business-rule", text=text, expression=f"{where}.resource"))
+        resource = {"resourceType": _type_of(request, base, where)}
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         raise NotValid(
             Issue(
@@ -134,15 +178,23 @@ def _entry(index: int, row: object, base: str) -> Entry:
     )
 
 
+def _read(index: int, request: Json, resource: object, base: str, where: str) -> Read:
+    url, etag = request.get("url"), request.get("ifNoneMatch")
+    if resource is not None or not isinstance(url, str) or "\0" in unquote(url):
+        text = "a GET has a url and no resource"
+        raise NotExchanged(Issue(code="value", text=text, expression=f"{where}.request"))
+    return Read(
+        index=index,
+        url=url.removeprefix(base).removeprefix("/"),
+        if_none_match=etag if isinstance(etag, str) else None,
+    )
+
+
 def _target(
     request: Json, resource: Json, method: str, base: str, where: str
 ) -> tuple[str, str | None, tuple[str, str] | None]:
     at = f"{where}.request.url"
-    url = request.get("url")
-    match = _URL.fullmatch(unquote(url.removeprefix(base))) if isinstance(url, str) else None
-    if match is None:
-        text = "the url is not Type, Type/id or Type?identifier=system|value"
-        raise NotExchanged(Issue(code="value", text=text, expression=at))
+    match = _parts(request, base, where)
     type_, id_, query = match["type"], match["id"], match["query"]
     if type_ != resource["resourceType"]:
         text = "the url names another type than the resource has"
@@ -160,22 +212,45 @@ def _target(
             raise NotExchanged(Issue(code="value", text="the url of a POST is the type alone", expression=at))
         query, at = request.get("ifNoneExist"), f"{where}.request.ifNoneExist"
         return type_, None, _identifier(query, resource, at) if query is not None else None
-    if query is not None:
-        return type_, None, _identifier(query, resource, at)
-    if id_ is None:
-        text = "a PUT names an id or ?identifier=system|value"
+    if query is not None and id_:
+        text = "name the resource by its id or by an identifier, not by both"
         raise NotExchanged(Issue(code="value", text=text, expression=at))
+    if query is not None:
+        return type_, None, _token(query, at) if method == "DELETE" else _identifier(query, resource, at)
+    if id_ is None:
+        text = f"a {method} names an id or ?identifier=system|value"
+        raise NotExchanged(Issue(code="value", text=text, expression=at))
+    if method == "DELETE":
+        return type_, id_, None
     if resource.get("id") != id_:
         text = "the id of the resource is not the one in the url"
         raise NotExchanged(Issue(code="invalid", text=text, expression=f"{where}.resource.id"))
     return type_, id_, None
 
 
-def _identifier(query: object, resource: Json, at: str) -> tuple[str, str]:
+def _type_of(request: Json, base: str, where: str) -> str:
+    return _parts(request, base, where)["type"]
+
+
+def _parts(request: Json, base: str, where: str) -> re.Match[str]:
+    url = request.get("url")
+    match = _URL.fullmatch(unquote(url.removeprefix(base))) if isinstance(url, str) else None
+    if match is None:
+        text = "the url is not Type, Type/id or Type?identifier=system|value"
+        raise NotExchanged(Issue(code="value", text=text, expression=f"{where}.request.url"))
+    return match
+
+
+def _token(query: object, at: str) -> tuple[str, str]:
     token = references.identifier_token(query.lstrip("?")) if isinstance(query, str) else None
     if token is None:
         text = "a condition is identifier=system|value"
         raise NotExchanged(Issue(code="not-supported", text=text, expression=at))
+    return token
+
+
+def _identifier(query: object, resource: Json, at: str) -> tuple[str, str]:
+    token = _token(query, at)
     identifiers = resource.get("identifier")
     carried = [
         (str(identifier.get("system") or ""), identifier.get("value"))

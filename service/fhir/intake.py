@@ -9,7 +9,8 @@ the answer. That is all it costs to be refused; unpacking, reading, the gate and
 database come after. A process holds at most one body of `reading.MAX_BYTES` per thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from flask import Response, current_app, request
@@ -17,12 +18,17 @@ from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import broker, log
-from service.fhir import admission, idempotency, transaction
-from service.fhir.blueprint import READ, TENANT, base, database
+from service.fhir import admission, entries, idempotency, transaction
+from service.fhir.batch import Batch
+from service.fhir.blueprint import NOT_XML, READ, TENANT, base, database, resource
+from service.fhir.entries import Entry, Read
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
 from service.fhir.transaction import Accepted
 from service.store import idempotency_keys
+
+#: who sends: there is no sign-in yet by which senders could be told apart
+HOSPITAL = "hospital"
 
 #: makes the transaction Bundle of what was sent
 AsBundle = Callable[[dict[str, Any]], dict[str, Any]]
@@ -52,30 +58,87 @@ def take_in(as_bundle: AsBundle, answer: Answer, *, repeatable: bool) -> Respons
         # Without a lock first: a repetition costs no more than this.
         if once and (kept := _kept(once)):
             return idempotency.replayed(kept, once)
-        entries = transaction.read(as_bundle(reading.read(body)), base=base())
+        bundle = as_bundle(reading.read(body))
+        if not _is_batch(bundle):
+            asked_for = transaction.read(bundle, base=base())
 
-        def store(tx: Connection) -> tuple[Response, Accepted | None]:
-            # Again under the lock: the first of two at the same time has stored by now.
-            if once and (kept := idempotency_keys.hold(tx, once.key, tenant=TENANT)):
-                return idempotency.replayed(kept, once), None
-            accepted = transaction.store(
-                tx, entries, tenant=TENANT, sender="hospital", base=base(), repeatable=repeatable
-            )
-            response = answer(tx, accepted)
-            if once:
-                idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
-            return response, accepted
+            def store(tx: Connection) -> tuple[Response, Accepted | None]:
+                # Again under the lock: the first of two at the same time has stored by now.
+                if once and (kept := idempotency_keys.hold(tx, once.key, tenant=TENANT)):
+                    return idempotency.replayed(kept, once), None
+                accepted = _store(tx, asked_for, repeatable=repeatable)
+                response = answer(tx, accepted)
+                if once:
+                    idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
+                return response, accepted
 
-        response, accepted = database().run(store)
+            response, accepted = database().run(store)
+    if _is_batch(bundle):
+        return _carry_out_each(bundle, once)
     if accepted:
         _wake(accepted)
     return response
 
 
+def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
+    """Store a Bundle that was made of a request without a body, and answer it.
+
+    Raises:
+        Throttled, Refusal: as in `take_in`.
+    """
+    with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
+        asked_for = transaction.read(bundle, base=base())
+
+        def store(tx: Connection) -> tuple[Response, Accepted]:
+            accepted = _store(tx, asked_for, repeatable=False)
+            return answer(tx, accepted), accepted
+
+        response, accepted = database().run(store)
+    _wake(accepted)
+    return response
+
+
+def _store(tx: Connection, asked_for: Sequence[Entry | Read], *, repeatable: bool) -> Accepted:
+    return transaction.store(
+        tx, asked_for, tenant=TENANT, sender=HOSPITAL, base=base(), repeatable=repeatable
+    )
+
+
+def _is_batch(bundle: dict[str, Any]) -> bool:
+    return bundle.get("resourceType") == "Bundle" and bundle.get("type") == "batch"
+
+
+def _carry_out_each(bundle: dict[str, Any], once: Once | None) -> Response:
+    """Carry out the entries of a batch, each in its own turn; the answer is kept if none was refused."""
+    intake = current_app.extensions["hipway"].intake
+    batch = Batch(
+        database=database(),
+        tenant=TENANT,
+        sender=HOSPITAL,
+        base=base(),
+        turn=partial(intake.turn, admission.sender_of(request)),
+        stored=_wake,
+        key=once.key if once else None,
+    )
+    answer = batch.answer(entries.rows(bundle))
+    response = resource(reading.write(answer).decode())
+    if once and not any("outcome" in line["response"] for line in answer.get("entry", ())):
+        kept = idempotency.kept(response, once)
+        database().run(lambda tx: _keep(tx, once.key, kept))
+    return response
+
+
+def _keep(tx: Connection, key: str, kept: idempotency_keys.Kept) -> None:
+    if idempotency_keys.hold(tx, key, tenant=TENANT) is None:
+        idempotency_keys.keep(tx, key, kept, tenant=TENANT)
+
+
 def _body() -> bytes:
     """Return the body as it was sent, in bounded memory."""
     if request.mimetype not in READ:
-        raise NotReadable(Issue(code="not-supported", text="send application/fhir+json"))
+        raise NotReadable(
+            Issue(code="not-supported", text=f"{NOT_XML}: send Content-Type: application/fhir+json")
+        )
     if _encoding() not in ("identity", "gzip"):
         raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
     limit = reading.MAX_BYTES

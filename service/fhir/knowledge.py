@@ -37,8 +37,8 @@ def translations(
     cached = _translations.get(place)
     if cached is None or cached[0] != state:
         statement = (
-            "SELECT body FROM resource "
-            "WHERE tenant = :tenant AND type = 'ConceptMap' AND NOT deleted ORDER BY seq"
+            "SELECT body FROM resource WHERE tenant = :tenant AND type = 'ConceptMap' AND NOT deleted "
+            "ORDER BY seq"
         )
         bodies = tx.execute(text(statement), {"tenant": tenant}).scalars()
         cached = _translations[place] = (state, translation.of(content.read(body) for body in bodies))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.fhir.refusals import Issue
+from service.store.resources import Head
 
 #: one Bundle can hold a fault per line; nobody reads more than this at once
 MOST_ISSUES = 100
@@ -23,6 +24,22 @@ def of(issues: Iterable[Issue]) -> dict[str, Any]:
             {"severity": "information", "code": "informational", "diagnostics": text},
         ]
     return {"resourceType": "OperationOutcome", "issue": lines}
+
+
+def stored(head: Head, *, changed: bool) -> dict[str, Any]:
+    """Return the OperationOutcome that a client asks for in place of what was stored."""
+    what = "stored as" if changed else "nothing is different from"
+    return _information(f"{what} version {head.version} of {head.type}/{head.id}")
+
+
+def removed(head: Head) -> dict[str, Any]:
+    """Return the OperationOutcome that a client asks for when a resource was removed."""
+    return _information(f"{head.type}/{head.id} is removed, as its version {head.version}")
+
+
+def _information(text: str) -> dict[str, Any]:
+    line = {"severity": "information", "code": "informational", "diagnostics": text}
+    return {"resourceType": "OperationOutcome", "issue": [line]}
 
 
 def _line(issue: Issue) -> dict[str, Any]:

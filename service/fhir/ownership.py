@@ -38,6 +38,20 @@ def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
     return {**kept, **{name: incoming[name] for name in allowed if name in incoming}}
 
 
+def refuse_removal(stored: Json, *, at: str) -> None:
+    """Refuse to remove what the engine made.
+
+    Raises:
+        NotYours: it says how to end it in place of that.
+    """
+    text = (
+        f"this {stored['resourceType']} is kept by the pathway and cannot be removed. To sign, decline, "
+        "acknowledge or close it, send a completed Task with a code of clinician-decision and this resource "
+        "as its focus; to withdraw what it rests on, remove the fact, or send it with entered-in-error"
+    )
+    raise NotYours(Issue(code="forbidden", text=text, expression=at))
+
+
 def refuse_reserved(incoming: Json, id: str, *, at: str) -> None:
     """Refuse what only the engine may make: its own device, and plans under its own identifiers.
 

@@ -37,6 +37,11 @@ class Known:
     heads: Mapping[Identity, Head]
     by_value: Mapping[IndexName, Sequence[Head]]
 
+    def there(self, identity: Identity) -> Head | None:
+        """Return what is there under the identity, and was not removed."""
+        head = self.heads.get(identity)
+        return head if head and not head.deleted else None
+
     def by_identifier(self, type_: str, system: str, value: str) -> Sequence[Head]:
         """Return what carries the identifier."""
         return self.by_value.get(_by_identifier(type_, system, value), ())
@@ -119,6 +124,8 @@ def place(
         if entry.id:
             head = heads.get((entry.type, entry.id))
             places[entry.index] = Place(id=entry.id, head=head)
+        elif entry.identifier and entry.removes:
+            places[entry.index] = _removed(entry, known.by_identifier(entry.type, *entry.identifier))
         elif entry.identifier:
             places[entry.index] = _conditional(entry, entry.identifier, known, new)
         else:
@@ -159,16 +166,25 @@ def _by_identifier(type_: str, system: str, value: str) -> IndexName:
     return type_, "identifier", system, value
 
 
+def _removed(entry: Entry, found: Sequence[Head]) -> Place:
+    if len(found) > 1:
+        raise Ambiguous(_several(entry, len(found)))
+    # What is not there need not be removed; no resource has this id.
+    return Place(id=found[0].id, head=found[0]) if found else Place(id="", head=None)
+
+
+def _several(entry: Entry, count: int) -> Issue:
+    text = f"{count} resources match the condition; name one by its id"
+    return Issue(code="multiple-matches", text=text, expression=f"Bundle.entry[{entry.index}].request")
+
+
 def _conditional(
     entry: Entry, identifier: tuple[str, str], known: Known, new: dict[tuple[str, str, str], str]
 ) -> Place:
     found = known.by_identifier(entry.type, *identifier)
     given = entry.resource.get("id") if entry.method == "PUT" else None
     if len(found) > 1:
-        text = f"{len(found)} resources match the condition; name one by its id"
-        raise Ambiguous(
-            Issue(code="multiple-matches", text=text, expression=f"Bundle.entry[{entry.index}].request")
-        )
+        raise Ambiguous(_several(entry, len(found)))
     if found:
         if given and given != found[0].id:
             text = "the resource with that identifier has another id"

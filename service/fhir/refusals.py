@@ -50,6 +50,10 @@ class OutOfDate(Refusal):
     """The resource has changed since the sender read it."""
 
 
+class Referred(Refusal):
+    """Something that is there refers to what would be removed."""
+
+
 class NotFound(Refusal):
     """There is no such resource, version or type."""
 

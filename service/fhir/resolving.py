@@ -49,6 +49,7 @@ class Links:
     def __init__(self, entries: Sequence[Entry], *, base: str) -> None:
         """Note which entry has which full URL, and where each of them points."""
         self._entries = entries
+        self._by_index = {entry.index: entry for entry in entries}
         self._base = base
         self._found = {entry.index: references.literal(entry.resource) for entry in entries}
         self._by_url = {
@@ -58,6 +59,8 @@ class Links:
         self._bases = {
             entry.index: (entry.full_url and references.base_of(entry.full_url)) or "" for entry in entries
         }
+        # After `resolved`: what the transaction removes.
+        self._removed: set[Identity] = set()
         # After `resolved`: the same with the targets as they are stored.
         self._settled: dict[int, tuple[references.Found, ...]] = {}
         # The entries of a visit point to the same few: each target is read once.
@@ -87,7 +90,8 @@ class Links:
         """
         faults: list[Issue] = []
         several: list[Issue] = []
-        stored = {(entry.type, places[entry.index].id) for entry in self._entries}
+        stored = {(entry.type, places[entry.index].id) for entry in self._entries if not entry.removes}
+        self._removed = {(entry.type, places[entry.index].id) for entry in self._entries if entry.removes}
         resolved = {}
         for entry in self._entries:
             targets: dict[str, str] = {}
@@ -143,11 +147,12 @@ class Links:
                     text = "a Bundle is about one patient, and this belongs to another"
                     path = f".{where.path}" if where else ""
                     faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}{path}"))
-            if own is None and entry.type in NEED_A_PATIENT:
+            if own is None and entry.type in NEED_A_PATIENT and not entry.removes:
                 element = PATIENT_ELEMENTS[entry.type][0]
                 text = "this names no patient by a reference that can be followed"
                 faults.append(Issue(code="business-rule", text=text, expression=f"{entry.at}.{element}"))
-            others = entry.type not in PATIENT_ELEMENTS and any(named[entry.index])
+            # Of what is removed nothing is known but what is stored.
+            others = (entry.removes or entry.type not in PATIENT_ELEMENTS) and any(named[entry.index])
             result[entry.index] = own or (bundle_patient if others else None)
         if faults:
             raise NotValid(*faults)
@@ -182,9 +187,9 @@ class Links:
     ) -> str | Issue:
         target, index, identity, search = self._meaning(entry, found.target)
         if index is not None:
-            return f"{self._entries[index].type}/{places[index].id}{references.version_of(found.target)}"
+            return f"{self._by_index[index].type}/{places[index].id}{references.version_of(found.target)}"
         if identity:
-            here = identity in stored or identity in known.heads
+            here = identity in stored or (identity not in self._removed and known.there(identity))
             return (
                 _unresolved(f"{entry.at}.{found.path}")
                 if identity[0] == "Patient" and not here and not _may_dangle(entry, found)
@@ -214,7 +219,7 @@ class Links:
         self, entry: Entry, place: Place, known: Known
     ) -> Iterator[tuple[references.Found | None, str]]:
         """Yield every patient the entry has to do with, and the reference that says so."""
-        if entry.type == "Patient":
+        if entry.type == "Patient" and (place.head or not entry.removes):
             yield None, place.id
         elif place.head and place.head.patient:
             # What is known to be about one patient cannot become another's.

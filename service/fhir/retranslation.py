@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from service.fhir import knowledge, translation
 from service.fhir.translation import Translations
-from service.store import content, promises, resources, site
+from service.store import content, horizon, promises, resources, site
 from service.store.resources import Stored, Write
 from service.store.site import Site
 from service.store.writing import raw
@@ -67,6 +67,7 @@ def step(tx: Connection, *, tenant: int, grace_s: float = GRACE_S) -> bool:
     Args:
         grace_s: how long after the first look the second one begins.
     """
+    horizon.announce(tx)
     at = site.read(tx, tenant=tenant)
     _begin(tx, state(at), tenant=tenant)
     found = raw(tx).execute(_MINE, {"tenant": tenant, "looks": LOOKS, "grace": grace_s}).fetchone()

@@ -5,12 +5,16 @@ http://hl7.org/fhir/R4/search.html
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from service.fhir import references
+from fhir_profiles.r4 import schemas
+from service.fhir import references, subset
+from service.fhir.entries import NOT_KEPT
 from service.fhir.refusals import Issue, NotExchanged
-from service.store import search_index
+from service.fhir.subset import Shape
+from service.store import content, search_index
 from service.store.search_index import PARAMETERS, PATIENT_ELEMENTS
 
 DEFAULT_COUNT = 50
@@ -42,9 +46,14 @@ WITH_STATUS = (
 )
 
 #: they shape the answer and select nothing
-OF_THE_ANSWER = ("_count", "_format", "_page")
+OF_THE_ANSWER = ("_count", "_elements", "_format", "_page", "_pretty", "_summary")
 
 _COMPARED = re.compile(r"(?P<prefix>eq|ne|gt|lt|ge|le)?(?P<date>\d.*)")
+
+#: what is kept of R4
+TYPES = tuple(sorted(set(schemas.RESOURCES) - set(NOT_KEPT)))
+
+WHOLE = Shape()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +66,33 @@ class Search:
     conditions: tuple[str, ...]
     parameters: tuple[Any, ...]
     count: int
+    #: which part of each resource
+    shape: Shape = WHOLE
     #: the key after which the page begins
     after: int = 0
+    #: beyond which nothing is shown, because something before it may still appear
+    ends: datetime | None = None
+
+    @property
+    def polls(self) -> bool:
+        """Return whether it may be asked to learn what is new."""
+        return any(name == "_lastUpdated" for name, _ in self.used)
+
+    def until(self, horizon: datetime) -> "Search":
+        """Return the search of what was received before the horizon."""
+        return replace(
+            self,
+            conditions=(*self.conditions, "r.received < %s"),
+            parameters=(*self.parameters, horizon),
+            ends=horizon,
+        )
+
+    @property
+    def used_further(self) -> tuple[tuple[str, str], ...]:
+        """Return what the next page is asked for with: the horizon of the first one holds for all."""
+        if self.ends is None or self.after:
+            return self.used
+        return (*self.used, ("_lastUpdated", f"lt{content.instant(self.ends)}"))
 
 
 def parameters_of(type_: str) -> dict[str, str]:
@@ -83,15 +117,21 @@ def read(type_: str, asked: Iterable[tuple[str, str]], *, base: str, lenient: bo
     """
     kinds = parameters_of(type_)
     used: list[tuple[str, str]] = []
+    shaping: list[tuple[str, str]] = []
     conditions = ["r.tenant = %s", "r.type = %s", "NOT r.deleted"]
     values: list[Any] = []
     count, after = DEFAULT_COUNT, 0
+    asked = tuple(asked)
+    shape = subset.read(asked, of_search=True)
+    subset.check(type_, shape)
     for name, value in asked:
         if name in OF_THE_ANSWER:
             if name == "_count":
                 count = min(_number(name, value), MOST_COUNT)
             elif name == "_page":
                 after = _number(name, value)
+            elif name in subset.PARAMETERS and value:
+                shaping.append((name, value))
             continue
         if name not in kinds:
             if lenient:
@@ -108,10 +148,11 @@ def read(type_: str, asked: Iterable[tuple[str, str]], *, base: str, lenient: bo
         values += parameters
     return Search(
         type=type_,
-        used=tuple(used),
+        used=(*used, *shaping),
         conditions=tuple(conditions),
         parameters=tuple(values),
-        count=count,
+        count=0 if shape.summary == "count" else count,
+        shape=shape,
         after=after,
     )
 

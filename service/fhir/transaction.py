@@ -15,13 +15,23 @@ from sqlalchemy import Connection
 
 from fhir_profiles import gate
 from service.fhir import entries as bundle_entries
-from service.fhir import knowledge, ownership, placing, resolving, settling, translation
-from service.fhir.entries import Entry
+from service.fhir import (
+    inside,
+    knowledge,
+    lines,
+    ownership,
+    placing,
+    removal,
+    resolving,
+    settling,
+    translation,
+)
+from service.fhir.entries import Entry, Read
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid
-from service.store import content, parameters, promises, resources, site
+from service.store import content, horizon, parameters, promises, referrers, resources, site
 from service.store.database import Database
-from service.store.resources import Head, Identity, Write
+from service.store.resources import Head, Identity, Stored, VersionConflict, Write
 from service.store.site import Site
 
 Json = Mapping[str, Any]
@@ -39,7 +49,7 @@ class Accepted:
     changed: bool
     #: when the patient is evaluated; None: nothing to evaluate
     due: settling.Due | None
-    #: one per entry, in their order
+    #: one per entry that has a version, in their order
     stored: tuple[Head, ...]
 
 
@@ -72,38 +82,58 @@ def accept(
     )
 
 
-def read(bundle: Json, *, base: str = "") -> tuple[Entry, ...]:
+def read(bundle: Json, *, base: str = "") -> tuple[Entry | Read, ...]:
     """Return the entries of a transaction Bundle, each with a resource that the gate lets pass.
 
     Raises:
         Refusal: one of `service.fhir.refusals`.
     """
-    entries = tuple(bundle_entries.read(bundle, base=base))
+    entries = bundle_entries.read(bundle, base=base)
+    check(entries)
+    return entries
+
+
+def check(entries: Sequence[Entry | Read]) -> None:
+    """Have the gate look at each resource.
+
+    Raises:
+        NotValid: naming every fault of every entry.
+    """
     issues = []
     for entry in entries:
+        if isinstance(entry, Read) or entry.removes:
+            continue
         for fault in gate.check(dict(entry.resource)):
             _, _, path = fault.expression.partition(".")
             expression = f"{entry.at}.{path}" if path else entry.at
             issues.append(Issue(code=fault.code, text=fault.text, expression=expression))
     if issues:
         raise NotValid(*issues)
-    return entries
 
 
 def store(
-    tx: Connection, entries: Sequence[Entry], *, tenant: int, sender: str, base: str, repeatable: bool
+    tx: Connection,
+    asked_for: Sequence[Entry | Read],
+    *,
+    tenant: int,
+    sender: str,
+    base: str,
+    repeatable: bool,
 ) -> Accepted:
     """Store what `read` returned, as `accept` does, in the caller's transaction.
 
     Raises:
         Refusal: the transaction must be rolled back.
     """
+    entries = [entry for entry in asked_for if isinstance(entry, Entry)]
     links = resolving.Links(entries, base=base)
     needed = links.needed()
     wanted = placing.wanted(
         entries, also=needed.identities, also_by_identifier=needed.by_identifier, repeatable=repeatable
     )
     with resources.together(tx):
+        referrers.keep_patients(tx, removing=any(e.removes and e.type == "Patient" for e in entries))
+        horizon.announce(tx)
         site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
     at = site_asked()
     now = at.clock.now
@@ -112,7 +142,9 @@ def store(
     patients = links.patients(places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
-    writes = _writes(tx, entries, places, visit, patients, tenant=tenant)
+    chosen = _chosen(entries, places, visit)
+    locked = _locked(tx, chosen, places, tenant=tenant)
+    writes = _writes(chosen, places, visit, patients, locked)
     # A FHIR instant has milliseconds; the stored moment is the one that is shown.
     received = now.replace(microsecond=now.microsecond // 1000 * 1000)
     seen = {head.identity: head for place in places.values() if (head := place.head)}
@@ -130,17 +162,35 @@ def store(
             tx, writes, tenant=tenant, now=received, sender=sender, seen=seen, besides=promise
         )
     }
+    for identity, entry in chosen.items():
+        if entry.removes and identity in locked and not locked[identity].deleted:
+            removal.refuse_referred(
+                tx, locked[identity], at=f"Bundle.entry[{entry.index}].request.url", tenant=tenant
+            )
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
-        saved.get((entry.type, places[entry.index].id)) or _head(places[entry.index]) for entry in entries
+        saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])
+        for entry in entries
     )
-    changed = any(old is None or old.version != new.version for old, new in zip(before, after, strict=True))
+    answered = {
+        **lines.of(entries, before, after),
+        # After everything else, as the transaction leaves it.
+        **{
+            read.index: inside.answer(tx, read, base=base, tenant=tenant)
+            for read in asked_for
+            if isinstance(read, Read)
+        },
+    }
+    changed = any(
+        new is not None and (old is None or old.version != new.version)
+        for old, new in zip(before, after, strict=True)
+    )
     return Accepted(
-        response=_response(before, after),
+        response=_response(answered),
         patient=patient,
         changed=changed,
         due=due if changed else None,
-        stored=after,
+        stored=tuple(head for head in after if head),
     )
 
 
@@ -152,25 +202,32 @@ def _translated(tx: Connection, visit: Mapping[int, Json], at: Site, *, tenant: 
     return {index: translation.applied(resource, translations) for index, resource in visit.items()}
 
 
+def _locked(
+    tx: Connection, chosen: Mapping[Identity, Entry], places: Mapping[int, Place], *, tenant: int
+) -> dict[Identity, Stored]:
+    """Return, locked, what is removed or is the engine's: what the engine writes meanwhile is not undone."""
+    heads = {identity: (entry, places[entry.index].head) for identity, entry in chosen.items()}
+    wanted = {identity for identity, (entry, head) in heads.items() if head and (head.owned or entry.removes)}
+    return resources.lock(tx, wanted, tenant=tenant)
+
+
 def _writes(
-    tx: Connection,
-    entries: Sequence[Entry],
+    chosen: Mapping[Identity, Entry],
     places: Mapping[int, Place],
     visit: Mapping[int, Json],
     patients: Mapping[int, str | None],
-    *,
-    tenant: int,
+    locked: Mapping[Identity, Stored],
 ) -> list[Write]:
     """Return one write for each resource that may change."""
-    chosen = _chosen(entries, places, visit)
-    owned = {identity for identity, entry in chosen.items() if (h := places[entry.index].head) and h.owned}
-    # Under the lock, so that what the engine writes meanwhile is not undone.
-    locked = resources.lock(tx, owned, tenant=tenant)
     writes = []
     for (type_, id_), entry in chosen.items():
+        stored = locked.get((type_, id_))
+        if entry.removes:
+            writes += _removal(entry, stored, (type_, id_))
+            continue
         place = places[entry.index]
         body = visit[entry.index]
-        if stored := locked.get((type_, id_)):
+        if stored:
             body = ownership.merged(stored.resource, body, at=entry.at)
         else:
             ownership.refuse_reserved(body, id_, at=entry.at)
@@ -183,9 +240,21 @@ def _writes(
                 fresh=place.head is None,
                 if_version=entry.if_version,
                 also=place.also,
+                posted=entry.method == "POST",
             )
         )
     return writes
+
+
+def _removal(entry: Entry, stored: Stored | None, identity: Identity) -> list[Write]:
+    """Return the write that removes the resource; none where there never was one."""
+    if stored is None:
+        if entry.if_version is not None:
+            raise VersionConflict(identity)
+        return []
+    if stored.owned:
+        ownership.refuse_removal(stored.resource, at=f"Bundle.entry[{entry.index}].request.url")
+    return [removal.write(stored, if_version=entry.if_version)]
 
 
 def _chosen(
@@ -202,11 +271,14 @@ def _chosen(
         place = places[entry.index]
         identity = (entry.type, place.id)
         other = chosen.get(identity)
-        if entry.method == "POST":
+        if entry.method == "POST" and not (other and other.removes):
             if place.head is None and other is None:
                 chosen[identity] = entry
-        elif other is None or other.method == "POST":
+        elif other is None or (other.method == "POST" and not entry.removes):
             chosen[identity] = entry
+        elif entry.method != other.method:
+            text = f"entry {other.index} is about the same resource; a transaction names each one once"
+            faults.append(Issue(code="duplicate", text=text, expression=f"Bundle.entry[{entry.index}]"))
         elif content.digest(visit[other.index]) != content.digest(visit[entry.index]):
             text = f"entry {other.index} puts other content into the same resource"
             faults.append(Issue(code="duplicate", text=text, expression=entry.at))
@@ -215,9 +287,9 @@ def _chosen(
     return chosen
 
 
-def _head(place: Place) -> Head:
-    # What is not written exists: every resource that does not is created by one entry.
-    if place.head is None:
+def _head(entry: Entry, place: Place) -> Head | None:
+    # What is not written exists: every resource that does not is created by one entry, or removed.
+    if place.head is None and not entry.removes:
         raise AssertionError("an entry was neither stored nor found")
     return place.head
 
@@ -233,21 +305,6 @@ def _due(visit: Sequence[Json], at: Site) -> settling.Due:
     )
 
 
-def _response(before: Sequence[Head | None], after: Sequence[Head]) -> dict[str, Any]:
-    seen: set[Identity] = set()
-    lines = []
-    for old, new in zip(before, after, strict=True):
-        created = old is None and new.identity not in seen
-        seen.add(new.identity)
-        lines.append(
-            {
-                "response": {
-                    "status": "201 Created" if created else "200 OK",
-                    "location": f"{new.type}/{new.id}/_history/{new.version}",
-                    "etag": f'W/"{new.version}"',
-                    "lastModified": content.instant(new.received),
-                }
-            }
-        )
+def _response(answered: Mapping[int, Json]) -> dict[str, Any]:
     response: dict[str, Any] = {"resourceType": "Bundle", "type": "transaction-response"}
-    return {**response, "entry": lines} if lines else response
+    return {**response, "entry": [answered[index] for index in sorted(answered)]} if answered else response

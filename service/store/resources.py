@@ -44,6 +44,7 @@ __all__ = [
     "current",
     "find",
     "history",
+    "keep",
     "lock",
     "lock_identities",
     "look_up_or_lock",
@@ -53,6 +54,7 @@ __all__ = [
     "save",
     "together",
     "version",
+    "versions",
 ]
 
 #: type, and system and value of an identifier
@@ -126,6 +128,12 @@ def lock(tx: Connection, identities: Collection[Identity], *, tenant: int) -> di
     return {(row.type, row.id): row for row in rows}
 
 
+def keep(tx: Connection, identity: Identity, *, tenant: int) -> None:
+    """Let nobody change or remove the resource until this transaction ends; others may keep it as well."""
+    statement = "SELECT FROM resource WHERE tenant = %s AND type = %s AND id = %s FOR KEY SHARE"
+    raw(tx).execute(statement, [tenant, *identity])
+
+
 def version(
     tx: Connection,
     type: str,
@@ -138,6 +146,20 @@ def version(
     where = "tenant = %s AND type = %s AND id = %s AND version = %s"
     rows = _versions(tx, where, [tenant, type, id, version])
     return rows[0] if rows else None
+
+
+def versions(
+    tx: Connection, names: Collection[tuple[str, str, int]], *, tenant: int
+) -> dict[tuple[str, str, int], Stored]:
+    """Return the versions with these types, ids and numbers that exist."""
+    if not names:
+        return {}
+    where = (
+        "tenant = %s AND (type, id, version) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::integer[]))"
+    )
+    columns = [list(column) for column in zip(*names, strict=True)]
+    rows = _versions(tx, where, [tenant, *columns])
+    return {(row.type, row.id, row.version): row for row in rows}
 
 
 def history(tx: Connection, type: str, id: str, *, tenant: int) -> list[Stored]:
@@ -154,12 +176,15 @@ def of_patient(
     types: Sequence[str],
     codes: Collection[tuple[str, str]] | None = None,
     owned: bool | None = None,
+    withdrawn: Collection[str] = (),
 ) -> list[Stored]:
     """Return the current versions of the patient's resources, in the order of receipt.
 
     See `ask_of_patient`.
     """
-    return ask_of_patient(tx, patient, tenant=tenant, types=types, codes=codes, owned=owned)()
+    return ask_of_patient(
+        tx, patient, tenant=tenant, types=types, codes=codes, owned=owned, withdrawn=withdrawn
+    )()
 
 
 def ask_of_patient(
@@ -170,6 +195,7 @@ def ask_of_patient(
     types: Sequence[str],
     codes: Collection[tuple[str, str]] | None = None,
     owned: bool | None = None,
+    withdrawn: Collection[str] = (),
 ) -> Callable[[], list[Stored]]:
     """Ask for what `of_patient` returns, and return how to get it after the end of a block of `together`.
 
@@ -179,6 +205,7 @@ def ask_of_patient(
             DiagnosticReport of which such an Observation is a result is found by any code: its status
             is the Observation's as well.
         owned: only what the engine made, or only what it did not.
+        withdrawn: types of which also what was removed is returned, as withdrawn.
     """
     parameters = {
         "tenant": tenant,
@@ -187,6 +214,7 @@ def ask_of_patient(
         "whole": [type_ for type_ in types if codes is None or type_ not in CODED],
         "codes": [f"{system}|{code}" for system, code in codes or ()],
         "owned": owned,
+        "withdrawn": list(withdrawn),
     }
     found = OF_TYPES if codes is None else OF_TYPES_AND_CODES
     of_owner = "" if owned is None else "AND owned = %(owned)s "
@@ -194,7 +222,7 @@ def ask_of_patient(
     return _ask(
         tx,
         f"SELECT DISTINCT ON (seq) {COLUMNS} FROM ({found}) AS r "  # noqa: S608 - constants of this module
-        f"WHERE type = ANY(%(types)s) AND NOT deleted {of_owner}ORDER BY seq",
+        f"WHERE type = ANY(%(types)s) AND (NOT deleted OR type = ANY(%(withdrawn)s)) {of_owner}ORDER BY seq",
         parameters,
     )
 

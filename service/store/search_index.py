@@ -42,6 +42,9 @@ class Promoted:
 ENTRY = "_entry"
 KEPT = (ENTRY,)
 
+#: By what a removed resource is still found: the results of a report are withdrawn with it.
+OF_REMOVED = {("DiagnosticReport", "result")}
+
 #: Where an open plan of ours stands, by which the worklist counts and finds plans: the stage is its value,
 #: the side, empty for the person, its system. No parameter of the FHIR search.
 OPEN = "_open"

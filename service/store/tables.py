@@ -42,6 +42,10 @@ INSTANT = DateTime(timezone=True)
 #: What is found by whether it is open: a site has a hundred closed Tasks for one that is not.
 OF_WORK = "owned AND NOT deleted AND type IN ('CarePlan', 'Task')"
 
+#: True of every version. Only a query that says it may use an index that does: before the first statistics
+#: the planner would take it for look-ups by identity and by patient.
+NUMBERED = "seq > 0"
+
 #: "Received later" is this number, never a time: two Bundles may share a millisecond.
 RECEIPT = Sequence("receipt_seq", metadata=metadata, data_type=BigInteger())
 
@@ -64,6 +68,8 @@ def _version_columns() -> list[Column[object]]:
         Column("sender", Text, nullable=False),  # who sent this version
         Column("digest", LargeBinary, nullable=False),  # of the content without version and time
         Column("body", Text, nullable=False),
+        # created by a POST; of a later version it says nothing
+        Column("posted", Boolean, nullable=False, server_default=text("false")),
     ]
 
 
@@ -74,6 +80,8 @@ resource = Table(
     *_version_columns(),
     # one current version of a resource, whoever creates it at the same moment
     UniqueConstraint("tenant", "type", "id", name="resource_identity"),
+    # what changed of a type, in order of time
+    Index("resource_of_time", "tenant", "type", "received", "seq", postgresql_where=text(NUMBERED)),
     # searches and the worker's snapshot: one patient, some types, in order of receipt
     Index("resource_of_patient", "tenant", "patient", "type", "seq"),
     # Searches without a patient, and stable paging through them. Partial, because a look-up by
@@ -109,6 +117,7 @@ history = Table(
     # a version is written once and never again
     PrimaryKeyConstraint("tenant", "type", "id", "version", name="history_version"),
     Index("history_of_patient", "tenant", "patient"),
+    Index("history_of_time", "tenant", "type", "received", "seq", postgresql_where=text(NUMBERED)),
 )
 
 search_value = Table(

@@ -29,6 +29,10 @@ class Version(NamedTuple):
     digest: str
     #: JSON, id and meta included
     body: str
+    #: a POST created it
+    posted: bool
+    #: it says that the resource is no longer there
+    deleted: bool
 
 
 class IndexRow(NamedTuple):
@@ -80,22 +84,22 @@ def write(
 _ENCODER = msgspec.json.Encoder()
 
 #: what is copied from the row that was sent, or from the current version to history
-_CONTENT = "type, id, version, patient, code, date, status, owned, body"
-_COLUMNS = f"tenant, {_CONTENT}, received, sender, digest, seq, deleted"
-_UPDATED = ("version", "patient", "code", "date", "status", "owned", "body")
+_CONTENT = "type, id, version, patient, code, date, status, owned, body, posted, deleted"
+_COLUMNS = f"tenant, {_CONTENT}, received, sender, digest, seq"
+_UPDATED = ("version", "patient", "code", "date", "status", "owned", "body", "posted", "deleted")
 
 # One statement, so that the values find the keys of their resources without looking for them.
 _WRITE = f"""
     WITH written AS (
         INSERT INTO resource ({_COLUMNS})
         SELECT %(tenant)s, {_CONTENT}, %(received)s, %(sender)s, decode(digest, 'hex'),
-            nextval('receipt_seq'), false
+            nextval('receipt_seq')
         FROM json_to_recordset(%(versions)s::json) AS v (
             type text, id text, version integer, patient text, code text[], date timestamptz, status text,
-            owned boolean, digest text, body text)
+            owned boolean, digest text, body text, posted boolean, deleted boolean)
         ON CONFLICT (tenant, type, id) DO UPDATE SET
             {", ".join(f"{name} = excluded.{name}" for name in _UPDATED)}, received = excluded.received,
-            sender = excluded.sender, digest = excluded.digest, seq = excluded.seq, deleted = false
+            sender = excluded.sender, digest = excluded.digest, seq = excluded.seq
         RETURNING key, type, id
     ), indexed AS (
         INSERT INTO search_value (key, tenant, type, name, system, value)

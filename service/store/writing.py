@@ -39,6 +39,8 @@ class Head:
     patient: str | None
     owned: bool
     received: datetime
+    #: there is a version, which says that it was removed
+    deleted: bool
     #: by which unchanged content is known
     digest: bytes = field(repr=False)
 
@@ -68,6 +70,8 @@ class Stored:
     digest: bytes = field(repr=False)
     #: JSON, id and meta included
     body: str
+    #: a POST created it; of a later version it says nothing
+    posted: bool
 
     @property
     def reference(self) -> str:
@@ -86,6 +90,7 @@ class Stored:
             patient=self.patient,
             owned=self.owned,
             received=self.received,
+            deleted=self.deleted,
             digest=self.digest,
         )
 
@@ -108,6 +113,10 @@ class Write:
     fresh: bool = False
     #: refuse unless this is the current version
     if_version: int | None = None
+    #: it is to be no longer there; the body is what the rules still read of it
+    removed: bool = False
+    #: a POST asks for it
+    posted: bool = False
     #: by which it is found besides what its body says; kept by later versions
     also: tuple[search_index.Value, ...] = ()
 
@@ -125,8 +134,11 @@ class VersionConflict(Exception):
         self.identity = identity
 
 
-COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body"
-HEAD = "key, type, id, version, patient, owned, received, digest"
+#: the digest of what was removed: no content has it, so whatever is sent later is a change
+REMOVED = b""
+
+COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body, posted"
+HEAD = "key, type, id, version, patient, owned, received, deleted, digest"
 
 
 def save(
@@ -143,7 +155,8 @@ def save(
 
     Args:
         writes: at most one for a resource.
-        now: the service clock; becomes `meta.lastUpdated`.
+        now: the service clock, read after `horizon.announce`; becomes `meta.lastUpdated`, or what the
+            version before has if that is later: of one resource no version is older than the one before.
         sender: who sent it; kept with each version.
         seen: what this transaction has looked up, with nothing missing but what is fresh.
         besides: called once if anything changes; what it executes shares the round trip of the
@@ -155,7 +168,7 @@ def save(
     Raises:
         VersionConflict: `if_version` is not the current version.
     """
-    digests = {write.identity: content.digest(write.body) for write in writes}
+    digests = {write.identity: REMOVED if write.removed else content.digest(write.body) for write in writes}
     heads = dict(seen if seen is not None else look_up_or_lock(tx, writes, tenant=tenant))
     changed = [write for write in writes if _changes(write, heads.get(write.identity), digests)]
     known = [write.identity for write in changed if write.identity in heads]
@@ -276,11 +289,13 @@ def _write(
     """Write the versions and their index values in one round trip."""
     if not writes:
         return {}
+    # A writer that waited for this row has read the clock before the one that it waited for.
+    now = max([now, *(heads[w.identity].received for w in writes if w.identity in heads)])
     versions = [_version(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
     index = [
         IndexRow(write.type, write.id, *value)
         for write in writes
-        for value in (*search_index.values(write.body), *(write.also if write.identity not in heads else ()))
+        for value in (*_found_by(write), *(write.also if write.identity not in heads else ()))
     ]
     known = [heads[write.identity].key for write in writes if write.identity in heads]
     with raw(tx).cursor() as cursor:
@@ -300,10 +315,18 @@ def _write(
             patient=version.patient,
             owned=version.owned,
             received=now,
+            deleted=version.deleted,
             digest=digests[version.type, version.id],
         )
         for version in versions
     }
+
+
+def _found_by(write: Write) -> tuple[search_index.Value, ...]:
+    values = search_index.values(write.body)
+    if not write.removed:
+        return values
+    return tuple(value for value in values if (write.type, value.name) in search_index.OF_REMOVED)
 
 
 def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> Version:
@@ -320,4 +343,6 @@ def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> V
         owned=write.owned or (head is not None and head.owned),
         digest=digest.hex(),
         body=content.stamped(write.body, id_=write.id, version=number, received=now),
+        posted=write.posted and head is None,
+        deleted=write.removed,
     )

@@ -3,6 +3,7 @@
 from service.fhir.routes import (
     capabilities,
     create,
+    delete,
     elsewhere,
     history,
     read,
@@ -12,4 +13,15 @@ from service.fhir.routes import (
     why,
 )
 
-__all__ = ["capabilities", "create", "elsewhere", "history", "read", "search", "transaction", "update", "why"]
+__all__ = [
+    "capabilities",
+    "create",
+    "delete",
+    "elsewhere",
+    "history",
+    "read",
+    "search",
+    "transaction",
+    "update",
+    "why",
+]

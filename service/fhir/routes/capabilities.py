@@ -9,7 +9,8 @@ from flask import Response
 
 from fhir_profiles import canonical, reading
 from service.fhir import blueprint, idempotency, searching
-from service.fhir.blueprint import TYPES, fhir
+from service.fhir.blueprint import fhir
+from service.fhir.searching import TYPES
 from service.store import idempotency_keys
 
 VERSION = "0.1.0"
@@ -18,11 +19,24 @@ DOCUMENTATION = (
     "carry an Idempotency-Key of 1 to 255 characters: sent again with the same key, for "
     f"{idempotency_keys.KEPT.days} days, it stores nothing and gets the first answer with "
     f"{idempotency.REPLAYED}: true; another request with the key is answered 422. When more is sent than "
-    "can be stored, the answer is 429 with Retry-After, and nothing was stored."
+    "can be stored, the answer is 429 with Retry-After, and nothing was stored. Histories are read with "
+    "_count, _since and, of one resource, _at. To poll a type or everything without missing a version, ask "
+    "_history with _since: the meta.lastUpdated of the Bundle before, or the newest lastModified that was "
+    "seen; the moment itself is included, so the last versions may come twice."
 )
 #: by type, each operation with its definition
 OPERATIONS = {"CarePlan": {"why": canonical.operation("CarePlan-why")}}
-INTERACTIONS = ("read", "vread", "update", "create", "history-instance", "search-type")
+INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "create",
+    "delete",
+    "history-instance",
+    "history-type",
+    "search-type",
+)
+OF_THE_SYSTEM = ("transaction", "batch", "history-system")
 
 
 @fhir.get("/metadata")
@@ -45,7 +59,7 @@ def metadata() -> Response:
                 "mode": "server",
                 "documentation": DOCUMENTATION,
                 "resource": [_resource(type_) for type_ in TYPES],
-                "interaction": [{"code": "transaction"}],
+                "interaction": [{"code": code} for code in OF_THE_SYSTEM],
             }
         ],
     }
@@ -59,8 +73,10 @@ def _resource(type_: str) -> dict[str, Any]:
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": True,
+        "conditionalRead": "full-support",
         "conditionalCreate": True,
         "conditionalUpdate": True,
+        "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": [
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())

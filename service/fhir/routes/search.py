@@ -1,19 +1,17 @@
 """FHIR search on one type, by GET or by POST to `_search`.
 
+Who searches by `_lastUpdated` to learn what is new must miss nothing: such a search ends at the horizon
+below which nothing can still appear (`service.store.horizon`), and its next pages at the same one.
+
 http://hl7.org/fhir/R4/http.html#search
 """
 
-from urllib.parse import quote, urlencode
-
-import msgspec
 from flask import Response, request
 
 from fhir_profiles import reading
-from service.fhir import blueprint, searching
+from service.fhir import blueprint, searching, searchset
 from service.fhir.blueprint import fhir
-from service.fhir.searching import Search
-from service.store import finding
-from service.store.finding import Page
+from service.store import horizon
 
 
 @fhir.get("/<type_>")
@@ -30,42 +28,10 @@ def search_by_form(type_: str) -> Response:
 
 
 def _answer(type_: str, asked: list[tuple[str, str]]) -> Response:
-    lenient = "handling=lenient" in request.headers.get("Prefer", "")
-    wanted = searching.read(type_, asked, base=blueprint.base(), lenient=lenient)
+    wanted = searching.read(type_, asked, base=blueprint.base(), lenient=blueprint.lenient())
+    if wanted.polls:
+        with blueprint.database().transaction() as tx:
+            wanted = wanted.until(horizon.read(tx))
     with blueprint.database().transaction("REPEATABLE READ") as tx:
-        page = finding.page(
-            tx,
-            wanted.conditions,
-            wanted.parameters,
-            tenant=blueprint.TENANT,
-            type_=type_,
-            count=wanted.count,
-            after=wanted.after,
-        )
-    return blueprint.resource(reading.write(_bundle(wanted, page)).decode())
-
-
-def _bundle(wanted: Search, page: Page) -> dict[str, object]:
-    links = [{"relation": "self", "url": _url(wanted, wanted.after)}]
-    if page.next_after is not None:
-        links.append({"relation": "next", "url": _url(wanted, page.next_after)})
-    entries = [
-        {
-            "fullUrl": f"{blueprint.base()}{stored.reference}",
-            "resource": msgspec.Raw(stored.body.encode()),
-            "search": {"mode": "match"},
-        }
-        for stored in page.resources
-    ]
-    bundle: dict[str, object] = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": page.total,
-        "link": links,
-    }
-    return {**bundle, "entry": entries} if entries else bundle
-
-
-def _url(wanted: Search, after: int) -> str:
-    asked = [*wanted.used, ("_count", str(wanted.count)), *([("_page", str(after))] if after else [])]
-    return f"{blueprint.base()}{wanted.type}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
+        found = searchset.bundle(tx, wanted, base=blueprint.base(), tenant=blueprint.TENANT)
+    return blueprint.resource(reading.write(found).decode())

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response, request
 from sqlalchemy import Connection
 
-from service.fhir import blueprint, entries, intake
+from fhir_profiles import reading
+from service.fhir import blueprint, entries, intake, outcome
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
 from service.fhir.transaction import Accepted
@@ -31,8 +32,11 @@ def answer(tx: Connection, accepted: Accepted) -> Response:
     """Return the stored resource: 201 if it is new, else 200."""
     (head,) = accepted.stored
     status = 201 if accepted.response["entry"][0]["response"]["status"].startswith("201") else 200
-    if request.headers.get("Prefer", "").startswith("return=minimal"):
+    preferred = blueprint.preferred("return")
+    if preferred == "minimal":
         text = ""
+    elif preferred == "OperationOutcome":
+        text = reading.write(outcome.stored(head, changed=accepted.changed)).decode()
     else:
         stored = resources.version(tx, head.type, head.id, head.version, tenant=blueprint.TENANT)
         text = stored.body if stored else ""

@@ -11,11 +11,11 @@ from flask import redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from service import preview
+from service import clock, preview
 from service.fhir import knowledge, retranslation, translation
 from service.fhir.translation import Translations
 from service.preview import Preview
-from service.store import resources, site
+from service.store import horizon, resources, site
 from service.store.resources import Write
 from service.web import elements, inbox, mapping, queries, visit, worklist
 from service.web.elements import Json
@@ -153,10 +153,13 @@ def _stored(seen: Visit, body: Json, version: int) -> bool:
     """
     assert seen.acting is not None
     who = {"reference": seen.acting.reference, "display": seen.acting.name}
-    said = mapping.provenance(body["id"], version + 1, who, seen.clock.now)
-    writes = [Write(type=each["resourceType"], id=each["id"], body=each, owned=True) for each in (body, said)]
-    now = seen.clock.now
     with visit.database().transaction() as tx:
+        horizon.announce(tx)
+        now = clock.now(tx)
+        said = mapping.provenance(body["id"], version + 1, who, now)
+        writes = [
+            Write(type=each["resourceType"], id=each["id"], body=each, owned=True) for each in (body, said)
+        ]
         heads = resources.look_up_or_lock(tx, writes, tenant=TENANT)
         known = heads.get(writes[0].identity)
         if (known.version if known else 0) != version:

@@ -113,14 +113,18 @@ def test_a_second_time_changes_nothing_and_the_sender_repeats_without_a_new_vers
     assert arrivals("p") == before
 
 
-def test_a_retired_map_takes_back_what_it_gave(send, work, code_of, version_of, arrivals):
+@pytest.mark.parametrize("way", ["retired", "deleted"])
+def test_a_map_that_is_gone_takes_back_what_it_gave(client, send, work, code_of, version_of, arrivals, way):
     send(bundle(put(concept_map(("A", "a")))))
     sent(send, "o", "A")
     work()
     assert code_of("o") == translated("A", "a")
     before = arrivals("p")
 
-    send(bundle(put(concept_map(("A", "a"), status="retired"))))
+    if way == "retired":
+        send(bundle(put(concept_map(("A", "a"), status="retired"))))
+    else:
+        assert client.delete("/fhir/ConceptMap/map").status_code in (200, 204)
     work()
 
     assert code_of("o") == concept("A")

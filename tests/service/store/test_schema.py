@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from service import clock
-from service.store import heartbeats, migrate, parameters, resources, schema, tables, writing
+from service.store import changes, heartbeats, migrate, parameters, resources, schema, tables, writing
 from service.store.database import Database, NotDurable
 from service.store.resources import Write
 
@@ -153,6 +153,27 @@ def test_what_a_patient_has_of_a_code_is_found_without_going_through_the_rest(da
 
     # The few with four codings or more are gone through.
     assert read == {"resource_of_patient_code_1": 5, "resource_of_patient_more_codes": 400}
+
+
+def test_a_page_of_what_changed_is_found_without_going_through_what_did_not(database):
+    moments = [NOW + timedelta(minutes=number) for number in range(20)]
+    with database.transaction() as tx:
+        for moment in moments:
+            body = {"resourceType": "Basic", "language": moment.isoformat()}
+            writes = [Write(type="Basic", id=f"c-{number}", body=body) for number in range(100)]
+            resources.save(tx, writes, tenant=0, now=moment)
+        tx.execute(text("ANALYZE resource"))
+        tx.execute(text("ANALYZE history"))
+    last = moments[-1] + timedelta(minutes=1)
+    wanted = {"tenant": 0, "types": ["Basic"], "until": last, "since": moments[-2], "seq": 0, "rows": 11}
+    with database.transaction() as tx:
+        asked = {**wanted, "before": last}
+        explained = writing.raw(tx).execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {changes.PAGE}", asked)
+        ((plan,),) = explained.fetchall()
+
+    read = {name: rows for name, rows in scanned(plan[0]["Plan"]) if name and rows}
+
+    assert read == {"resource_of_time": 11, "history_of_time": 11}
 
 
 FILTERED = "Rows Removed by Filter"
