@@ -20,7 +20,7 @@ from service import automation, broker, clock, log
 from service.fhir import retranslation
 from service.settings import Settings
 from service.stop_request import StopRequest
-from service.store import heartbeats, idempotency_keys, promises
+from service.store import heartbeats, idempotency_keys, promises, seals
 from service.store.database import Database
 from service.store.promises import Due
 from worker.aside import Aside
@@ -77,6 +77,7 @@ class Sweep:
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
         self._translate()
+        self._seal()
         self._purge(moment)
         return len(due)
 
@@ -104,6 +105,11 @@ class Sweep:
             part = partial(retranslation.step, tenant=tenant)
             while self._database.run(part) and time.monotonic() < end:
                 pass
+
+    def _seal(self) -> None:
+        """Add what happened since to the chain of hashes."""
+        for tenant in retranslation.TENANTS:
+            self._database.run(partial(seals.seal, tenant=tenant))
 
     def _purge(self, moment: float) -> None:
         """Remove kept answers whose time is over; in the next round again while there are more."""

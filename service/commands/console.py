@@ -18,6 +18,7 @@ SUBCOMMANDS = (
     "worker",
     "sweep",
     "replay",
+    "audit",
     "migrate",
     "post",
     "vignettes",

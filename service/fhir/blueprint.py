@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from pathways.definition import Pathway
-from service import errors
+from service import accessed, errors
 from service.fhir import references
 from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, NotOffered, Refusal
 from service.fhir.searching import TYPES
@@ -25,6 +25,9 @@ fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
 
 #: the one tenant that is served until access control tells others apart
 TENANT = 0
+
+#: who sends: there is no sign-in yet by which senders could be told apart
+HOSPITAL = "hospital"
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: routes that only say that something is not offered
@@ -111,6 +114,14 @@ def check_accept() -> None:
     # a plus in a query means a space there, and people write it all the same
     if wanted is not None and wanted.replace(" ", "+") not in FORMATS:
         raise NotAcceptable(Issue(code="not-supported", text=f"{NOT_XML}: ask with _format=json, or without"))
+
+
+@fhir.after_request
+def write_down(response: Response) -> Response:
+    """Write down whose data the answer holds."""
+    accessed.by(HOSPITAL)
+    accessed.write(response, tenant=TENANT)
+    return response
 
 
 def base() -> str:

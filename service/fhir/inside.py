@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
+from service import accessed
 from service.fhir import searching, searchset, subset
 from service.fhir.entries import NOT_KEPT, Read
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal
@@ -76,6 +77,7 @@ def _read(stored: Stored | None, read: Read, asked: list[tuple[str, str]]) -> di
         raise NotFound(Issue(code="not-found", text=text))
     if stored.deleted:
         raise Gone(Issue(code="deleted", text="the resource was removed"))
+    accessed.note([stored.patient])
     etag = f'W/"{stored.version}"'
     response = {"etag": etag, "lastModified": content.instant(stored.received)}
     if read.if_none_match == etag:

@@ -20,15 +20,12 @@ from fhir_profiles import reading
 from service import broker, log
 from service.fhir import admission, entries, idempotency, transaction
 from service.fhir.batch import Batch
-from service.fhir.blueprint import NOT_XML, READ, TENANT, base, database, resource
+from service.fhir.blueprint import HOSPITAL, NOT_XML, READ, TENANT, base, database, resource
 from service.fhir.entries import Entry, Read
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
 from service.fhir.transaction import Accepted
 from service.store import idempotency_keys
-
-#: who sends: there is no sign-in yet by which senders could be told apart
-HOSPITAL = "hospital"
 
 #: makes the transaction Bundle of what was sent
 AsBundle = Callable[[dict[str, Any]], dict[str, Any]]

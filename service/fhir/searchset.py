@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from sqlalchemy import Connection
 
+from service import accessed
 from service.fhir import subset
 from service.fhir.searching import Search
 from service.store import finding
@@ -31,6 +32,7 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
         count=wanted.count,
         after=wanted.after,
     )
+    accessed.note(found.patient for found in page.resources)
     entries = [
         {
             "fullUrl": f"{base}{stored.reference}",

@@ -24,6 +24,7 @@ CHANGE = APPEND | {"UPDATE"}
 OTHER = CHANGE | {"DELETE"}
 
 NEEDED: Mapping[str, Privileges] = {
+    "access": APPEND,
     "alembic_version": READ,
     "arrival": QUEUE,
     "clock": READ,
@@ -34,18 +35,23 @@ NEEDED: Mapping[str, Privileges] = {
     "promise": CHANGE,
     "resource": CHANGE,
     "retranslation": CHANGE,
+    "seal": APPEND,
+    "sealed": APPEND,
     "search_value": QUEUE,
     "site_parameter": APPEND,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
 SANDBOX: Mapping[str, Privileges] = {
+    "access": frozenset({"TRUNCATE"}),
     "clock": frozenset({"UPDATE"}),
     "decision": frozenset({"TRUNCATE"}),
     "evaluation": frozenset({"TRUNCATE"}),
     "history": frozenset({"DELETE"}),
     "promise": frozenset({"DELETE"}),
     "resource": frozenset({"DELETE"}),
+    "seal": frozenset({"TRUNCATE"}),
+    "sealed": frozenset({"TRUNCATE"}),
 }
 
 SEQUENCE = "USAGE"

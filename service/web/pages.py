@@ -12,7 +12,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from service import errors
+from service import accessed, errors
 from service.web import elements, visit, words
 from service.web.forms import Foreign, refuse_other_origins
 from service.web.visit import Visit
@@ -77,6 +77,13 @@ def protect(response: Response) -> Response:
 
 def _filename() -> str:
     return str((request.view_args or {}).get("filename", ""))
+
+
+@pages.after_request
+def write_down(response: Response) -> Response:
+    """Write down whose data the page shows."""
+    accessed.write(response, tenant=visit.TENANT)
+    return response
 
 
 @pages.before_request

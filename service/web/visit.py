@@ -11,7 +11,7 @@ from flask import current_app, render_template, request
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
-from service import automation, clock
+from service import accessed, automation, clock
 from service.automation import Automation
 from service.clock import Clock
 from service.settings import Settings
@@ -96,6 +96,8 @@ def read(tx: Connection) -> Visit:
     zone = _zone(changed, app.pathways)
     when = Moments(now.now, ZoneInfo(zone), said)
     team = people.team(tx, when.now.date(), tenant=TENANT)
+    acting = people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), team.colleagues)
+    accessed.by(acting.reference if acting else "")
     return Visit(
         settings=app.settings,
         pathways=tuple(app.pathways),
@@ -105,7 +107,7 @@ def read(tx: Connection) -> Visit:
         when=when,
         words=said,
         team=team,
-        acting=people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), team.colleagues),
+        acting=acting,
         automation=automation.look(tx, now.now),
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
         seq=queries.newest_seq(tx, tenant=TENANT),
@@ -115,6 +117,7 @@ def read(tx: Connection) -> Visit:
 def people_of(tx: Connection, seen: Visit, ids: Collection[str]) -> dict[str, Person]:
     """Return the patients with these ids, as they are shown, by id."""
     found = queries.of_type(tx, "Patient", ids, tenant=TENANT)
+    accessed.note(found)
     return {id: patients.describe(body, seen.when, seen.words) for id, body in found.items()}
 
 

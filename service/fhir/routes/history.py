@@ -17,6 +17,7 @@ import msgspec
 from flask import Response, request
 
 from fhir_profiles import reading
+from service import accessed
 from service.fhir import blueprint, histories
 from service.fhir.blueprint import fhir
 from service.fhir.histories import Asked
@@ -111,6 +112,7 @@ def _answer(
     if until is not None:
         bundle["meta"] = {"lastUpdated": content.instant(until - LAST)}
     bundle |= {"type": "history", "total": total, "link": links}
+    accessed.note(version.patient for version in versions)
     if versions:
         bundle["entry"] = [_entry(version) for version in versions]
     return blueprint.resource(reading.write(bundle).decode())

@@ -5,6 +5,7 @@ http://hl7.org/fhir/R4/http.html#read
 
 from flask import Response, request
 
+from service import accessed
 from service.fhir import blueprint, subset
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Gone, Issue, NotFound
@@ -43,6 +44,7 @@ def _answer(stored: Stored | None, shape: Shape) -> Response:
         raise NotFound(Issue(code="not-found", text="there is no such resource or version"))
     if stored.deleted:
         raise Gone(Issue(code="deleted", text="the resource was removed"))
+    accessed.note([stored.patient], stored.reference)
     response = blueprint.resource(subset.of(stored.body, shape), stored)
     response.make_conditional(request)
     return response

@@ -6,7 +6,7 @@ OperationDefinition: fhir_profiles/definitions/OperationDefinition-CarePlan-why.
 from flask import Response
 
 from fhir_profiles import reading
-from service import clock, situation
+from service import accessed, clock, situation
 from service.fhir import blueprint, why
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Issue, NotFound
@@ -30,4 +30,5 @@ def ask_why(id_: str) -> Response:
         moment = clock.now(tx)
     if asked is None:
         raise NotFound(Issue(code="not-found", text="nothing is remembered of this CarePlan"))
+    accessed.note([which.patient], stored.reference)
     return blueprint.resource(reading.write(why.parameters(asked, moment)).decode())

@@ -2,6 +2,7 @@
 
 from service.web.routes import (
     acting,
+    audit,
     careplan,
     cover,
     decide,
@@ -19,6 +20,7 @@ from service.web.routes import (
 
 __all__ = [
     "acting",
+    "audit",
     "careplan",
     "cover",
     "decide",

@@ -7,7 +7,7 @@ from typing import Any
 from flask import request, url_for
 from sqlalchemy import Connection
 
-from service import situation
+from service import accessed, situation
 from service.fhir.references import ID
 from service.store import decisions, promises, resources
 from service.web import elements, outcome, outlook, people, plan, queries, visit
@@ -59,6 +59,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     stored = resources.current(tx, "CarePlan", id, tenant=TENANT)
     if stored is None or stored.deleted or not stored.owned or stored.patient is None:
         return None
+    accessed.note([stored.patient], stored.reference)
     found = queries.of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
     own = next(p for p in found["CarePlan"] if p["id"] == id)
     pathway = situation.pathway_of(own, seen.pathways)

@@ -10,6 +10,7 @@ KEYS = (
     ("g i", "inbox"),
     ("g p", "pathways"),
     ("g o", "operations"),
+    ("g a", "audit"),
     ("j", "next"),
     ("k", "previous"),
     ("Enter", "open"),

@@ -2,6 +2,7 @@
 
 from flask import request
 
+from service import accessed
 from service.web import queries, search, visit
 from service.web.pages import pages
 from service.web.search import Search
@@ -25,6 +26,7 @@ def find_patients() -> str:
         if wanted.parts >= search.PARTS:
             bodies = queries.find_patients(tx, wanted.values, search.ROWS + 1, tenant=TENANT)
         shown = bodies[: search.ROWS]
+        accessed.note(body["id"] for body in shown)
         plans = queries.plans_of(tx, {body["id"] for body in shown}, tenant=TENANT)
         return visit.page(
             seen,

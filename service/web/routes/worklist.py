@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service.store import promises
-from service.web import export, inbox, patients, queries, tasks, visit, worklist
+from service.web import export, inbox, queries, tasks, visit, worklist
 from service.web.pages import pages
 from service.web.patients import Person
 from service.web.tasks import Work
@@ -86,7 +86,6 @@ def _read(
     rows = {row.place.plan: row.place for row in shown.plans}
     of_page = {w.plan: places[w.plan] for b in shown.bands for w in b.rows if w.plan in places} | rows
     memories = queries.latest_memories(tx, {p.patient for p in of_page.values()}, tenant=TENANT)
-    people = queries.of_type(tx, "Patient", worklist.people_shown(shown) | set(besides), tenant=TENANT)
     return Read(
         list=shown,
         places=places,
@@ -94,7 +93,7 @@ def _read(
             plan: worklist.since(memories.get(place.instance, {}), seen.when, seen.words)
             for plan, place in of_page.items()
         },
-        people={id: patients.describe(p, seen.when, seen.words) for id, p in people.items()},
+        people=visit.people_of(tx, seen, worklist.people_shown(shown) | set(besides)),
     )
 
 

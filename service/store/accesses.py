@@ -1,0 +1,101 @@
+"""Who saw or did what: one row for each request about patients, written once.
+
+The place is the template of a route and the patients are ids, so that the record of accesses tells
+nothing that the record itself does not (http://hl7.org/fhir/R4/auditevent.html).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+READ, EXECUTE = "R", "E"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """One request, and whose data were in the answer."""
+
+    at: datetime
+    #: a reference; empty: nobody was chosen
+    who: str
+    #: a code of http://hl7.org/fhir/audit-event-action
+    action: str
+    #: the template of the route
+    place: str
+    #: `Type/id`, where one resource was asked for
+    reference: str | None
+    #: ids
+    patients: tuple[str, ...]
+    #: of the answer
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which accesses are wanted; empty: all."""
+
+    patient: str = ""
+    who: str = ""
+    action: str = ""
+
+
+def add(
+    tx: Connection,
+    *,
+    tenant: int,
+    who: str,
+    action: str,
+    place: str,
+    reference: str | None,
+    patients: Collection[str],
+    status: int,
+) -> None:
+    """Write an access down, by the database's clock."""
+    tx.execute(
+        text(
+            "INSERT INTO access (tenant, at, who, action, place, reference, patients, status) VALUES "
+            "(:tenant, clock_timestamp(), :who, :action, :place, :reference, :patients, :status)"
+        ),
+        {
+            "tenant": tenant,
+            "who": who,
+            "action": action,
+            "place": place,
+            "reference": reference,
+            "patients": sorted(set(patients)),
+            "status": status,
+        },
+    )
+
+
+def find(
+    tx: Connection, filters: Filters, *, before: int, limit: int, tenant: int
+) -> list[tuple[int, Access]]:
+    """Return accesses with their keys, the newest first.
+
+    Args:
+        before: a key; only older ones are returned. 0: from the newest.
+    """
+    rows = tx.execute(
+        text(_FIND), {**_parameters(filters), "before": before, "limit": limit, "tenant": tenant}
+    )
+    return [
+        (row.pop("key"), Access(**{**row, "patients": tuple(row["patients"])}))
+        for row in map(dict, rows.mappings())
+    ]
+
+
+def _parameters(filters: Filters) -> Mapping[str, Any]:
+    return {"patient": filters.patient, "who": filters.who, "action": filters.action}
+
+
+_FIND = """
+    SELECT key, at, who, action, place, reference, patients, status FROM access
+    WHERE tenant = :tenant AND (:before = 0 OR key < :before)
+        AND (:patient = '' OR patients @> ARRAY[:patient]) AND (:who = '' OR who = :who)
+        AND (:action = '' OR action = :action)
+    ORDER BY key DESC LIMIT :limit
+"""
