@@ -61,13 +61,28 @@ def read(body: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     Raises:
         Unreadable: 413 when a limit of size is passed, else 400.
     """
+    value: dict[str, Any] = _value(body, limit, dict, "object")
+    return value
+
+
+def read_list(body: bytes, *, limit: int = MAX_BYTES) -> list[Any]:
+    """Return the JSON list in the body, as `read` returns an object.
+
+    Raises:
+        Unreadable: as in `read`.
+    """
+    value: list[Any] = _value(body, limit, list, "list")
+    return value
+
+
+def _value(body: bytes, limit: int, kind: type[Any], called: str) -> Any:
     if len(body) > limit:
         raise Unreadable(413, "too-long", f"the body is larger than {limit} bytes")
     if body.count(b",") + body.count(b"{") + body.count(b"[") > MAX_VALUES:
         raise Unreadable(413, "too-costly", f"the body holds more than {MAX_VALUES} values")
     value = _decode(body)
-    if not isinstance(value, dict):
-        raise Unreadable(400, "structure", "the body is not a JSON object")
+    if type(value) is not kind:
+        raise Unreadable(400, "structure", f"the body is not a JSON {called}")
     keys = _count_keys(value)
     # Every string is whole here, so what is left between them is the punctuation and the numbers.
     skeleton = _STRING.sub(b"", body)

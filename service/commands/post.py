@@ -100,7 +100,7 @@ def _waits(bundle: Mapping[str, Any], remote: "Remote", clock: Mapping[str, Any]
         return f"the clock is held at {clock['now']}: evaluated when asked, with --evaluate"
     minutes = float(remote.parameters()["parameters"]["settle.minutes"]["value"])
     due = settling.due(
-        [entry["resource"] for entry in bundle.get("entry", ())],
+        [entry["resource"] for entry in bundle.get("entry", ()) if "resource" in entry],
         clock=Clock(now=datetime.fromisoformat(clock["now"]), is_set=clock["clock"] == "set", held=False),
         window=timedelta(minutes=minutes),
         decision_system=knowledge.DECISION_SYSTEM,

@@ -1,6 +1,6 @@
 """FHIR batch: entries that have nothing to do with one another, each carried out and answered by itself.
 
-    each entry, in the order DELETE, POST, PUT, GET: turn, or 429 -> gate -> a transaction of its own
+    each entry, in the order DELETE, POST, PUT, PATCH, GET: turn, or 429 -> gate -> a transaction of its own
 
 One that is refused harms no other. Each may be about another patient; none refers to another one of the
 batch. With an Idempotency-Key each entry that was stored is answered again when the batch is sent again.
@@ -27,7 +27,7 @@ from service.fhir.transaction import Accepted
 from service.store import content, idempotency_keys
 from service.store.database import Database
 
-ORDER = ("DELETE", "POST", "PUT", "GET")
+ORDER = ("DELETE", "POST", "PUT", "PATCH", "GET")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,16 @@ from werkzeug.exceptions import HTTPException
 
 from pathways.definition import Pathway
 from service import accessed, errors
-from service.fhir import references
-from service.fhir.refusals import Issue, NotAcceptable, NotExchanged, NotFound, NotOffered, Refusal
+from service.fhir import json_patch, references
+from service.fhir.refusals import (
+    Issue,
+    NotAcceptable,
+    NotExchanged,
+    NotFound,
+    NotOffered,
+    NotReadable,
+    Refusal,
+)
 from service.fhir.searching import TYPES
 from service.fhir.transaction import Accepted
 from service.store import content
@@ -47,6 +55,8 @@ def failed(error: Exception) -> Response:
     response = errors.answer(error)
     if isinstance(error, NotOffered):
         response.headers["Allow"] = ", ".join(methods())
+    if isinstance(error, NotReadable) and request.method == "PATCH":
+        response.headers["Accept-Patch"] = json_patch.MEDIA_TYPE
     return response
 
 
@@ -99,6 +109,8 @@ def options() -> Response | None:
         raise NotFound(Issue(code="not-supported", text="there is nothing here; see metadata"))
     response = Response(status=204)
     response.headers["Allow"] = ", ".join(offered)
+    if "PATCH" in offered:
+        response.headers["Accept-Patch"] = json_patch.MEDIA_TYPE
     return response
 
 

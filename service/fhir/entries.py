@@ -15,7 +15,7 @@ from service.fhir.refusals import Issue, NotExchanged, NotValid, Refusal, TooLar
 Json = Mapping[str, Any]
 
 MOST_ENTRIES = 1_000
-METHODS = ("DELETE", "POST", "PUT")
+METHODS = ("DELETE", "POST", "PUT", "PATCH")
 
 #: they carry others, or answer, and are never kept by themselves
 NOT_KEPT = ("Bundle", "OperationOutcome", "Parameters")
@@ -38,10 +38,12 @@ class Entry:
     #: system and value: conditional PUT and DELETE, or POST with ifNoneExist
     identifier: tuple[str, str] | None
     full_url: str | None
-    #: of a DELETE the type alone
+    #: of a DELETE the type alone, of a PATCH what carries the patch
     resource: Json
     #: only if this is the current version
     if_version: int | None
+    #: what was sent in place of the resource, if it was a patch
+    sent: Json | None = None
 
     @property
     def removes(self) -> bool:
@@ -196,7 +198,7 @@ def _target(
     at = f"{where}.request.url"
     match = _parts(request, base, where)
     type_, id_, query = match["type"], match["id"], match["query"]
-    if type_ != resource["resourceType"]:
+    if type_ != resource["resourceType"] and method != "PATCH":
         text = "the url names another type than the resource has"
         raise NotExchanged(Issue(code="invalid", text=text, expression=at))
     if type_ in NOT_KEPT:
@@ -216,11 +218,11 @@ def _target(
         text = "name the resource by its id or by an identifier, not by both"
         raise NotExchanged(Issue(code="value", text=text, expression=at))
     if query is not None:
-        return type_, None, _token(query, at) if method == "DELETE" else _identifier(query, resource, at)
+        return type_, None, _identifier(query, resource, at) if method == "PUT" else _token(query, at)
     if id_ is None:
         text = f"a {method} names an id or ?identifier=system|value"
         raise NotExchanged(Issue(code="value", text=text, expression=at))
-    if method == "DELETE":
+    if method in ("DELETE", "PATCH"):
         return type_, id_, None
     if resource.get("id") != id_:
         text = "the id of the resource is not the one in the url"

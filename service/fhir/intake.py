@@ -34,12 +34,21 @@ AsBundle = Callable[[dict[str, Any]], dict[str, Any]]
 Answer = Callable[[Connection, Accepted], Response]
 
 
-def take_in(as_bundle: AsBundle, answer: Answer, *, repeatable: bool) -> Response:
+def take_in(
+    as_bundle: AsBundle,
+    answer: Answer,
+    *,
+    repeatable: bool,
+    forms: Sequence[str] = READ,
+    read: Callable[[bytes], dict[str, Any]] = reading.read,
+) -> Response:
     """Store what the request holds and answer it, once for a key.
 
     Args:
         answer: reads only through its connection; it may be called more than once.
         repeatable: the same Bundle sent again creates nothing, as in `transaction.store`.
+        forms: the media types that are read.
+        read: makes of the body what `as_bundle` takes.
 
     Raises:
         Throttled: there is no room now; nothing is stored.
@@ -48,14 +57,14 @@ def take_in(as_bundle: AsBundle, answer: Answer, *, repeatable: bool) -> Respons
     """
     # PUT is idempotent without a key.
     key = idempotency.key_of(request.headers.get(idempotency.HEADER)) if request.method == "POST" else None
-    packed = _body()
+    packed = _body(forms)
     with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
         body = reading.inflate(packed) if _is_gzip() else packed
         once = Once(key=key, digest=idempotency.digest_of(request, body)) if key is not None else None
         # Without a lock first: a repetition costs no more than this.
         if once and (kept := _kept(once)):
             return idempotency.replayed(kept, once)
-        bundle = as_bundle(reading.read(body))
+        bundle = as_bundle(read(body))
         if not _is_batch(bundle):
             asked_for = transaction.read(bundle, base=base())
 
@@ -130,12 +139,11 @@ def _keep(tx: Connection, key: str, kept: idempotency_keys.Kept) -> None:
         idempotency_keys.keep(tx, key, kept, tenant=TENANT)
 
 
-def _body() -> bytes:
+def _body(forms: Sequence[str]) -> bytes:
     """Return the body as it was sent, in bounded memory."""
-    if request.mimetype not in READ:
-        raise NotReadable(
-            Issue(code="not-supported", text=f"{NOT_XML}: send Content-Type: application/fhir+json")
-        )
+    if request.mimetype not in forms:
+        text = f"{NOT_XML}: send Content-Type: {forms[0]}"
+        raise NotReadable(Issue(code="not-supported", text=text))
     if _encoding() not in ("identity", "gzip"):
         raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
     limit = reading.MAX_BYTES

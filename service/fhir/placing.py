@@ -141,7 +141,7 @@ def names_of_anonymous(entries: Sequence[Entry]) -> dict[int, IndexName]:
     anonymous = [entry for entry in entries if entry.method == "POST" and not entry.identifier]
     if not anonymous:
         return {}
-    digests = {entry.index: content.digest(entry.resource).hex() for entry in entries}
+    digests = {entry.index: content.digest(entry.sent or entry.resource).hex() for entry in entries}
     requests = [f"{e.method} {e.type} {e.id} {e.identifier} {e.full_url} {digests[e.index]}" for e in entries]
     whole = content.digest({"requests": sorted(requests)}).hex()
     count: Counter[str] = Counter()

@@ -20,6 +20,7 @@ from service.fhir import (
     knowledge,
     lines,
     ownership,
+    patching,
     placing,
     removal,
     resolving,
@@ -101,7 +102,7 @@ def check(entries: Sequence[Entry | Read]) -> None:
     """
     issues = []
     for entry in entries:
-        if isinstance(entry, Read) or entry.removes:
+        if isinstance(entry, Read) or entry.removes or entry.method == "PATCH":
             continue
         for fault in gate.check(dict(entry.resource)):
             _, _, path = fault.expression.partition(".")
@@ -126,14 +127,17 @@ def store(
         Refusal: the transaction must be rolled back.
     """
     entries = [entry for entry in asked_for if isinstance(entry, Entry)]
+    if any(entry.method == "PATCH" for entry in entries):
+        _announce(tx, entries)
+        entries = patching.applied(tx, entries, tenant=tenant)
+        check([entry for entry in entries if entry.sent])
     links = resolving.Links(entries, base=base)
     needed = links.needed()
     wanted = placing.wanted(
         entries, also=needed.identities, also_by_identifier=needed.by_identifier, repeatable=repeatable
     )
     with resources.together(tx):
-        referrers.keep_patients(tx, removing=any(e.removes and e.type == "Patient" for e in entries))
-        horizon.announce(tx)
+        _announce(tx, entries)
         site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
     at = site_asked()
     now = at.clock.now
@@ -192,6 +196,12 @@ def store(
         due=due if changed else None,
         stored=tuple(head for head in after if head),
     )
+
+
+def _announce(tx: Connection, entries: Sequence[Entry]) -> None:
+    """Take the locks that come before the clock is read, and before every other; twice is harmless."""
+    referrers.keep_patients(tx, removing=any(e.removes and e.type == "Patient" for e in entries))
+    horizon.announce(tx)
 
 
 def _translated(tx: Connection, visit: Mapping[int, Json], at: Site, *, tenant: int) -> dict[int, Json]:

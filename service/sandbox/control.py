@@ -74,7 +74,8 @@ def evaluate() -> Answer:
     patient = _patient(read.get("patient"))
     here = _here()
     with here.database.transaction() as tx:
-        if resources.current(tx, "Patient", patient, tenant=outcome.TENANT) is None:
+        known = resources.current(tx, "Patient", patient, tenant=outcome.TENANT)
+        if known is None or known.deleted:
             raise NotDone(404, "There is no such patient.")
         before = outcome.record(tx, patient)
     try:

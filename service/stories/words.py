@@ -13,14 +13,17 @@ Json = Mapping[str, Any]
 COLUMN = 46
 
 
-def of_entries(posted: Json, response: Json) -> Iterator[str]:
-    """Return one line per entry of a transaction-response, without repeating what was sent."""
+def of_entries(posted: Json, answer: Json) -> Iterator[str]:
+    """Return one line per entry, and what was wrong with it, without repeating what was sent."""
     sent = posted.get("entry", [])
-    for number, answered in enumerate(response.get("entry", [])):
-        status = str(answered.get("response", {}).get("status", "")).partition(" ")
-        location = str(answered.get("response", {}).get("location", ""))
-        kind = sent[number]["resource"]["resourceType"] if number < len(sent) else ""
-        yield f"  {status[0]:4} {location or kind}"
+    for number, answered in enumerate(answer.get("entry", [])):
+        response = answered.get("response", {})
+        status = str(response.get("status", "")).partition(" ")
+        asked = sent[number].get("request", {}) if number < len(sent) else {}
+        place = str(asked.get("url", "")).partition("?")[0]
+        yield f"  {status[0]:4} {response.get('location') or place}"
+        for issue in response.get("outcome", {}).get("issue", ()):
+            yield f"       {issue.get('diagnostics', '')}"
 
 
 def of_answer(new: Sequence[Json], now: Record, orders: Orders) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response
 
 from fhir_profiles import canonical, reading
-from service.fhir import blueprint, idempotency, searching
+from service.fhir import blueprint, idempotency, json_patch, searching
 from service.fhir.blueprint import fhir
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
@@ -19,7 +19,10 @@ DOCUMENTATION = (
     "carry an Idempotency-Key of 1 to 255 characters: sent again with the same key, for "
     f"{idempotency_keys.KEPT.days} days, it stores nothing and gets the first answer with "
     f"{idempotency.REPLAYED}: true; another request with the key is answered 422. When more is sent than "
-    "can be stored, the answer is 429 with Retry-After, and nothing was stored. Histories are read with "
+    "can be stored, the answer is 429 with Retry-After, and nothing was stored; in a batch this may be so of "
+    "one entry. Conditions of create, update, patch and delete are identifier=system|value. A delete "
+    "withdraws: earlier versions stay readable, and what is referred to is not deleted. A patch is a JSON "
+    "Patch, in a Bundle as a Binary. Histories are read with "
     "_count, _since and, of one resource, _at. To poll a type or everything without missing a version, ask "
     "_history with _since: the meta.lastUpdated of the Bundle before, or the newest lastModified that was "
     "seen; the moment itself is included, so the last versions may come twice."
@@ -30,6 +33,7 @@ INTERACTIONS = (
     "read",
     "vread",
     "update",
+    "patch",
     "create",
     "delete",
     "history-instance",
@@ -54,6 +58,7 @@ def metadata() -> Response:
         },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": [json_patch.MEDIA_TYPE],
         "rest": [
             {
                 "mode": "server",

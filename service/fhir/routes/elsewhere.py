@@ -3,7 +3,7 @@
 http://hl7.org/fhir/R4/http.html#summary
 """
 
-from flask import Response, request
+from flask import Response
 
 from service.fhir import blueprint
 from service.fhir.blueprint import fhir
@@ -15,8 +15,6 @@ def elsewhere(rest: str) -> Response:
     """Say that there is no such interaction, and what to do instead."""
     if not blueprint.methods() or "$" in rest:
         raise NotFound(Issue(code="not-supported", text="there is no such interaction; see metadata"))
-    if request.method == "PATCH":
-        raise NotOffered(Issue(code="not-supported", text="send the whole resource with PUT"))
     raise NotOffered(Issue(code="not-supported", text="this is not offered here; see metadata"))
 
 

@@ -230,7 +230,7 @@ def test_a_database_that_is_busy_or_away_is_503(error, client, monkeypatch):
     ("method", "path", "status"),
     [
         ("DELETE", "/fhir/metadata", 405),
-        ("PATCH", "/fhir/Patient/known", 405),
+        ("PATCH", "/fhir/Patient/known/_history", 405),
         ("GET", "/fhir", 405),
         ("GET", "/fhir/Nonsense/1", 404),
         ("GET", "/fhir/Nonsense", 404),

@@ -5,13 +5,16 @@ http://hl7.org/fhir/R4/http.html#delete
 
 import threading
 from collections import Counter
+from datetime import UTC, datetime
 
+import psycopg
 import pytest
 from fhir_visits import MRN, bundle, observation, patient, practitioner, put
 from sqlalchemy import text
 
 from fhir_profiles import gate
 from service import record
+from service.app import create_app
 from service.fhir import transaction
 from service.store import resources
 from service.store.database import Database
@@ -203,8 +206,6 @@ def test_removals_in_a_transaction_are_whole_or_not_at_all(entries, status, send
 
 
 def test_what_the_engine_made_is_not_removed_and_the_answer_says_how_it_ends(client, send, database):
-    from datetime import UTC, datetime
-
     with database.transaction() as tx:
         body = {"resourceType": "ServiceRequest", "status": "draft", "intent": "proposal"}
         write = resources.Write(type="ServiceRequest", id="ours", body=body, owned=True)
@@ -242,8 +243,6 @@ def at_once(works):
 
 @pytest.mark.parametrize("round_", range(5))
 def test_of_removals_and_changes_of_one_version_one_wins(round_, client, settings, database_url):
-    from service.app import create_app
-
     busy = Database(database_url, pool_size=10)
     app = create_app(settings, busy)
     name = f"race-{round_}"
@@ -322,3 +321,34 @@ def test_a_removed_report_withdraws_its_results(client, send, fact, database):
         ("Observation", "final"),
         ("DiagnosticReport", "entered-in-error"),
     ]
+
+
+def test_an_evaluation_that_would_write_about_a_removed_patient_is_made_again(client, send, database):
+    send(bundle(put(patient("evaluated"))))
+    with database.transaction("REPEATABLE READ") as tx:
+        # As an evaluation does: it has read its snapshot, and writes at its end.
+        assert resources.current(tx, "Patient", "evaluated", tenant=0)
+        assert client.delete("/fhir/Patient/evaluated").status_code == 204
+
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            resources.keep(tx, ("Patient", "evaluated"), tenant=0)
+
+
+def test_a_patient_about_whom_an_evaluation_is_writing_is_not_removed(client, send, database, settings):
+    send(bundle(put(patient("written"))))
+    answers = []
+    app = create_app(settings, database)
+    thread = threading.Thread(
+        target=lambda: answers.append(app.test_client().delete("/fhir/Patient/written").status_code)
+    )
+    with database.transaction("REPEATABLE READ") as tx:
+        resources.keep(tx, ("Patient", "written"), tenant=0)
+        thread.start()
+        body = {"resourceType": "CarePlan", "status": "active", "intent": "plan"}
+        write = resources.Write(type="CarePlan", id="of-written", body=body, patient="written", owned=True)
+        resources.save(tx, [write], tenant=0, now=datetime.now(UTC))
+        thread.join(0.3)
+        assert answers == []
+    thread.join()
+
+    assert answers == [409]

@@ -1,0 +1,190 @@
+"""The CapabilityStatement says exactly what happens: each claim is tried, and each thing that is not claimed.
+
+http://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from fhir_visits import MRN, bundle, patient, practitioner, put
+
+from fhir_profiles import gate
+from service.fhir.searching import TYPES
+
+PATCH = "application/json-patch+json"
+#: every interaction with a type that R4 has
+OF_A_TYPE = {
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+}
+OF_THE_SYSTEM = {"transaction", "batch", "search-system", "history-system"}
+
+
+@pytest.fixture
+def rest(client):
+    return client.get("/fhir/metadata").get_json()["rest"][0]
+
+
+@pytest.fixture
+def claimed(rest):
+    return {one["type"]: {each["code"] for each in one["interaction"]} for one in rest["resource"]}
+
+
+def requests(client, type_, id_) -> dict[str, Callable[[], object]]:
+    """Return one request for each interaction, in an order in which all can succeed."""
+    url = f"/fhir/{type_}/{id_}"
+    body = {"resourceType": type_, "id": id_, "language": "de"}
+    change = json.dumps([{"op": "add", "path": "/language", "value": "en"}])
+    return {
+        "create": lambda: client.post(f"/fhir/{type_}", json={"resourceType": type_}),
+        "update": lambda: client.put(url, json=body),
+        "read": lambda: client.get(url),
+        "vread": lambda: client.get(f"{url}/_history/1"),
+        "patch": lambda: client.patch(url, data=change, content_type=PATCH),
+        "history-instance": lambda: client.get(f"{url}/_history"),
+        "history-type": lambda: client.get(f"/fhir/{type_}/_history"),
+        "search-type": lambda: client.get(f"/fhir/{type_}?_id={id_}"),
+        "delete": lambda: client.delete(url),
+    }
+
+
+def test_every_type_that_is_kept_is_claimed_with_every_interaction_there_is(claimed):
+    assert set(claimed) == set(TYPES)
+    assert all(codes <= OF_A_TYPE for codes in claimed.values())
+
+
+#: types of which a resource may have nothing but its type: each interaction can be carried out with it
+BARE = [type_ for type_ in TYPES if gate.check({"resourceType": type_, "language": "de"}) == ()]
+
+
+@pytest.mark.parametrize("type_", BARE)
+def test_each_claim_of_a_type_succeeds_from_create_to_delete(type_, client, claimed):
+    for code, ask in requests(client, type_, "walk").items():
+        answer = ask()
+        assert code in claimed[type_]
+        assert answer.status_code in (200, 201, 204), (code, answer.get_json())
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_each_type_answers_each_of_its_interactions_by_what_is_there(type_, client, claimed):
+    """What is claimed finds nothing, or names a fault, and is never refused as not offered."""
+    for code, ask in requests(client, type_, "nothing").items():
+        if code in ("create", "update"):
+            continue
+        answer = ask()
+        offered = answer.status_code not in (405, 415, 501)
+        assert offered is (code in claimed[type_]), (code, answer.get_json())
+        assert answer.status_code in (200, 204, 404), (code, answer.get_json())
+    for ask in (
+        lambda: client.post(f"/fhir/{type_}", json={"resourceType": type_, "colour": 1}),
+        lambda: client.put(f"/fhir/{type_}/a", json={"resourceType": type_, "id": "a", "colour": 1}),
+    ):
+        answer = ask()
+        assert answer.status_code == 422
+        assert {issue["expression"][0] for issue in answer.get_json()["issue"]} >= {f"{type_}.colour"}
+
+
+def test_the_system_does_what_is_claimed_of_it_and_refuses_the_rest(client, rest):
+    claimed = {each["code"] for each in rest["interaction"]}
+    ways = {
+        "transaction": lambda: client.post("/fhir", json=bundle()),
+        "batch": lambda: client.post("/fhir", json={**bundle(), "type": "batch"}),
+        "history-system": lambda: client.get("/fhir/_history"),
+        "search-system": lambda: client.get("/fhir?_id=a"),
+    }
+
+    assert claimed <= OF_THE_SYSTEM
+    for code, ask in ways.items():
+        answer = ask()
+        assert (answer.status_code == 200) is (code in claimed), code
+        if code not in claimed:
+            assert answer.status_code in (405, 501)
+            assert answer.get_json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/fhir/Bundle/a"),
+        ("POST", "/fhir/Parameters"),
+        ("GET", "/fhir/OperationOutcome/a"),
+        ("GET", "/fhir/Bundle/_history"),
+    ],
+)
+def test_a_type_that_is_not_claimed_is_not_there(method, path, client, claimed):
+    answer = client.open(path, method=method, json={})
+
+    assert path.split("/")[2] not in claimed
+    assert answer.status_code == 404
+    assert answer.get_json()["issue"][0]["code"] == "not-supported"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/fhir/Patient/a"),
+        ("DELETE", "/fhir/Patient/a/_history"),
+        ("DELETE", "/fhir/Patient/a/_history/1"),
+        ("DELETE", "/fhir"),
+        ("PUT", "/fhir"),
+        ("POST", "/fhir/_history"),
+    ],
+)
+def test_what_no_claim_names_is_refused_with_what_there_is(method, path, client):
+    answer = client.open(path, method=method, json={})
+
+    assert answer.status_code == 405
+    assert "OPTIONS" in answer.headers["Allow"]
+    assert answer.get_json()["issue"][0]["code"] == "not-supported"
+
+
+def test_what_is_said_of_conditions_is_so(client, rest, send):
+    said = rest["resource"][0]
+    assert (said["conditionalCreate"], said["conditionalUpdate"]) == (True, True)
+    assert (said["conditionalRead"], said["conditionalDelete"]) == ("full-support", "single")
+    url = f"/fhir/Practitioner?identifier={MRN}|cond"
+    body = practitioner(None, identifier=[{"system": MRN, "value": "cond"}])
+    unless = {"If-None-Exist": f"identifier={MRN}|cond"}
+
+    created = [client.post("/fhir/Practitioner", json=body, headers=unless) for _ in range(2)]
+    updated = client.put(url, json={**body, "active": True})
+    current = f"/fhir/Practitioner/{created[0].get_json()['id']}"
+    known = client.get(current, headers={"If-None-Match": 'W/"2"'})
+    later = client.get(current, headers={"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"})
+    removed = [client.delete(url), client.get(current)]
+
+    assert [answer.status_code for answer in created] == [201, 200]
+    assert (updated.status_code, updated.headers["ETag"]) == (200, 'W/"2"')
+    assert (known.status_code, later.status_code) == (304, 304)
+    assert [answer.status_code for answer in removed] == [204, 410]
+
+
+def test_each_search_parameter_is_understood_and_no_other(client, rest):
+    values = {"date": "2026", "token": "a|b", "reference": "Patient/a", "uri": "https://example.org"}
+    for resource in rest["resource"]:
+        names = {each["name"]: each["type"] for each in resource["searchParam"]}
+        for name, kind in names.items():
+            url = f"/fhir/{resource['type']}"
+            answer = client.get(url, query_string={name: values[kind], "_count": "0"})
+            assert answer.status_code == 200, (resource["type"], name)
+        assert client.get(f"/fhir/{resource['type']}?colour=red").status_code == 400
+
+
+def test_what_is_said_of_patches_and_forms_is_so(client, send):
+    statement = client.get("/fhir/metadata").get_json()
+    send(bundle(put(patient("forms"))))
+
+    for form in statement["patchFormat"]:
+        operation = json.dumps([{"op": "add", "path": "/active", "value": True}])
+        assert client.patch("/fhir/Patient/forms", data=operation, content_type=form).status_code == 200
+    for form in statement["format"]:
+        assert client.get("/fhir/Patient/forms", query_string={"_format": form}).status_code == 200
+    assert gate.check(statement) == ()
