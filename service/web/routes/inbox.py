@@ -160,7 +160,7 @@ def _read(tx: Connection, seen: Visit, id: str) -> Page | None:
             entry, versions, person, found.get("CarePlan", ()), pathway, seen.when, seen.words
         ),
         offers=_offers(tx, work, pathway),
-        outcome=outcome.read(found, names, request.args.get("decision", ""), seen.when),
+        outcome=outcome.read(found, names, request.args.get("decision", ""), seen.when, seen.words),
         parked=standing if standing and standing.parked_at else None,
     )
 
