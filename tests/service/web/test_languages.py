@@ -13,6 +13,8 @@ from stored_play import StoredPlay
 from pathways import catalogue, wording
 from service.store import resources
 from service.web import words
+from worker import audit
+from worker.replay import Verdict
 
 GERMAN = {"Accept-Language": "de-AT, en;q=0.5"}
 STORIES = Path(__file__).parents[2] / "stories"
@@ -160,6 +162,22 @@ def test_what_the_engine_writes_is_in_its_source_as_the_catalogue_has_it():
     english = words.of("en")
     for key in ("focus", "now", "code", "nobody", "unknown", "when", "reason", "stage"):
         assert f'"{english(f"engine.refused.{key}")}"' in source, key
+
+
+def test_a_message_is_marked_with_its_language_and_the_log_of_its_decision_is_made_again(client, record):
+    told = playing.read(STORIES / "V08.json")
+    for step in told["steps"]:
+        for entry in (step["bundle"] or {"entry": ()})["entry"]:
+            if entry["resource"]["resourceType"] == "Patient":
+                entry["resource"]["communication"] = [{"language": {"coding": [{"code": "de-DE"}]}}]
+    game = StoredPlay(database=record)
+    game.tell(told)
+
+    with record.transaction() as tx:
+        plans = resources.of_patient(tx, game.patient, types=["CarePlan"], owned=True, tenant=0)
+    pages = [client.get(f"/careplans/{plan.id}?entries=all").text for plan in plans]
+    assert any('<span lang="de">Betrifft: ' in page for page in pages)
+    assert {each.verdict for each in audit.of_patient(record, game.patient)} == {Verdict.SAME}
 
 
 @pytest.mark.requires("browser")
