@@ -34,15 +34,24 @@ def structure_definitions() -> tuple[Json, ...]:
 
 
 @cache
-def displays() -> Mapping[tuple[str, str], str]:
-    """Return the display of each of our codes, by system and code."""
+def displays(language: str = "en") -> Mapping[tuple[str, str], str]:
+    """Return the display of each of our codes, by system and code.
+
+    Args:
+        language: of a designation; a code without one in it has its display, which is English.
+    """
     return MappingProxyType(
         {
-            (system["url"], concept["code"]): concept["display"]
+            (system["url"], concept["code"]): _designation(concept, language)
             for system in code_systems()
             for concept in system["concept"]
         }
     )
+
+
+def _designation(concept: Json, language: str) -> str:
+    found = (d["value"] for d in concept.get("designation", ()) if d["language"] == language)
+    return str(next(found, concept["display"]))
 
 
 def display(system: str, code: str) -> str | None:

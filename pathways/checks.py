@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import get_args
 
+from pathways import wording
 from pathways.definition import Pathway, Rule
 from pathways.effects import EFFECTS
 from pathways.values import OF_SIDES, Issue
@@ -172,8 +173,11 @@ def text_keys(pathway: Pathway) -> set[str]:
 
 
 def _texts(pathway: Pathway) -> Iterator[str]:
+    # What stands in the definition in its own language is needed in every other one.
+    own = set(wording.own_texts(pathway))
     for language, texts in pathway.texts.items():
-        for key in sorted(text_keys(pathway) - set(texts)):
+        wanted = text_keys(pathway) | (set() if language == wording.OWN else own)
+        for key in sorted(wanted - set(texts)):
             yield f"the text {key} is missing in {language}"
 
 

@@ -1,21 +1,34 @@
 """The words of what is written: notes, descriptions and messages, always with the side in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 from pathways.definition import Pathway, Side
 from pathways.inputs import Fact
 from pathways.reasons import value
-from pathways.record import Json
+from pathways.record import Json, codings
 from pathways.sheet import Sheet
 from pathways.steps import Raised, Step
 
 LANGUAGE = "en"
 
 
-def side(pathway: Pathway, instance: str) -> str:
+def side(pathway: Pathway, instance: str, language: str = LANGUAGE) -> str:
     """Return the side in words, with a capital; where there is none, that there is none."""
-    return pathway.text(LANGUAGE, f"side.{instance if instance in pathway.sides else 'person'}")
+    return pathway.text(language, f"side.{instance if instance in pathway.sides else 'person'}")
+
+
+def language(pathway: Pathway, patient: Mapping[str, Any]) -> str:
+    """Return in which language of the definition a patient is written to: preferred, else one of theirs.
+
+    `de-AT` is answered in `de` (RFC 4647); a patient who says nothing, or speaks none of them, in English.
+    https://hl7.org/fhir/R4/patient-definitions.html#Patient.communication
+    """
+    spoken = sorted(patient.get("communication", ()), key=lambda each: not each.get("preferred", False))
+    codes = (str(c.get("code", "")) for each in spoken for c in codings(each.get("language")))
+    parts = (code.partition("-")[0].lower() for code in codes)
+    return next((part for part in parts if part in pathway.texts), LANGUAGE)
 
 
 def named(title: str, of: Side | None) -> str:
@@ -55,14 +68,14 @@ def task(sheet: Sheet, step: Step, one: Raised) -> str:
     return f"{title}, {lowered(side(sheet.pathway, step.instance))}. {step.title}."
 
 
-def message(pathway: Pathway, step: Step, one: Raised) -> str:
+def message(pathway: Pathway, step: Step, one: Raised, language: str) -> str:
     """Return the text to a patient or a team."""
-    words = side(pathway, step.instance)
+    words = side(pathway, step.instance, language)
     qualifiers = ", ".join(pathway.qualifier(code)["display"] for code in one.qualifiers)
     key = f"message.{one.activity.id}"
     # What is said about the person names no side: it has a text of its own where the plain one would.
     of_person = f"{key}.person"
-    texts = pathway.texts[LANGUAGE]
+    texts = pathway.texts[language]
     template = texts[of_person if step.instance not in pathway.sides and of_person in texts else key]
     return template.format(side=lowered(words), Side=words, qualifiers=qualifiers or step.title)
 

@@ -136,15 +136,18 @@ def _task(sheet: Sheet, step: Step, one: Raised, at: datetime) -> Json:
 
 def _message(sheet: Sheet, step: Step, one: Raised, at: datetime) -> Json:
     role = one.activity.role
+    language = narrative.LANGUAGE if role else sheet.language
     to: Json = {"display": role["display"]} if role else {"reference": f"Patient/{sheet.patient}"}
     return {
+        # What is in the language of definitions says nothing of it, as every other resource.
+        "language": None if language == narrative.LANGUAGE else language,
         "basedOn": _plan(sheet, step),
         "status": "active",
         "category": [{"coding": _codings(one.activity, step.instance)}],
         "priority": one.priority,
         "subject": {"reference": f"Patient/{sheet.patient}"},
         "about": _plan(sheet, step),
-        "payload": [{"contentString": narrative.message(sheet.pathway, step, one)}],
+        "payload": [{"contentString": narrative.message(sheet.pathway, step, one, language)}],
         "authoredOn": instant(at),
         "requester": DEVICE,
         "recipient": [to],

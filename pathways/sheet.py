@@ -24,6 +24,8 @@ class Sheet:
     changed: Mapping[str, Any]
     stored: Mapping[str, Json]
     engine: str
+    #: in which the patient is written to
+    language: str
     written: dict[str, Json] = field(default_factory=dict)
 
     def put(self, resource: Json) -> str:

@@ -1,5 +1,6 @@
 """The Flask application: which parts are wired, and what holds for every request."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from service.fhir.refusals import FromElsewhere, Issue
 from service.sandbox import routes as sandbox
 from service.settings import Settings
 from service.store.database import Database
-from service.web import pages
+from service.web import pages, words
+from service.web.words import Words
 
 #: names under which a browser on the same machine reaches a sandbox
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -32,6 +34,8 @@ class App:
     settings: Settings
     database: Database
     pathways: tuple[Pathway, ...]
+    #: what the pages say, by language
+    words: Mapping[str, Words]
     health: health.Watch
     intake: Admission
 
@@ -60,10 +64,12 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     watch = health.Watch()
     intake = Admission(slots=settings.intake_slots, queue=settings.intake_queue)
     watch.registry.register(intake)
+    installed = catalogue.pathways()
     app.extensions["hipway"] = App(
         settings=settings,
         database=database,
-        pathways=catalogue.pathways(),
+        pathways=installed,
+        words={language: words.knowing(language, installed) for language in words.LANGUAGES},
         health=watch,
         intake=intake,
     )

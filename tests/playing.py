@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pathways import catalogue, parameters
+from pathways import catalogue, narrative, parameters
 from pathways.corrections import Past
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
@@ -84,6 +84,7 @@ class Play:
             changed=parameters.changed(pathway, site),
             stored={reference: entry.body for reference, entry in self.own.items()},
             engine="test",
+            language=narrative.language(pathway, patient.body),
         )
         written = render(sheet, outcome)
         self.memories = {k: Memory.from_json(m.to_json()) for k, m in outcome.memories.items()}

@@ -16,7 +16,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from pathways import catalogue, parameters
+from pathways import catalogue, narrative, parameters
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
 from pathways.record import Json, Record
@@ -138,6 +138,7 @@ def _apply(
         changed=parameters.changed(pathway, site),
         stored={reference: entry.body for reference, entry in record.own.items()},
         engine=ENGINE,
+        language=narrative.language(pathway, record.patient.body),
     )
     written = render(sheet, outcome)
     for resource in written:

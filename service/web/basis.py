@@ -22,6 +22,8 @@ class Condition:
     """One condition of a rule and how it was answered. `depth`: its place in the explanation."""
 
     text: str
+    #: of a text in another language than the page's: an expression of the rules that has no words
+    language: str
     value: str
     #: the limits of the site it was held against
     limit: str
@@ -76,12 +78,12 @@ class Basis:
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """Return the conditions of the rule and what each rests on."""
-        return _all(self.kept, DEEPEST)
+        return _all(self.kept, DEEPEST, self.words)
 
     @cached_property
     def explained(self) -> tuple[Condition, ...]:
         """Return the same, further down."""
-        return _all(self.kept, DEEPEST + 2)
+        return _all(self.kept, DEEPEST + 2, self.words)
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -96,11 +98,14 @@ def read(row: Row, when: Moments, words: Words) -> Basis:
     return Basis(
         number=row.number,
         rule=row.rule,
-        title=str(kept.get("title") or row.rule),
+        title=_title(kept, row.rule, words),
         source=str(kept.get("from") or row.before.get("stage") or ""),
         target=str(kept.get("to") or row.after.get("stage") or ""),
         outputs=tuple(
-            Output(reference=str(o.get("reference", "")), title=str(o.get("title") or o.get("shorthand", "")))
+            Output(
+                reference=str(o.get("reference", "")),
+                title=words.said(str(o.get("title") or o.get("shorthand", ""))),
+            )
             for o in kept.get("outputs") or ()
         ),
         profile=str(parameters.get("profile") or ""),
@@ -119,28 +124,31 @@ DEEPEST = 2
 VALUES = 3
 
 
-def _all(kept: Mapping[str, Any], deepest: int) -> tuple[Condition, ...]:
-    return tuple(part for node in kept.get("conditions") or () for part in conditions(node, deepest=deepest))
+def _all(kept: Mapping[str, Any], deepest: int, words: Words) -> tuple[Condition, ...]:
+    nodes = kept.get("conditions") or ()
+    return tuple(part for node in nodes for part in conditions(node, words, deepest=deepest))
 
 
-def conditions(node: Any, *, deepest: int = DEEPEST, depth: int = 0) -> list[Condition]:
+def conditions(node: Any, words: Words, *, deepest: int = DEEPEST, depth: int = 0) -> list[Condition]:
     """Return a condition, the conditions it rests on, and beside each the values it was answered from."""
     parts = [part for part in node.get("because") or () if isinstance(part, Mapping)]
     said = [_split(node.get("value"))] if node.get("value") not in (None, True, False) else []
     if depth == deepest and not said:
         said = list(dict.fromkeys(_below(parts)))[:VALUES]
+    text, language = words.told(_sentence(str(node.get("text") or node.get("name") or "")))
     found = [
         Condition(
-            text=_sentence(str(node.get("text") or node.get("name") or "")),
-            value="; ".join(dict.fromkeys(value for value, _ in said if value)),
-            limit="; ".join(dict.fromkeys(limit for _, limit in said if limit)),
+            text=text,
+            language=language,
+            value="; ".join(dict.fromkeys(words.value(value) for value, _ in said if value)),
+            limit="; ".join(dict.fromkeys(words.value(limit) for _, limit in said if limit)),
             result=result(node["result"] if "result" in node else node.get("value")),
             depth=depth,
         )
     ]
     if depth < deepest:
         for part in parts:
-            found += conditions(part, deepest=deepest, depth=depth + 1)
+            found += conditions(part, words, deepest=deepest, depth=depth + 1)
     return found
 
 
@@ -187,15 +195,26 @@ def read_input(entry: Mapping[str, Any], when: Moments, words: Words) -> Input:
     return Input(
         reference=plain,
         url=f"/fhir/{reference}" if reference else "",
-        name=str(entry.get("input") or plain),
+        name=words.said(str(entry.get("input") or plain)),
         value=_said(entry.get("value"), words),
         date=when.said(str(entry["date"])) if entry.get("date") else words("not_recorded"),
         day=when.short(at) if (at := moments.read(str(entry.get("date")))) else "",
-        side=str(entry.get("side") or ""),
+        side=words.said(str(entry.get("side") or "")),
         by=str(entry.get("by") or ""),
-        status=str(entry.get("status") or ""),
+        status=status(entry, words),
         version=version,
     )
+
+
+def status(entry: Mapping[str, Any], words: Words) -> str:
+    """Return the status of an input in words; empty where it is as expected."""
+    code = str(entry.get("status") or "")
+    return "" if code == "final" else words.code("status", code)
+
+
+def _title(kept: Mapping[str, Any], rule: str, words: Words) -> str:
+    """Return the title of the step; of a rule that said none, its code."""
+    return words.said(str(kept["title"])) if kept.get("title") else rule
 
 
 def _said(value: object, words: Words) -> str:
@@ -203,4 +222,4 @@ def _said(value: object, words: Words) -> str:
         return words("not_recorded")
     if isinstance(value, bool):
         return words("yes" if value else "no")
-    return str(value)
+    return words.value(str(value))

@@ -167,32 +167,32 @@ def _chart(
         Dot(
             x=round(span.x(fact.at), 1),
             y=round(y(value), 1),
-            label=_number(value) if few or place in (0, len(values) - 1) else "",
+            label=words.number(value) if few or place in (0, len(values) - 1) else "",
         )
         for place, (fact, value) in enumerate(values)
     ]
-    pathway, site = situation.pathway, situation.site
+    pathway, site = words.pathway(situation.pathway), situation.site
     rows = sorted(
-        [*(_row(f, when) for f in ordered), *(_set_aside(s, pathway, when, words) for s in aside)],
+        [*(_row(f, when, words) for f in ordered), *(_set_aside(s, pathway, when, words) for s in aside)],
         key=lambda r: r.order,
         reverse=True,
     )
     return Chart(
         id=str(row["id"]).replace(".", "-"),
-        title=str(ordered[-1].title if ordered else aside[0].title),
-        said="; ".join(f"{when.plain(fact.at)}: {_number(value)}" for fact, value in _ends(values)),
+        title=words.said(str(ordered[-1].title if ordered else aside[0].title)),
+        said="; ".join(f"{when.plain(fact.at)}: {words.number(value)}" for fact, value in _ends(values)),
         line=" ".join(f"{dot.x} {dot.y}" for dot in dots),
         dots=tuple(dots),
         crosses=tuple(_cross(one, span, when) for one in aside),
         limits=tuple(
             Limit(
                 y=round(y(float(site[name])), 1),
-                value=_number(float(site[name])),
+                value=words.number(float(site[name])),
                 text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
             )
             for name in limits
         ),
-        scale=tuple(Tick(at=round(y(at), 1), label=_number(at)) for at in _marks(low, high)),
+        scale=tuple(Tick(at=round(y(at), 1), label=words.number(at)) for at in _marks(low, high)),
         axis=_axis(span, when, words),
         rows=tuple(rows),
     )
@@ -203,10 +203,10 @@ def _ends(values: Sequence[tuple[Fact, float]]) -> Sequence[tuple[Fact, float]]:
     return values if len(values) <= LABELLED else (values[0], values[-1])
 
 
-def _row(fact: Fact, when: Moments) -> Row:
+def _row(fact: Fact, when: Moments, words: Words) -> Row:
     return Row(
         day=when.plain(fact.at),
-        value=fact.words,
+        value=words.value(fact.words),
         by=fact.by or "",
         link=f"/fhir/{fact.entry.versioned}",
         version=fact.entry.version,
@@ -273,7 +273,3 @@ def _marks(low: float, high: float) -> tuple[float, ...]:
     """Return what is written beside the scale: its ends, and the middle where that is a whole number."""
     middle = (low + high) / 2
     return (low, middle, high) if middle.is_integer() else (low, high)
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"

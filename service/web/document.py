@@ -84,6 +84,7 @@ class Document:
     title: str
     version: str
     status: str
+    approved: bool
     canonical: str
     digest: str
     profile: str
@@ -111,7 +112,8 @@ def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int],
     return Document(
         title=pathway.title,
         version=pathway.version,
-        status=pathway.status,
+        status=words.code("status", pathway.status),
+        approved=pathway.status == "active",
         canonical=pathway.canonical,
         digest=pathway.elm_hash,
         profile=str(ours.get(parameters.PROFILE, pathway.default_profile)),
@@ -185,7 +187,7 @@ def _values(pathway: Pathway, chosen: Mapping[str, Any], words: Words) -> Iterat
             here=_said(values[name], words),
             default=_said(parameter.default, words),
             range=_range(parameter, words),
-            unit=parameter.unit if parameter.low is not None else "",
+            unit=words.code("unit", parameter.unit) if parameter.low is not None else "",
             source=parameter.source,
             changed=name in changed,
         )
@@ -193,7 +195,7 @@ def _values(pathway: Pathway, chosen: Mapping[str, Any], words: Words) -> Iterat
 
 def _range(parameter: Parameter, words: Words) -> str:
     if parameter.low is not None and parameter.high is not None:
-        low, high = (f"{float(bound):g}" for bound in (parameter.low, parameter.high))
+        low, high = (words.number(float(bound)) for bound in (parameter.low, parameter.high))
         return words("inbox.needs.out-of-range", low=low, high=high)
     if parameter.type == "boolean":
         return f"{words('yes')}, {words('no')}"
@@ -203,7 +205,7 @@ def _range(parameter: Parameter, words: Words) -> str:
 def _said(value: object, words: Words) -> str:
     if isinstance(value, bool):
         return words("yes" if value else "no")
-    return f"{float(value):g}" if isinstance(value, (int, float, Decimal)) else str(value)
+    return words.number(float(value)) if isinstance(value, (int, float, Decimal)) else str(value)
 
 
 def _work(activity: Activity, pathway: Pathway, words: Words) -> Work:
@@ -211,16 +213,20 @@ def _work(activity: Activity, pathway: Pathway, words: Words) -> Work:
         title=pathway.text(words.language, f"output.{activity.id}"),
         type=activity.resource,
         role=str((activity.role or {}).get("display", "")),
-        due=_due(activity),
+        due=_due(activity, words),
     )
 
 
-def _due(activity: Activity) -> str:
+def _due(activity: Activity, words: Words) -> str:
     """Return after how long it is due, by its priority where that counts."""
     whole = [activity.due] if activity.due else []
-    by_priority = [f"{_duration(due)} ({priority})" for priority, due in activity.due_by_priority.items()]
-    return ", ".join([*map(_duration, whole), *by_priority])
+    by_priority = [
+        f"{_duration(due, words)} ({words.code('urgency', priority)})"
+        for priority, due in activity.due_by_priority.items()
+    ]
+    return ", ".join([*(_duration(due, words) for due in whole), *by_priority])
 
 
-def _duration(due: Mapping[str, Any]) -> str:
-    return f"{due.get('value')} {due.get('unit') or due.get('code', '')}".strip()
+def _duration(due: Mapping[str, Any], words: Words) -> str:
+    unit = str(due.get("unit") or due.get("code", ""))
+    return f"{due.get('value')} {words.code('unit', unit)}".strip()

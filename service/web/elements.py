@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.web.words import Words
+
 Json = Mapping[str, Any]
 
 STRUCTURE = "https://w3id.org/hipway/StructureDefinition/"
@@ -109,20 +111,15 @@ def due(task: Json) -> str:
     return str(task.get("restriction", {}).get("period", {}).get("end", ""))
 
 
-def named(text: str, which: Word | None) -> str:
+def named(text: str, which: Word | None, words: Words) -> str:
     """Return the name of an order with its side in full words, at the end."""
     if which is None:
         return text
-    full = inline(which.text)
+    full = words.inline(which.text)
     short = ", " + full.split(" ")[0]
     if text.endswith(short):
         return text[: -len(short)] + ", " + full
-    return text if full in text.lower() else f"{text}, {full}"
-
-
-def inline(text: str) -> str:
-    """Return a title as it stands inside a sentence; abbreviations keep their capitals."""
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+    return text if full.lower() in text.lower() else f"{text}, {full}"
 
 
 def capital(text: str) -> str:

@@ -148,7 +148,7 @@ def read(work: Work, about: SetAside | None, pathway: Pathway | None, when: Mome
     return Entry(
         work=work,
         open=work.task.get("status") in elements.OPEN_TASK,
-        issue=elements.word(issue.get("code")) or Word("", words("not_recorded")),
+        issue=elements.word(words.reworded(issue.get("code"))) or Word("", words("not_recorded")),
         received=_received(version, pathway, when, words) if version else None,
         newer=about is not None and about.newer,
     )

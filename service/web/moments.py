@@ -35,8 +35,6 @@ class Moments:
         self.now = now.astimezone(zone)
         self.zone = zone
         self._words = words
-        self._days = words("days").split()
-        self._months = words("months").split()
 
     def local(self, moment: datetime) -> datetime:
         """Return the instant in the site's zone."""
@@ -44,25 +42,21 @@ class Moments:
 
     def day(self, moment: date) -> str:
         """Return `Mon 29 Jun 2026`; an instant is first brought into the site's zone."""
-        d = self._date(moment)
-        return self._words(
-            "day", weekday=self._days[d.weekday()], day=d.day, month=self._months[d.month - 1], year=d.year
-        )
+        return self._written(moment, "day")
 
     def short(self, moment: date) -> str:
         """Return `29 Jun`, with the year only when it is another one than now."""
-        d = self._date(moment)
-        key = "day.short" if d.year == self.now.year else "day.short.year"
-        return self._words(key, day=d.day, month=self._months[d.month - 1], year=d.year)
+        return self._written(
+            moment, "day.short" if self._date(moment).year == self.now.year else "day.short.year"
+        )
 
     def plain(self, moment: date) -> str:
         """Return `29 Jun 2026`."""
-        d = self._date(moment)
-        return self._words("day.short.year", day=d.day, month=self._months[d.month - 1], year=d.year)
+        return self._written(moment, "day.short.year")
 
     def time(self, moment: datetime) -> str:
         """Return `09:15`."""
-        return f"{self.local(moment):%H:%M}"
+        return self._words.formats.time(self.local(moment))
 
     def exact(self, moment: datetime) -> str:
         """Return `Mon 29 Jun 2026, 09:15`."""
@@ -117,6 +111,9 @@ class Moments:
         """Return the age in whole years."""
         today = self.now.date()
         return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+    def _written(self, moment: date, pattern: str) -> str:
+        return self._words.formats.date(self._date(moment), self._words(pattern))
 
     def _date(self, moment: date) -> date:
         return self.local(moment).date() if isinstance(moment, datetime) else moment

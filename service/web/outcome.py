@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.web import elements
 from service.web.elements import Json
 from service.web.moments import Moments
+from service.web.words import Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,11 @@ class Outcome:
 
 
 def read(
-    resources: Mapping[str, Sequence[Json]], names: Mapping[str, str], decision: str, when: Moments
+    resources: Mapping[str, Sequence[Json]],
+    names: Mapping[str, str],
+    decision: str,
+    when: Moments,
+    words: Words,
 ) -> Outcome | None:
     """Return what became of the decision with this id; None if this patient has no such decision.
 
@@ -40,23 +45,23 @@ def read(
     return Outcome(
         state=state,
         id=decision,
-        title=elements.say(task.get("code")),
-        focus=_named(resources, elements.reference(task.get("focus"))),
+        title=elements.say(words.reworded(task.get("code"))),
+        focus=_named(resources, elements.reference(task.get("focus")), words),
         at=when.said(task.get("lastModified")),
         who=str(task.get("owner", {}).get("display") or names.get(owner) or owner),
-        reason=elements.say(task.get("reasonCode")),
-        why=_lacking(resources, task) or str((audit or {}).get("outcomeDesc") or ""),
+        reason=elements.say(words.reworded(task.get("reasonCode"))),
+        why=_lacking(resources, task, words) or words.said(str((audit or {}).get("outcomeDesc") or "")),
     )
 
 
-def _lacking(resources: Mapping[str, Sequence[Json]], decision: Json) -> str:
+def _lacking(resources: Mapping[str, Sequence[Json]], decision: Json, words: Words) -> str:
     """Return what was missing: the qualifiers of the Task that a blocked signature raised."""
     focus = elements.reference(decision.get("focus"))
     found = [
         word.text
         for task in resources.get("Task", ())
         if elements.reference(task.get("focus")) == focus and not elements.orders_to_sign(task)
-        for word in elements.words(task.get("reasonCode"))
+        for word in elements.words(words.reworded(task.get("reasonCode")))
     ]
     return ", ".join(dict.fromkeys(found))
 
@@ -68,10 +73,13 @@ def _audit(resources: Mapping[str, Sequence[Json]], task: str) -> Json | None:
     return None
 
 
-def _named(resources: Mapping[str, Sequence[Json]], focus: str) -> str:
+def _named(resources: Mapping[str, Sequence[Json]], focus: str, words: Words) -> str:
     kind, _, id_ = focus.partition("/")
     for resource in resources.get(kind, ()):
         if resource["id"] == id_:
-            side = elements.side(resource)
-            return elements.named(elements.say(resource.get("code")) or str(resource.get("title", "")), side)
+            side = elements.side({"extension": words.reworded(resource.get("extension", []))})
+            title = elements.say(words.reworded(resource.get("code"))) or words.said(
+                str(resource.get("title", ""))
+            )
+            return elements.named(title, side, words)
     return focus

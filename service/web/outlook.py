@@ -15,6 +15,7 @@ from pathways.memory import Order
 from pathways.outlook import Situation, WayOut
 from service.web import basis
 from service.web.basis import Condition
+from service.web.words import Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Outlook:
     failed: bool = False
 
 
-def ask(situation: Situation | None, now: datetime) -> Outlook:
+def ask(situation: Situation | None, now: datetime, words: Words) -> Outlook:
     """Return the outlook of one instance; empty where nothing is known of it."""
     if situation is None:
         return Outlook()
@@ -48,34 +49,34 @@ def ask(situation: Situation | None, now: datetime) -> Outlook:
         return Outlook(failed=True)
     try:
         lacking = {
-            f"ServiceRequest/{order.id}": _lacking(situation, asked, order)
+            f"ServiceRequest/{order.id}": _lacking(situation, asked, order, words)
             for order in situation.memory.orders
             if order.state == "draft"
         }
     except cql.EvaluationFailed:
         return Outlook(failed=True)
-    return Outlook(steps=_steps(ways, situation.pathway), lacking=lacking)
+    return Outlook(steps=_steps(ways, words.pathway(situation.pathway), words), lacking=lacking)
 
 
-def _lacking(situation: Situation, asked: judge.Judge, order: Order) -> tuple[str, ...]:
+def _lacking(situation: Situation, asked: judge.Judge, order: Order, words: Words) -> tuple[str, ...]:
     """Return what a signature of the order would lack now, in words."""
-    pathway = situation.pathway
+    pathway = words.pathway(situation.pathway)
     if pathway.precondition is None:
         return ()
     found = asked.ask(situation.memory, judge.Item.of(order))[pathway.precondition] or ()
     return tuple(pathway.display(canonical.REASONS, str(code)) for code in found)
 
 
-def _steps(ways: Sequence[WayOut], pathway: Pathway) -> tuple[Step, ...]:
+def _steps(ways: Sequence[WayOut], pathway: Pathway, words: Words) -> tuple[Step, ...]:
     found = []
     for way in ways:
-        parts = [part for c in way.conditions for part in basis.conditions(c)]
+        parts = [part for c in way.conditions for part in basis.conditions(c, words)]
         open_parts = [p for p in parts if p.result != "met" and p.depth <= 1]
         stage = pathway.stages.get(way.target or "")
         found.append(
             Step(
                 rule=way.code,
-                title=way.title,
+                title=words.said(way.title),
                 target=stage.title if stage else "",
                 result="person" if way.decided_by_person else basis.result(way.result),
                 missing=tuple(open_parts or [p for p in parts if p.depth == 0]),

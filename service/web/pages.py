@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from service import accessed, errors
-from service.web import elements, visit, words
+from service.web import languages, visit, words
 from service.web.forms import Foreign, refuse_other_origins
 from service.web.visit import Visit
 
@@ -27,8 +27,6 @@ pages = Blueprint(
     static_url_path="/assets",
 )
 
-pages.add_app_template_filter(elements.inline, "inline")
-
 
 @cache
 def content_hash(filename: str) -> str:
@@ -40,6 +38,12 @@ def content_hash(filename: str) -> str:
 def asset(filename: str) -> str:
     """Return the address of a file; another content has another address, so browsers may keep it."""
     return url_for("web.static", filename=filename, v=content_hash(filename))
+
+
+@pages.app_template_global()
+def here() -> str:
+    """Return the address of the page with what it was asked for; empty on one that answers a form."""
+    return request.full_path.removesuffix("?") if request.method == "GET" else ""
 
 
 @pages.app_template_global()
@@ -70,6 +74,7 @@ def protect(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint != "web.static":
         response.headers["Cache-Control"] = "no-store"
+        response.vary.update(("Accept-Language", "Cookie"))
     elif response.status_code == 200 and request.args.get("v") == content_hash(_filename()):
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
@@ -112,7 +117,7 @@ def failed(error: Exception) -> BaseResponse:
     """Say that it went wrong, that nothing is lost, and under which id it is found. Reads nothing."""
     if isinstance(error, HTTPException):
         return error.get_response()
-    said = words.of(visit.LANGUAGE)
+    said = words.of(languages.of(request))
     if errors.unavailable(error):
         return Response(render_template("failed.html", t=said, key="unavailable", id=""), 503)
     found = errors.record(error)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from service.web import covers, queries
 from service.web.covers import Cover
 from service.web.elements import Json, Word, reference, word
+from service.web.words import Words
 
 COOKIE = "hipway-acting"
 
@@ -63,13 +64,14 @@ class Team:
     covers: tuple[Cover, ...]
 
 
-def team(tx: Connection, today: date, *, tenant: int) -> Team:
+def team(tx: Connection, today: date, words: Words, *, tenant: int) -> Team:
     """Return who holds a role today, and whose work they do besides their own."""
     roles, practitioners = queries.people(tx, tenant=tenant)
     held: dict[str, list[Word]] = {}
     for role in roles:
         person = reference(role.get("practitioner")).partition("/")[2]
-        coded = [w for concept in role.get("code", ()) if (w := word(concept, "pathway-role"))]
+        concepts = words.reworded(role.get("code", []))
+        coded = [w for concept in concepts if (w := word(concept, "pathway-role"))]
         if person in practitioners and covers.holds(role, today) and coded:
             held.setdefault(person, []).extend(coded)
     known = [cover for role in roles if (cover := covers.read(role)) and cover.end >= today]

@@ -14,6 +14,7 @@ from service.web import (
     charts,
     elements,
     evidence,
+    goals,
     moments,
     offers,
     pathway_map,
@@ -27,6 +28,7 @@ from service.web.basis import Input
 from service.web.charts import Chart
 from service.web.elements import Json, Word
 from service.web.evidence import Topic
+from service.web.goals import Goal
 from service.web.moments import Moments
 from service.web.offers import Offers
 from service.web.outlook import Outlook
@@ -101,15 +103,6 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """Something the plan aims at."""
-
-    text: str
-    status: str
-    due: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPage:
     """Everything on the page."""
 
@@ -154,17 +147,19 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     reference = elements.identity(plan)
     side = elements.side(plan) or Word("", words("person"))
     memory = record.rows[0].after if record.rows else {}
-    taken = way.read(record.rows)
+    taken = way.read(record.rows, words)
     requests = [r for r in found.get("ServiceRequest", ()) if _of(r, reference)]
     all_work = [tasks.read(t, when, words) for t in found.get("Task", ()) if _open(t)]
     work = sorted((w for w in all_work if w.plan == reference), key=tasks.by_urgency)
     person_work = sorted((w for w in all_work if w.side is None), key=tasks.by_urgency)
-    names = {elements.identity(r): _order_name(r) for r in requests} | {f"Task/{w.id}": w.title for w in work}
+    names = {elements.identity(r): _order_name(r, words) for r in requests} | {
+        f"Task/{w.id}": w.title for w in work
+    }
     names |= {f"Task/{w.id}": w.title for w in person_work}
     personal = record.memories.get("", {}).get("tasks") or ()
     made = offers.make(pathway, memory, reference, side.text, names, personal)
     cards = proposals.cards(requests, work, record.rows, when, words, record.outlook.lacking)
-    receipts = proposals.receipts(requests, when, record.names)
+    receipts = proposals.receipts(requests, when, words, record.names)
     mine = {name: [r for r in some if _about(r, side, reference)] for name, some in found.items()}
     since = taken.now.since if taken.now else None
     tabs = _tabs(found.get("CarePlan", ()), plan, all_work)
@@ -184,7 +179,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         version=elements.version(plan),
         person=describe(record.patient, when, words),
         side=side,
-        side_low=elements.inline(side.text),
+        side_low=words.inline(side.text),
         stage=elements.stage(plan),
         title=str(plan.get("title", "")),
         tabs=tabs,
@@ -203,7 +198,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         person_work=tuple(person_work),
         waiting=_waiting(cards, receipts, work, words),
         facts=_facts(record.rows, when, words),
-        goals=_goals(mine.get("Goal", ()), when),
+        goals=goals.build(mine.get("Goal", ()), when, words),
         outlook=record.outlook,
         timeline=timeline.tell(
             timeline.Sources(
@@ -244,8 +239,8 @@ def _open(task: Json) -> bool:
     return task.get("status") in elements.OPEN_TASK
 
 
-def _order_name(request: Json) -> str:
-    return elements.named(elements.say(request.get("code")), elements.side(request))
+def _order_name(request: Json, words: Words) -> str:
+    return elements.named(elements.say(request.get("code")), elements.side(request), words)
 
 
 def _tabs(plans: Sequence[Json], current: Json, work: Sequence[Work]) -> tuple[Tab, ...]:
@@ -297,7 +292,7 @@ def _sentence(
         names = (
             drafts[0].name
             if len(drafts) == 1
-            else words("where.orders", n=len(drafts), side_low=elements.inline(side.text))
+            else words("where.orders", n=len(drafts), side_low=words.inline(side.text))
         )
         if end is None:
             return words("where.sign", what=names, **said)
@@ -377,17 +372,6 @@ def _facts(rows: Sequence[Row], when: Moments, words: Words) -> tuple[Input, ...
                 newest[key] = (date, entry)
     ordered = sorted(newest.values(), key=lambda pair: pair[0], reverse=True)
     return tuple(basis.read_input(entry, when, words) for _, entry in ordered[:FACTS])
-
-
-def _goals(goals: Sequence[Json], when: Moments) -> tuple[Goal, ...]:
-    return tuple(
-        Goal(
-            text=elements.say(goal.get("description")),
-            status=str(goal.get("lifecycleStatus", "")),
-            due=when.said(next((t.get("dueDate") for t in goal.get("target", ())), None)),
-        )
-        for goal in goals
-    )
 
 
 def _links(plan: Json, provenance: Sequence[Json]) -> tuple[tuple[str, str], ...]:

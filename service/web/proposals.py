@@ -23,7 +23,8 @@ class Proposal:
     pressing: bool
     made: str
     flags: tuple[str, ...]
-    notes: tuple[str, ...]
+    #: each with its language, where it is not the page's
+    notes: tuple[tuple[str, str], ...]
     #: what a signature was found to lack, in words
     lacking: tuple[str, ...]
 
@@ -73,7 +74,7 @@ def cards(
         lacking: what a signature would lack now, by proposal.
     """
     unsigned = {
-        elements.identity(r): _proposal(r, work, when, lacking.get(elements.identity(r), ()))
+        elements.identity(r): _proposal(r, work, when, words, lacking.get(elements.identity(r), ()))
         for r in requests
         if r.get("intent") == "proposal" and r.get("status") in ("draft", "on-hold")
     }
@@ -87,7 +88,9 @@ def cards(
     return tuple(found)
 
 
-def receipts(requests: Sequence[Json], when: Moments, names: Mapping[str, str]) -> tuple[Receipt, ...]:
+def receipts(
+    requests: Sequence[Json], when: Moments, words: Words, names: Mapping[str, str]
+) -> tuple[Receipt, ...]:
     """Return the signed orders, the newest first.
 
     Args:
@@ -98,7 +101,7 @@ def receipts(requests: Sequence[Json], when: Moments, names: Mapping[str, str]) 
     return tuple(
         Receipt(
             id=order["id"],
-            name=elements.named(elements.say(order.get("code")), elements.side(order)),
+            name=elements.named(elements.say(order.get("code")), elements.side(order), words),
             status=str(order.get("status", "")),
             signed=when.said(order.get("authoredOn")),
             by=_called(order.get("requester", {}), names),
@@ -122,19 +125,21 @@ def _who(person: Json, names: Mapping[str, str]) -> str:
     return str(person.get("display") or names.get(reference) or reference)
 
 
-def _proposal(request: Json, work: Sequence[Work], when: Moments, lacking: tuple[str, ...]) -> Proposal:
+def _proposal(
+    request: Json, work: Sequence[Work], when: Moments, words: Words, lacking: tuple[str, ...]
+) -> Proposal:
     side: Word | None = elements.side(request)
     reference = elements.identity(request)
     told = [q for task in work if task.focus == reference and not task.orders for q in task.qualifiers]
     made = moments.read(request.get("authoredOn"))
     return Proposal(
         id=request["id"],
-        name=elements.named(elements.say(request.get("code")), side),
+        name=elements.named(elements.say(request.get("code")), side, words),
         status=str(request["status"]),
         pressing=request.get("priority") in PRESSING,
         made=f"{when.short(made)}, {when.time(made)}" if made else "",
         flags=tuple(elements.say(detail) for detail in request.get("orderDetail", ())),
-        notes=tuple(str(note["text"]) for note in request.get("note", ()) if note.get("text")),
+        notes=tuple(words.told(str(note["text"])) for note in request.get("note", ()) if note.get("text")),
         lacking=lacking or tuple(dict.fromkeys(told)),
     )
 

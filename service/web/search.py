@@ -85,12 +85,13 @@ def build(found: Iterable[Json], plans: Iterable[Json], when: Moments, words: Wo
     alike = Counter(folded(person.name) for person in people)
     courses: dict[str, list[Course]] = {}
     for plan in plans:
-        side = elements.side(plan)
+        extensions = {"extension": words.reworded(plan.get("extension", []))}
+        side = elements.side(extensions)
         courses.setdefault(elements.reference(plan.get("subject")).partition("/")[2], []).append(
             Course(
                 plan=plan["id"],
                 side=side.text if side else words("person"),
-                stage=elements.stage(plan).text,
+                stage=elements.stage(extensions).text,
                 open=plan.get("status") in ("active", "on-hold"),
             )
         )

@@ -31,12 +31,13 @@ class Work:
     @cached_property
     def title(self) -> str:
         """Return what is needed."""
-        return elements.say(self.task.get("code")) or self.words("task.unnamed")
+        return elements.say(self.words.reworded(self.task.get("code"))) or self.words("task.unnamed")
 
     @cached_property
     def reason(self) -> str:
         """Return why."""
-        return _reason(str(self.task.get("description", "")), self.title, self.side)
+        title, side = elements.say(self.task.get("code")), elements.side(self.task)
+        return self.words.said(_reason(str(self.task.get("description", "")), title, side))
 
     @cached_property
     def plan(self) -> str:
@@ -52,7 +53,7 @@ class Work:
     @cached_property
     def side(self) -> Word | None:
         """Return the side it is about; None: the whole person."""
-        return elements.side(self.task)
+        return elements.side({"extension": self.words.reworded(self.task.get("extension", []))})
 
     @cached_property
     def band(self) -> str:
@@ -99,7 +100,7 @@ class Work:
     @cached_property
     def roles(self) -> tuple[Word, ...]:
         """Return for whom it is."""
-        return elements.roles(self.task)
+        return elements.roles({"performerType": self.words.reworded(self.task.get("performerType", []))})
 
     @property
     def role_words(self) -> str:
@@ -114,7 +115,7 @@ class Work:
     @property
     def qualifiers(self) -> tuple[str, ...]:
         """Return what is said beside the title."""
-        return tuple(w.text for w in elements.words(self.task.get("reasonCode")))
+        return tuple(w.text for w in elements.words(self.words.reworded(self.task.get("reasonCode"))))
 
     @property
     def focus(self) -> str:
@@ -149,8 +150,8 @@ def by_urgency(work: Work) -> tuple[int, str, str]:
 
 def _reason(description: str, title: str, side: Word | None) -> str:
     """Return why, without what stands beside it already: the title and the side."""
-    words = f"{title}, {elements.inline(side.text)}" if side else title
+    words = f"{title}, {side.text[:1].lower()}{side.text[1:]}" if side else title
     for known in (words, title):
-        if description.startswith(known):
+        if known and description.startswith(known):
             return description.removeprefix(known).lstrip(" .,")
     return description

@@ -35,6 +35,8 @@ class Entry:
     number: int
     whole_day: bool
     when: Moments
+    #: of the text, where it is known and may be another one than the page's
+    language: str = ""
 
     @property
     def day(self) -> str:
@@ -73,7 +75,7 @@ def tell(sources: Sources, show: str, when: Moments, words: Words) -> tuple[Entr
         *_steps(sources, when, words),
         *_people(sources, when, words),
         *_data(sources.rows, when, words),
-        *_issues(sources.issues, when),
+        *_issues(sources.issues, when, words),
         *_messages(sources.messages, when, words),
     ]
     kinds = {"decisions": ("step", "person"), "data": ("data", "fix"), "corrections": ("fix",)}.get(show)
@@ -137,7 +139,7 @@ def _people(sources: Sources, when: Moments, words: Words) -> list[Entry]:
         parts = [
             words("timeline.by", who=who) if who else "",
             words("timeline.reason", reason=reason) if reason else "",
-            words("timeline.refused", why=audit.get("outcomeDesc") or "") if refused else "",
+            words("timeline.refused", why=words.said(str(audit.get("outcomeDesc") or ""))) if refused else "",
         ]
         found.append(
             _entry(
@@ -177,18 +179,20 @@ def _data(rows: Sequence[Row], when: Moments, words: Words) -> list[Entry]:
             earlier = known[-1][1] if known else None
             known.append((version, entry))
             at = moments.read(str(entry.get("date") or "")) or row.at
-            value = str(entry.get("value") if entry.get("value") is not None else words("not_recorded"))
+            value = _value(entry, words)
             said = [
                 str(entry.get("by") or ""),
-                str(entry.get("status") or "") if entry.get("status") not in (None, "final") else "",
-                words("timeline.was", value=earlier.get("value")) if earlier is not None else "",
+                basis.status(entry, words),
+                words("timeline.was", value=_value(earlier, words)) if earlier is not None else "",
             ]
             found.append(
                 _entry(
                     at if earlier is None else row.at,
                     when,
                     kind="data" if earlier is None else "fix",
-                    title=words("timeline.input", name=entry.get("input") or plain, value=value),
+                    title=words(
+                        "timeline.input", name=words.said(str(entry.get("input") or plain)), value=value
+                    ),
                     text=". ".join(part for part in said if part),
                     link=f"/fhir/{reference}" if reference else "",
                     whole_day="T" not in str(entry.get("date") or "T") and earlier is None,
@@ -197,14 +201,19 @@ def _data(rows: Sequence[Row], when: Moments, words: Words) -> list[Entry]:
     return found
 
 
-def _issues(issues: Sequence[Json], when: Moments) -> list[Entry]:
+def _value(entry: Mapping[str, Any], words: Words) -> str:
+    value = entry.get("value")
+    return words("not_recorded") if value is None else words.value(str(value))
+
+
+def _issues(issues: Sequence[Json], when: Moments, words: Words) -> list[Entry]:
     return [
         _entry(
             moments.read(issue.get("identifiedDateTime")),
             when,
             kind="fix",
             title=elements.say(issue.get("code")),
-            text=str(issue.get("detail") or ""),
+            text=words.said(str(issue.get("detail") or "")),
             link=f"/fhir/{elements.identity(issue)}",
         )
         for issue in issues
@@ -224,6 +233,7 @@ def _messages(messages: Sequence[Json], when: Moments, words: Words) -> list[Ent
                 title=words("timeline.message", title=title),
                 text=text,
                 link=f"/fhir/{elements.identity(message)}",
+                language=str(message.get("language") or "en"),
             )
         )
     return found
@@ -241,6 +251,7 @@ def _entry(
     link: str = "",
     number: int = 0,
     whole_day: bool = False,
+    language: str = "",
 ) -> Entry:
     return Entry(
         kind=kind,
@@ -253,6 +264,7 @@ def _entry(
         number=number,
         whole_day=whole_day,
         when=when,
+        language=language,
     )
 
 

@@ -18,15 +18,14 @@ from service.settings import Settings
 from service.store import parameters
 from service.store.database import Database
 from service.store.promises import Waiting
-from service.web import patients, people, queries, words
+from service.web import languages, patients, people, queries
 from service.web.forms import Forms
 from service.web.moments import Moments
 from service.web.patients import Person
 from service.web.people import Colleague, Team
-from service.web.words import Words
+from service.web.words import LANGUAGES, Words
 
 TENANT = 0
-LANGUAGE = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,7 @@ class Visit:
     """One request for one page."""
 
     settings: Settings
+    #: with their titles in the language of the visit; rules are asked of `installed`
     pathways: tuple[Pathway, ...]
     clock: Clock
     zone: str
@@ -80,6 +80,12 @@ def settings() -> Settings:
     return found
 
 
+def installed() -> tuple[Pathway, ...]:
+    """Return the pathways as they are defined."""
+    found: tuple[Pathway, ...] = current_app.extensions["hipway"].pathways
+    return found
+
+
 @contextmanager
 def begin() -> Iterator[tuple[Connection, Visit]]:
     """Read what the frame of a page shows, in the transaction the page is read in."""
@@ -90,17 +96,17 @@ def begin() -> Iterator[tuple[Connection, Visit]]:
 def read(tx: Connection) -> Visit:
     """Return the visit of the current request."""
     app = current_app.extensions["hipway"]
-    said = words.of(LANGUAGE)
+    said = app.words[languages.of(request)]
     now = clock.state(tx)
     changed = parameters.current(tx)
     zone = _zone(changed, app.pathways)
     when = Moments(now.now, ZoneInfo(zone), said)
-    team = people.team(tx, when.now.date(), tenant=TENANT)
+    team = people.team(tx, when.now.date(), said, tenant=TENANT)
     acting = people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), team.colleagues)
     accessed.by(acting.reference if acting else "")
     return Visit(
         settings=app.settings,
-        pathways=tuple(app.pathways),
+        pathways=tuple(said.pathway(pathway) for pathway in app.pathways),
         clock=now,
         zone=zone,
         profile=str(changed.get("profile") or next((p.default_profile for p in app.pathways), "")),
@@ -123,7 +129,9 @@ def people_of(tx: Connection, seen: Visit, ids: Collection[str]) -> dict[str, Pe
 
 def page(visit: Visit, template: str, **values: Any) -> str:
     """Return the page as HTML."""
-    return render_template(template, visit=visit, t=visit.words, when=visit.when, **values)
+    return render_template(
+        template, visit=visit, t=visit.words, when=visit.when, languages=LANGUAGES, **values
+    )
 
 
 def _zone(changed: Mapping[str, object], pathways: tuple[Pathway, ...]) -> str:

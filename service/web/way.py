@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from service.store.decisions import Row
+from service.web.words import Words
 
 #: the rule of the machine that takes a step back whose basis was withdrawn
 TAKEN_BACK = "rollback"
@@ -49,7 +50,7 @@ class Way:
         return self.stays[-1] if self.stays else None
 
 
-def read(rows: Sequence[Row]) -> Way:
+def read(rows: Sequence[Row], words: Words) -> Way:
     """Return the way that these rows tell, whatever their order."""
     steps: list[Step] = []
     stays: list[Stay] = []
@@ -68,7 +69,7 @@ def read(rows: Sequence[Row]) -> Way:
                     source=source,
                     target=target,
                     rule=row.rule,
-                    title=str(row.basis.get("title") or row.rule),
+                    title=words.said(str(row.basis["title"])) if row.basis.get("title") else row.rule,
                     at=row.at,
                     number=row.number,
                     taken_back=row.rule == TAKEN_BACK,

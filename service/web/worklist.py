@@ -168,12 +168,13 @@ def busy_plans(open_work: Iterable[Work], places: Mapping[str, Place]) -> list[P
 
 def place(plan: Json, words: Words) -> Place:
     """Return where a plan stands."""
+    extensions = {"extension": words.reworded(plan.get("extension", []))}
     return Place(
         plan=elements.identity(plan),
         patient=elements.reference(plan.get("subject")).partition("/")[2],
         instance=situation.instance(plan),
-        side=elements.side(plan) or Word(PERSON, words("person")),
-        stage=elements.stage(plan),
+        side=elements.side(extensions) or Word(PERSON, words("person")),
+        stage=elements.stage(extensions),
         open=plan.get("status") == "active",
     )
 

@@ -258,6 +258,15 @@ def test_a_missing_text_is_named_with_its_language(folder):
 
 
 @pytest.mark.parametrize(
+    "key", ["condition.Pain persists", "input.pain.nrs", "source.choice", "pathway.title"]
+)
+def test_what_the_definition_says_in_its_own_language_is_needed_in_every_other(folder, key):
+    change(folder, "texts.de.json", lambda texts: texts.pop(key))
+
+    assert refused(folder) == (f"the text {key} is missing in de",)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         pytest.param("therapy.failWeeks", 7, id="below its range"),

@@ -60,9 +60,14 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     if stored is None or stored.deleted or not stored.owned or stored.patient is None:
         return None
     accessed.note([stored.patient], stored.reference)
-    found = queries.of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
+    everything = queries.of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
+    found = {
+        # A Task is put into words when it is asked for: a list sorts hundreds and shows fifty.
+        kind: bodies if kind == "Task" else seen.words.reworded(bodies)
+        for kind, bodies in everything.items()
+    }
     own = next(p for p in found["CarePlan"] if p["id"] == id)
-    pathway = situation.pathway_of(own, seen.pathways)
+    pathway = situation.pathway_of(own, visit.installed())
     if pathway is None:
         return None
     which = situation.instance(own)
@@ -75,10 +80,10 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         resources=found,
         rows=decisions.of_instance(tx, patient, name, side, tenant=TENANT),
         standing=promises.standing(tx, patient, tenant=TENANT),
-        pathway=pathway,
+        pathway=seen.words.pathway(pathway),
         names=_names(tx, found),
         memories=memories,
-        outlook=outlook.ask(stands, seen.clock.now),
+        outlook=outlook.ask(stands, seen.clock.now, seen.words),
         situation=stands,
     )
 
@@ -104,7 +109,9 @@ def render(
         "trouble": trouble,
         "changed": changed,
         "typed": typed or Typed(),
-        "outcome": outcome.read(record.resources, record.names, request.args.get("decision", ""), seen.when),
+        "outcome": outcome.read(
+            record.resources, record.names, request.args.get("decision", ""), seen.when, seen.words
+        ),
     }
     return visit.page(seen, "plan.html", **values)
 

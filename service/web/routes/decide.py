@@ -12,6 +12,7 @@ from flask import redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
+from fhir_profiles import definitions
 from service import evaluation, log
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
@@ -25,6 +26,8 @@ from service.web.plan import PlanPage, Record
 from service.web.routes import careplan
 from service.web.routes.careplan import Typed
 from service.web.visit import TENANT, Visit
+
+STAGES = "pathway-stage"
 
 #: of what happened meanwhile, so many entries are told
 CHANGES = 5
@@ -130,7 +133,7 @@ def carry_out(read: Callable[[Connection, Visit], Ground | None], *, unknown: st
     try:
         accepted = transaction.accept(
             visit.database(),
-            decisions.bundle(checked, stage_system=elements.CODES + "pathway-stage"),
+            decisions.bundle(checked, stage_system=elements.CODES + STAGES),
             tenant=TENANT,
             sender=checked.by.reference,
         )
@@ -169,16 +172,18 @@ def _checked(tx: Connection, seen: Visit, ground: Ground) -> Decision | Answer:
     missing = _missing(offer, typed)
     if missing:
         return ground.refuse(missing, typed), 422
+    # What is written says what the code systems say, in whatever language the page was read.
+    stage = next((s for s in offer.targets if s.code == typed.target), None)
     return Decision(
         key=key,
         decision=offer.decision,
-        display=offer.title,
+        display=_display("clinician-decision", offer.decision, offer.title),
         focus=offer.focus,
         patient=ground.patient,
         by=seen.acting,
         at=seen.clock.now,
-        reason=_reason(seen, typed),
-        target=next(((s.code, s.title) for s in offer.targets if s.code == typed.target), None),
+        reason=_reason(typed),
+        target=(stage.code, _display(STAGES, stage.code, stage.title)) if stage else None,
     )
 
 
@@ -203,7 +208,14 @@ def _missing(offer: Offer, typed: Typed) -> str:
     return "no_words" if typed.reason == "other" and not typed.text else ""
 
 
-def _reason(seen: Visit, typed: Typed) -> Reason | None:
+def _display(system: str, code: str, otherwise: str) -> str:
+    """Return the display of one of our codes; of a pathway's own code what it is called on the page."""
+    return definitions.display(elements.CODES + system, code) or otherwise
+
+
+def _reason(typed: Typed) -> Reason | None:
     if typed.reason not in REASONS:
         return Reason(code="", display="", text=typed.text) if typed.text else None
-    return Reason(code=typed.reason, display=seen.words(f"reason.{typed.reason}"), text=typed.text)
+    return Reason(
+        code=typed.reason, display=_display("decision-reason", typed.reason, typed.reason), text=typed.text
+    )

@@ -63,7 +63,7 @@ def show_unread_codes() -> str:
             codes=found[: inbox.ROWS],
             more=len(found) > inbox.ROWS,
             names={unread.key: elements.say(newest[unread.key].get("code")) for unread in found},
-            mapped=[(each, _place(seen, each)) for each in mapping.made_here(tx, tenant=TENANT)],
+            mapped=[(each, _place(each)) for each in mapping.made_here(tx, tenant=TENANT)],
             progress=retranslation.progress(tx, tenant=TENANT),
         )
 
@@ -84,9 +84,9 @@ def decide_entry(id: str) -> Answer:
     return decide.carry_out(lambda tx, seen: _read(tx, seen, id), unknown="no_task")
 
 
-def _place(seen: Visit, mapped: Mapped) -> dict[str, str]:
+def _place(mapped: Mapped) -> dict[str, str]:
     """Return the parameters of the address of a map that was made here."""
-    type, element, question = mapping.place_of(seen.pathways, mapped.target)
+    type, element, question = mapping.place_of(visit.installed(), mapped.target)
     return mapping.address(type, element, mapped.source, question)
 
 
@@ -171,7 +171,7 @@ def _read(tx: Connection, seen: Visit, id: str) -> Page | None:
             entry, versions, person, found.get("CarePlan", ()), pathway, seen.when, seen.words
         ),
         offers=_offers(tx, work, pathway),
-        outcome=outcome.read(found, names, request.args.get("decision", ""), seen.when),
+        outcome=outcome.read(found, names, request.args.get("decision", ""), seen.when, seen.words),
         parked=standing if standing and standing.parked_at else None,
     )
 

@@ -97,7 +97,7 @@ def change_mapping() -> Answer:
     if (mapped.status if mapped else "") not in before or request.form.get("version") != str(version):
         return problem("mapping_changed", 409)
     if change == "save":
-        meaning = _meaning(seen, asked, request.form.get("meaning", ""))
+        meaning = _meaning(asked, request.form.get("meaning", ""))
         if meaning is None:
             return problem("no_meaning", 422)
         target, display = meaning.code, meaning.display
@@ -131,8 +131,9 @@ def _asked() -> Asked | None:
     )
 
 
-def _meaning(seen: Visit, asked: Asked, key: str) -> Meaning | None:
-    found = mapping.meanings(seen.pathways, asked.element, asked.type, asked.question)
+def _meaning(asked: Asked, key: str) -> Meaning | None:
+    """Return what was chosen, in the words of the definition: a map says the same in every language."""
+    found = mapping.meanings(visit.installed(), asked.element, asked.type, asked.question)
     return next((meaning for meaning in found if meaning.key == key), None)
 
 
@@ -183,7 +184,7 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     uses = preview.uses(tx, asked.code, tenant=TENANT)
     use = _use(tx, uses)
     open_for = "" if mapped is None else mapped.status
-    meaning = _meaning(seen, asked, request.args.get("meaning", ""))
+    meaning = _meaning(asked, request.args.get("meaning", ""))
     target = mapped.target if mapped and open_for != "retired" else meaning.code if meaning else None
     withdraw = open_for == "active" and "withdraw" in request.args
     previews: tuple[Preview, ...] = ()
@@ -198,7 +199,7 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
         use=use,
         mapped=mapped,
         elsewhere=_elsewhere(tx, asked.code, mapped),
-        meanings=mapping.meanings(seen.pathways, asked.element, asked.type, asked.question),
+        meanings=mapping.meanings(visit.installed(), asked.element, asked.type, asked.question),
         meaning=meaning,
         withdraw=withdraw,
         previewed=len(previews),

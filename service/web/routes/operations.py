@@ -68,17 +68,16 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     )
 
 
-def _said(tx: Connection, seen: Visit) -> tuple[str, str] | None:
-    """Return what became of a retry, as it is now: how good that is, and a sentence."""
+def _said(tx: Connection, seen: Visit) -> tuple[str, str, str] | None:
+    """Return what became of a retry, as it is now: how good that is, a sentence, and the error if any."""
     again, retried = request.args.get("again", ""), request.args.get("retried", "")
     if again.isascii() and again.isdigit() and len(again) < 6:
-        return "wait", seen.words.count("ops.retried.all", int(again))
+        return "wait", seen.words.count("ops.retried.all", int(again)), ""
     standing = promises.standing(tx, retried, tenant=TENANT) if re.fullmatch(ID, retried) else None
     if standing is None:
         return None
     if standing.parked_at is not None:
-        reason = standing.failed_reason or seen.words("not_recorded")
-        return "danger", seen.words("ops.retried.parked", patient=retried, reason=reason)
+        return "danger", seen.words("ops.retried.parked", patient=retried), standing.failed_reason or ""
     if standing.arrivals or standing.lease_until is not None:
-        return "wait", seen.words("ops.retried.waits", patient=retried)
-    return "good", seen.words("ops.retried.done", patient=retried)
+        return "wait", seen.words("ops.retried.waits", patient=retried), ""
+    return "good", seen.words("ops.retried.done", patient=retried), ""

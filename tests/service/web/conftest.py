@@ -152,8 +152,8 @@ class Story:
                 "requester": ENGINE,
                 "note": [
                     {
-                        "text": f"{self.words}. Rule T13, profile evidence-balanced. Used: pain 6 "
-                        "(2026-06-22, J. Lindqvist); partial tear on MRI (2026-03-02). "
+                        "text": f"{self.words}. Rule T13 (Referral from therapy), profile evidence-balanced. "
+                        "Used: pain 6 (2026-06-22, J. Lindqvist); partial tear on MRI (2026-03-02). "
                         "Not a decision: needs a signature."
                     }
                 ],
@@ -212,7 +212,7 @@ class Story:
             "intent": "plan",
             "priority": priority,
             "code": coded(CODES + "pathway-task", code, title),
-            "description": f"{title}, {self.side} hip. No improvement after 24 weeks.",
+            "description": f"{title}{f', {self.side} hip' if sided else ''}. No improvement after 24 weeks.",
             "focus": {"reference": focus or f"CarePlan/{self.plan}"},
             "for": {"reference": f"Patient/{self.patient}"},
             "authoredOn": at("2026-06-22"),

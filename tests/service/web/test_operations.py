@@ -240,7 +240,7 @@ def test_a_patient_that_fails_again_is_listed_again_and_asking_twice_asks_once(o
         claim = promises.claim(tx, tenant=0, patient=PATIENT)
         promises.fail(tx, claim, REASON, max_attempts=1)
     page = operator.get(first.headers["Location"]).text
-    assert f"Patient {PATIENT} still cannot be evaluated: EvaluationFailed" in page
+    assert f'Patient {PATIENT} still cannot be evaluated:</b> <span lang="en">EvaluationFailed' in page
     assert f'id="parked-{PATIENT}"' in page
 
 
