@@ -39,6 +39,35 @@ def test_everything_written_is_valid_r4(path):
             get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_every_provenance_names_the_versions_that_were_read(path):
+    for _, _, written in lived(read(path), Play()):
+        for resource in written:
+            if resource["resourceType"] == "Provenance":
+                sources = [entity["what"]["reference"] for entity in resource.get("entity", ())]
+                assert all("/_history/" in source for source in sources)
+                assert len(sources) == len(set(sources))
+
+
+def test_an_issue_names_the_resource_and_its_provenance_the_version():
+    story = read(Path(__file__).parents[1] / "stories" / "V119.json")
+    written = [resource for *_, resources in lived(story, Play()) for resource in resources]
+    issues = [resource for resource in written if resource["resourceType"] == "DetectedIssue"]
+    reasons = [
+        e["what"]["reference"]
+        for r in written
+        if r["resourceType"] == "Provenance"
+        for e in r.get("entity", ())
+    ]
+
+    implicated = [each["reference"] for issue in issues for each in issue["implicated"]]
+    assert implicated
+    assert all(reference.count("/") == 1 for reference in implicated)
+    assert all(
+        any(reason.startswith(f"{reference}/_history/") for reason in reasons) for reference in implicated
+    )
+
+
 def test_a_flag_ends_when_a_clinician_places_the_side_anew():
     game = Play()
     for _ in lived(read(Path(__file__).parents[1] / "stories" / "V08.json"), game):
