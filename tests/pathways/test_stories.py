@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+from hapi import questions
 from playing import Play, lived, play, read
 
 from fhir_profiles import gate
@@ -66,6 +67,14 @@ def test_an_issue_names_the_resource_and_its_provenance_the_version():
     assert all(
         any(reason.startswith(f"{reference}/_history/") for reason in reasons) for reference in implicated
     )
+
+
+def test_what_a_rule_is_not_told_is_left_out():
+    """FHIR has no empty text, so an empty parameter would be one thing here and another elsewhere."""
+    asked = questions.asked(read(path) for path in STORIES).values()
+
+    assert any("Item Class" in question.run.parameters for question in asked)
+    assert all("" not in question.run.parameters.values() for question in asked)
 
 
 def test_a_flag_ends_when_a_clinician_places_the_side_anew():
