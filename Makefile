@@ -3,7 +3,7 @@ SHELL = /bin/sh
 BIN = .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help run test check bench long mutants rule-mutants shots lock clean
+.PHONY: help run test hapi check bench long mutants rule-mutants shots lock clean
 .DEFAULT_GOAL = help
 
 help: ## say what there is
@@ -16,6 +16,10 @@ run: ## set everything up and start the sandbox with demo patients; Ctrl-C stops
 test: ## set everything up and run every test this machine can run; ARGS='-k word' chooses
 	@.ci/setup dev
 	@$(BIN)/pytest $(ARGS)
+
+hapi: ## start a HAPI FHIR server on 127.0.0.1:8090 with a database of its own (PORT=8095: elsewhere); needs a JDK 17 and Maven
+	@.ci/setup dev
+	@PYTHONPATH=tests $(BIN)/python -m hapi $(or $(PORT),8090)
 
 check: ## formatting, lint, types and the direction of imports
 	@.ci/setup dev

@@ -20,12 +20,12 @@ from pathways.record import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """The order or Task that a rule is asked about."""
+    """The order, Task or finding that a rule is asked about; a finding has no kind, state and priority."""
 
     id: str
-    kind: str
-    state: str
-    priority: str
+    kind: str | None = None
+    state: str | None = None
+    priority: str | None = None
     made: str
     since: str
     signed: str | None = None

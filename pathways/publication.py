@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from fhir_profiles import definitions
+from fhir_profiles import canonical, definitions
 from pathways.definition import Pathway
 
 Json = dict[str, Any]
@@ -23,6 +23,8 @@ TYPES = {
     "Date": "date",
     "DateTime": "dateTime",
 }
+#: each names what comes before it
+ORDER = ("CodeSystem", "ValueSet", "StructureDefinition", "ConceptMap", "OperationDefinition")
 LIBRARY_TYPE = "http://terminology.hl7.org/CodeSystem/library-type"
 
 
@@ -35,17 +37,21 @@ def resources(pathway: Pathway, folder: Path) -> list[Json]:
     plan = _read(folder / "plan_definition.json")
     activities = _read(folder / "activity_definitions.json")
     order_sets = _read(folder / "order_sets.json")
-    terminology = [dict(resource) for resource in definitions.resources()]
+    terminology = [dict(resource) for resource in sorted(definitions.resources(), key=_rank)]
     return [*terminology, library(pathway, folder), *activities, *order_sets, plan]
 
 
 def library(pathway: Pathway, folder: Path) -> Json:
-    """Return the Library resource of the pathway's rules."""
+    """Return the Library resource of the pathway's rules.
+
+    Id and URL end with the CQL library's name, by which other engines look for what a plan refers to.
+    https://hl7.org/fhir/uv/cql/using-cql.html#libraries
+    """
     elm = (folder / "rules.elm.json").read_bytes()
     return {
         "resourceType": "Library",
-        "id": pathway.name,
-        "url": pathway.url.replace("/PlanDefinition/", "/Library/"),
+        "id": pathway.library.name,
+        "url": f"{pathway.url.partition('/PlanDefinition/')[0]}/Library/{pathway.library.name}",
         "version": pathway.version,
         "name": pathway.library.name,
         "title": f"{pathway.title}: rules",
@@ -67,6 +73,12 @@ def library(pathway: Pathway, folder: Path) -> Json:
             {"contentType": "application/elm+json", "data": _base64(elm)},
         ],
     }
+
+
+def _rank(resource: definitions.Json) -> tuple[int, bool, bool]:
+    """Return the place of a definition: extensions first, and a profile before what is based on it."""
+    derived = str(resource.get("baseDefinition", "")).startswith(canonical.BASE)
+    return ORDER.index(resource["resourceType"]), resource.get("type") != "Extension", derived
 
 
 def _read(path: Path) -> Any:

@@ -51,7 +51,7 @@ def _made(turn: Turn, activity: Activity, problem: SetAside) -> Raised:
         activity=activity,
         priority=priority,
         due=due(activity, priority, turn.now),
-        implicated=(problem.entry.reference,),
+        implicated=(problem.entry.versioned,),
     )
 
 

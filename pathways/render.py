@@ -167,7 +167,7 @@ def _provenance(sheet: Sheet, step: Step, at: datetime, id: str, rule: str, made
     sources = [fact.entry.versioned for fact in step.facts]
     if step.decision is not None:
         sources.append(step.decision.entry.versioned)
-    sources += [ref for one in step.raised for ref in one.implicated]
+    sources += [version for one in step.raised for version in one.implicated]
     return present(
         {
             "resourceType": "Provenance",

@@ -162,7 +162,7 @@ def _issue(sheet: Sheet, step: Step, one: Raised, at: datetime) -> Json:
         "patient": {"reference": f"Patient/{sheet.patient}"},
         "identifiedDateTime": instant(at),
         "author": DEVICE,
-        "implicated": [{"reference": reference} for reference in one.implicated],
+        "implicated": [{"reference": v.partition("/_history")[0]} for v in one.implicated],
         "detail": narrative.issue(sheet.pathway, step),
     }
 

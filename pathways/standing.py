@@ -95,7 +95,6 @@ def _items(what: str, memory: Memory, signing: frozenset[str]) -> Iterator[tuple
                 id=task.id,
                 kind=task.code,
                 state=task.state,
-                priority="",
                 made=task.made,
                 since=task.made,
                 acknowledged=task.acknowledged,

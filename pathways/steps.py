@@ -24,6 +24,7 @@ class Raised:
     due: datetime | None = None
     focus: str | None = None
     orders: tuple[str, ...] = ()
+    #: references to the versions that are at fault
     implicated: tuple[str, ...] = ()
 
     @property

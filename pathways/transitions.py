@@ -104,7 +104,7 @@ def _hold(turn: Turn, side: str, rule: Rule, run: cql.Run) -> None:
     for concerned in sorted(set(wanted) - held):
         after, new = raise_outputs(rule.outputs, after, turn.origin(side), before=run, after=run)
         found = {part for pair in wanted[concerned] for part in pair.split("|")[1:]}
-        implicated = tuple(f.entry.reference for f in turn.facts(side) if f.entry.id in found)
+        implicated = tuple(f.entry.versioned for f in turn.facts(side) if f.entry.id in found)
         numbered = tuple(replace(one, implicated=implicated) for one in new)
         for one in numbered:
             task = after.task(one.id)

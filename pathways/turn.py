@@ -203,7 +203,7 @@ class Turn:
     def finding(self, id: str, category: str | None) -> Item:
         """Return a finding as something a rule may be asked about."""
         now = self.now.isoformat()
-        return Item(id=id, kind="", state="", priority="", made=now, since=now, category=category)
+        return Item(id=id, made=now, since=now, category=category)
 
     def look_again(self, moment: datetime) -> None:
         """Remember that the patient must be looked at again at this moment, if it is still to come."""

@@ -9,6 +9,7 @@ skip for any other reason is one too.
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,16 @@ def _packages_are_here() -> bool:
     return asked.returncode == 0
 
 
+def _hapi_is_here() -> bool:
+    """Return whether HAPI FHIR can be built and run: a JDK that is new enough, and Maven."""
+    if not all(shutil.which(name) for name in ("java", "javac", "mvn")):
+        return False
+    said = subprocess.run(["javac", "-version"], capture_output=True, text=True, check=False)
+    # "javac 17.0.15"; before Java 9 it was "javac 1.8.0_402".
+    found = re.match(r"javac (\d+)", said.stdout or said.stderr)
+    return found is not None and int(found[1]) >= 17
+
+
 def _may_mount() -> bool:
     """Return whether this user may mount a small file system: a container's root may not always."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
@@ -71,6 +82,7 @@ def _may_mount() -> bool:
 
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (_browser_is_here, "Chromium (Debian: apt-get install chromium), or HIPWAY_CHROMIUM"),
+    "hapi": (_hapi_is_here, "a JDK 17 or newer and Maven (apt-get install default-jdk-headless maven)"),
     "node": (lambda: shutil.which("node") is not None, "Node.js 18 or newer on the PATH"),
     "packages": (_packages_are_here, "an index of Python packages that can be reached"),
     "servers": (

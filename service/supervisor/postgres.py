@@ -5,7 +5,8 @@
     FOLDER/run         a link to the private folder of the socket
 
 The start-up code of the wheel is not used: it adds a user to the system, opens the folders
-above the data and trusts every local user. Ours asks for a password and opens no port.
+above the data and trusts every local user. Ours asks for a password and opens no port, unless a
+program that knows no sockets of this kind, such as one in Java, needs one on the loopback interface.
 """
 
 import os
@@ -38,8 +39,6 @@ PREDECESSOR_S = 30
 START_S = 60
 
 SERVER_SETTINGS = {
-    "listen_addresses": "",
-    "port": str(PORT),
     # "Nothing is lost" rests on these three; `_assert_durable` asks the server itself.
     "fsync": "on",
     "synchronous_commit": "on",
@@ -65,10 +64,17 @@ class Postgres:
         *,
         log: Path | None = None,
         held: Sequence[int] = (),
+        loopback_port: int | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Describe a server whose files live in `folder`; `start` makes and runs it."""
+        """Describe a server whose files live in `folder`; `start` makes and runs it.
+
+        Args:
+            loopback_port: listen there on 127.0.0.1 as well, with the same password; None opens no port.
+        """
         self._folder = folder.absolute()
+        self._port = loopback_port or PORT
+        self._host = "127.0.0.1" if loopback_port else ""
         self._log = log or self._folder / "postgres.log"
         self._held = held
         self._pause = pause
@@ -87,8 +93,13 @@ class Postgres:
         password = self._password(cluster)
         if not (cluster / "PG_VERSION").exists():
             _make_cluster(programs, cluster, password, account)
-        sockets = places.sockets(self._folder / "run", account, f".s.PGSQL.{PORT}")
-        options = {**SERVER_SETTINGS, "unix_socket_directories": str(sockets)}
+        sockets = places.sockets(self._folder / "run", account, f".s.PGSQL.{self._port}")
+        options = {
+            **SERVER_SETTINGS,
+            "unix_socket_directories": str(sockets),
+            "listen_addresses": self._host,
+            "port": str(self._port),
+        }
         self._child = Child(
             "postgres",
             [
@@ -106,11 +117,11 @@ class Postgres:
         )
         self._child.start()
         try:
-            self._wait_until_ready(_url(sockets, password, "postgres"))
+            self._wait_until_ready(_url(sockets, password, "postgres", self._port))
         except BaseException:
             self.stop()
             raise
-        return _url(sockets, password, DATABASE)
+        return _url(sockets, password, DATABASE, self._port)
 
     @property
     def running(self) -> Child:
@@ -163,8 +174,8 @@ def running_in(folder: Path) -> str | None:
     return _url(sockets, password.read_text(), DATABASE)
 
 
-def _url(sockets: Path, password: str, database: str) -> str:
-    return f"postgresql://{USER}:{quote(password)}@/{database}?host={quote(str(sockets))}&port={PORT}"
+def _url(sockets: Path, password: str, database: str, port: int = PORT) -> str:
+    return f"postgresql://{USER}:{quote(password)}@/{database}?host={quote(str(sockets))}&port={port}"
 
 
 def _make_cluster(programs: Path, cluster: Path, password: str, account: accounts.Account | None) -> None:

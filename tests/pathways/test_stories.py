@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+from hapi import questions
 from playing import Play, lived, play, read
 
 from fhir_profiles import gate
@@ -37,6 +38,43 @@ def test_everything_written_is_valid_r4(path):
         for resource in written:
             assert gate.check(resource) == ()
             get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+def test_every_provenance_names_the_versions_that_were_read(path):
+    for _, _, written in lived(read(path), Play()):
+        for resource in written:
+            if resource["resourceType"] == "Provenance":
+                sources = [entity["what"]["reference"] for entity in resource.get("entity", ())]
+                assert all("/_history/" in source for source in sources)
+                assert len(sources) == len(set(sources))
+
+
+def test_an_issue_names_the_resource_and_its_provenance_the_version():
+    story = read(Path(__file__).parents[1] / "stories" / "V119.json")
+    written = [resource for *_, resources in lived(story, Play()) for resource in resources]
+    issues = [resource for resource in written if resource["resourceType"] == "DetectedIssue"]
+    reasons = [
+        e["what"]["reference"]
+        for r in written
+        if r["resourceType"] == "Provenance"
+        for e in r.get("entity", ())
+    ]
+
+    implicated = [each["reference"] for issue in issues for each in issue["implicated"]]
+    assert implicated
+    assert all(reference.count("/") == 1 for reference in implicated)
+    assert all(
+        any(reason.startswith(f"{reference}/_history/") for reason in reasons) for reference in implicated
+    )
+
+
+def test_what_a_rule_is_not_told_is_left_out():
+    """FHIR has no empty text, so an empty parameter would be one thing here and another elsewhere."""
+    asked = questions.asked(read(path) for path in STORIES).values()
+
+    assert any("Item Class" in question.run.parameters for question in asked)
+    assert all("" not in question.run.parameters.values() for question in asked)
 
 
 def test_a_flag_ends_when_a_clinician_places_the_side_anew():

@@ -1,4 +1,4 @@
-"""The server of our own after a crash."""
+"""The server of our own: after a crash, and where it listens."""
 
 import os
 import signal
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from installations import free_port
+from psycopg.conninfo import conninfo_to_dict
 
 from service.supervisor import postgres
 from service.supervisor.postgres import Postgres
@@ -36,3 +38,20 @@ def test_a_server_that_recovers_for_long_is_waited_for(scratch: Path, monkeypatc
         assert "redo done" in (scratch / "recovering.log").read_text()
     finally:
         again.stop()
+
+
+def test_a_port_is_opened_only_where_it_is_asked_for_and_asks_for_the_password(scratch: Path):
+    port = free_port()
+    server = Postgres(scratch / "over-tcp", loopback_port=port)
+    try:
+        url = server.start()
+        given = conninfo_to_dict(url)
+        over_tcp = {"host": "127.0.0.1", "port": port, "user": given["user"], "dbname": given["dbname"]}
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
+        with psycopg.connect(**over_tcp, password=given["password"]) as connection:
+            assert connection.execute("SHOW fsync").fetchone() == ("on",)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(**over_tcp, password="guessed")
+    finally:
+        server.stop()
