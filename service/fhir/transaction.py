@@ -14,12 +14,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fhir_profiles import gate
-from service.fhir import entries as bundle_entries
 from service.fhir import (
+    choosing,
     inside,
     knowledge,
     lines,
-    ownership,
     patching,
     placing,
     removal,
@@ -27,12 +26,13 @@ from service.fhir import (
     settling,
     translation,
 )
+from service.fhir import entries as bundle_entries
 from service.fhir.entries import Entry, Read
 from service.fhir.placing import Place
-from service.fhir.refusals import Issue, NotValid
-from service.store import content, horizon, parameters, promises, referrers, resources, site
+from service.fhir.refusals import Issue, NotValid, OutOfDate
+from service.store import horizon, parameters, promises, referrers, resources, site
 from service.store.database import Database
-from service.store.resources import Head, Identity, Stored, VersionConflict, Write
+from service.store.resources import Head, VersionConflict
 from service.store.site import Site
 
 Json = Mapping[str, Any]
@@ -126,6 +126,21 @@ def store(
     Raises:
         Refusal: the transaction must be rolled back.
     """
+    try:
+        return _store(tx, asked_for, tenant=tenant, sender=sender, base=base, repeatable=repeatable)
+    except VersionConflict as conflict:
+        raise OutOfDate(*_outdated(conflict, asked_for)) from None
+
+
+def _store(
+    tx: Connection,
+    asked_for: Sequence[Entry | Read],
+    *,
+    tenant: int,
+    sender: str,
+    base: str,
+    repeatable: bool,
+) -> Accepted:
     entries = [entry for entry in asked_for if isinstance(entry, Entry)]
     if any(entry.method == "PATCH" for entry in entries):
         _announce(tx, entries)
@@ -146,9 +161,9 @@ def store(
     patients = links.patients(places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
-    chosen = _chosen(entries, places, visit)
-    locked = _locked(tx, chosen, places, tenant=tenant)
-    writes = _writes(chosen, places, visit, patients, locked)
+    chosen = choosing.chosen(entries, places, visit)
+    locked = choosing.lock(tx, chosen, places, tenant=tenant)
+    writes = choosing.writes(chosen, places, visit, patients, locked)
     # A FHIR instant has milliseconds; the stored moment is the one that is shown.
     received = now.replace(microsecond=now.microsecond // 1000 * 1000)
     seen = {head.identity: head for place in places.values() if (head := place.head)}
@@ -198,6 +213,19 @@ def store(
     )
 
 
+def _outdated(conflict: VersionConflict, asked_for: Sequence[Entry | Read]) -> list[Issue]:
+    """Return what is wrong with each entry that may have named the old version."""
+    type_, id_ = conflict.identity
+    text = f"{conflict} has another version than the one named; read it again and decide anew"
+    named = (entry for entry in asked_for if isinstance(entry, Entry) and entry.if_version is not None)
+    places: list[str | None] = [
+        f"Bundle.entry[{entry.index}].request.ifMatch"
+        for entry in named
+        if entry.type == type_ and entry.id in (None, id_)
+    ]
+    return [Issue(code="conflict", text=text, expression=place) for place in places or [None]]
+
+
 def _announce(tx: Connection, entries: Sequence[Entry]) -> None:
     """Take the locks that come before the clock is read, and before every other; twice is harmless."""
     referrers.keep_patients(tx, removing=any(e.removes and e.type == "Patient" for e in entries))
@@ -210,91 +238,6 @@ def _translated(tx: Connection, visit: Mapping[int, Json], at: Site, *, tenant: 
     maps = [resource for resource in visit.values() if resource["resourceType"] == "ConceptMap"]
     translations = {**loaded, **translation.of(maps)} if maps else loaded
     return {index: translation.applied(resource, translations) for index, resource in visit.items()}
-
-
-def _locked(
-    tx: Connection, chosen: Mapping[Identity, Entry], places: Mapping[int, Place], *, tenant: int
-) -> dict[Identity, Stored]:
-    """Return, locked, what is removed or is the engine's: what the engine writes meanwhile is not undone."""
-    heads = {identity: (entry, places[entry.index].head) for identity, entry in chosen.items()}
-    wanted = {identity for identity, (entry, head) in heads.items() if head and (head.owned or entry.removes)}
-    return resources.lock(tx, wanted, tenant=tenant)
-
-
-def _writes(
-    chosen: Mapping[Identity, Entry],
-    places: Mapping[int, Place],
-    visit: Mapping[int, Json],
-    patients: Mapping[int, str | None],
-    locked: Mapping[Identity, Stored],
-) -> list[Write]:
-    """Return one write for each resource that may change."""
-    writes = []
-    for (type_, id_), entry in chosen.items():
-        stored = locked.get((type_, id_))
-        if entry.removes:
-            writes += _removal(entry, stored, (type_, id_))
-            continue
-        place = places[entry.index]
-        body = visit[entry.index]
-        if stored:
-            body = ownership.merged(stored.resource, body, at=entry.at)
-        else:
-            ownership.refuse_reserved(body, id_, at=entry.at)
-        writes.append(
-            Write(
-                type=type_,
-                id=id_,
-                body=body,
-                patient=stored.patient if stored else patients[entry.index],
-                fresh=place.head is None,
-                if_version=entry.if_version,
-                also=place.also,
-                posted=entry.method == "POST",
-            )
-        )
-    return writes
-
-
-def _removal(entry: Entry, stored: Stored | None, identity: Identity) -> list[Write]:
-    """Return the write that removes the resource; none where there never was one."""
-    if stored is None:
-        if entry.if_version is not None:
-            raise VersionConflict(identity)
-        return []
-    if stored.owned:
-        ownership.refuse_removal(stored.resource, at=f"Bundle.entry[{entry.index}].request.url")
-    return [removal.write(stored, if_version=entry.if_version)]
-
-
-def _chosen(
-    entries: Sequence[Entry], places: Mapping[int, Place], visit: Mapping[int, Json]
-) -> dict[Identity, Entry]:
-    """Return the entry whose content each resource gets: a PUT, else the POST that creates it.
-
-    Raises:
-        NotValid: two entries put different content into one resource.
-    """
-    chosen: dict[Identity, Entry] = {}
-    faults = []
-    for entry in entries:
-        place = places[entry.index]
-        identity = (entry.type, place.id)
-        other = chosen.get(identity)
-        if entry.method == "POST" and not (other and other.removes):
-            if place.head is None and other is None:
-                chosen[identity] = entry
-        elif other is None or (other.method == "POST" and not entry.removes):
-            chosen[identity] = entry
-        elif entry.method != other.method:
-            text = f"entry {other.index} is about the same resource; a transaction names each one once"
-            faults.append(Issue(code="duplicate", text=text, expression=f"Bundle.entry[{entry.index}]"))
-        elif content.digest(visit[other.index]) != content.digest(visit[entry.index]):
-            text = f"entry {other.index} puts other content into the same resource"
-            faults.append(Issue(code="duplicate", text=text, expression=entry.at))
-    if faults:
-        raise NotValid(*faults)
-    return chosen
 
 
 def _head(entry: Entry, place: Place) -> Head | None:

@@ -22,10 +22,10 @@ DOCUMENTATION = (
     "can be stored, the answer is 429 with Retry-After, and nothing was stored; in a batch this may be so of "
     "one entry. Conditions of create, update, patch and delete are identifier=system|value. A delete "
     "withdraws: earlier versions stay readable, and what is referred to is not deleted. A patch is a JSON "
-    "Patch, in a Bundle as a Binary. Histories are read with "
-    "_count, _since and, of one resource, _at. To poll a type or everything without missing a version, ask "
-    "_history with _since: the meta.lastUpdated of the Bundle before, or the newest lastModified that was "
-    "seen; the moment itself is included, so the last versions may come twice."
+    "Patch, in a Bundle as a Binary. Histories are read with _count, _since and, of one resource, _at. To "
+    "poll a type or everything without missing a version, ask _history with _since: the meta.lastUpdated of "
+    "the Bundle before, or the newest lastModified that was seen; the moment itself is included, so the last "
+    "versions may come twice."
 )
 #: by type, each operation with its definition
 OPERATIONS = {"CarePlan": {"why": canonical.operation("CarePlan-why")}}
@@ -49,7 +49,7 @@ def metadata() -> Response:
     statement = {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": "2026-11-24",
+        "date": "2026-11-29",
         "kind": "instance",
         "software": {"name": "hipway", "version": VERSION},
         "implementation": {

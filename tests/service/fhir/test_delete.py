@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from fhir_visits import MRN, bundle, observation, patient, practitioner, put
+from fhir_visits import MRN, bundle, observation, patient, post, practitioner, put
 from sqlalchemy import text
 
 from fhir_profiles import gate
 from service import record
 from service.app import create_app
 from service.fhir import transaction
-from service.store import resources
+from service.store import promises, resources
 from service.store.database import Database
+from worker.advance import advance
 
 
 def arrivals(database, who):
@@ -104,6 +105,8 @@ def test_a_removal_may_name_the_version_it_means(etag, status, client, fact):
     answer = client.delete(f"/fhir/{fact}", headers={"If-Match": etag})
 
     assert answer.status_code == status
+    if status != 204:
+        assert answer.get_json()["issue"][0]["expression"] == ["request.ifMatch"]
     assert (client.get(f"/fhir/{fact}").status_code == 410) is (status == 204)
 
 
@@ -164,7 +167,7 @@ def test_what_is_referred_to_is_not_removed_and_one_referrer_is_named(client, fa
     assert client.delete(f"/fhir/{fact}").status_code == 409
 
 
-def test_what_refers_may_go_with_it(client, send, fact):
+def test_what_refers_may_go_with_it(client, send, fact, database):
     who = fact.partition("/")[2].removesuffix("-1")
 
     answer = send(bundle(remove(f"Patient/{who}"), remove(fact)))
@@ -173,6 +176,12 @@ def test_what_refers_may_go_with_it(client, send, fact):
     statuses = [entry["response"]["status"] for entry in answer.get_json()["entry"]]
     assert statuses == ["204 No Content"] * 2
     assert client.get(f"/fhir/Patient/{who}").status_code == 410
+    # Nothing is decided about somebody who is not there, and nothing fails.
+    with database.transaction() as tx:
+        promises.want(tx, who, tenant=0, due_at=datetime.now(UTC), forced=True)
+    assert advance(database, 0, who)
+    with database.transaction() as tx:
+        assert promises.standing(tx, who, tenant=0).failed_reason is None
     refused = client.put(f"/fhir/{fact}", json=observation(fact.partition("/")[2], f"Patient/{who}"))
     assert refused.status_code == 422
     assert refused.get_json()["issue"][0]["expression"] == ["Observation.subject"]
@@ -352,3 +361,16 @@ def test_a_patient_about_whom_an_evaluation_is_writing_is_not_removed(client, se
     thread.join()
 
     assert answers == [409]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_post_finds_is_not_removed_beside_it(order, client, send):
+    carried = practitioner("found", identifier=[{"system": MRN, "value": "found"}])
+    client.put("/fhir/Practitioner/found", json=carried)
+    del carried["id"]
+    entries = [remove("Practitioner/found"), post(carried, unless=f"{MRN}|found")]
+
+    answer = send(bundle(*entries[::order]))
+
+    assert answer.status_code == 422
+    assert client.get("/fhir/Practitioner/found").status_code == 200

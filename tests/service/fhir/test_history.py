@@ -306,3 +306,21 @@ def test_with_a_clock_that_stands_still_a_poll_misses_nothing(client, send, data
 
     assert seen(first) == ['W/"1"Patient/still-1']
     assert 'W/"1"Patient/still-2' in seen(again)
+
+
+def test_the_pages_of_a_search_end_where_its_first_one_did(client, send, begun):
+    for number in range(3):
+        send(bundle(put(practitioner(f"ends-{number}"))))
+    url = f"/fhir/Practitioner?_lastUpdated=ge{begun}&_count=1"
+    first = client.get(url)
+    send(bundle(put(named("ends-2", "Later")), put(practitioner("ends-3"))))
+
+    names = [
+        entry["resource"]["id"] for page in (first, *walk(client, link(first))) for entry in entries(page)
+    ]
+
+    # What changed meanwhile is not before the end of the first page, so the next poll shows it.
+    assert names == ["ends-0", "ends-1"]
+    newest = max(entry["resource"]["meta"]["lastUpdated"] for entry in entries(first))
+    again = client.get(f"/fhir/Practitioner?_lastUpdated=ge{newest}")
+    assert {"ends-2", "ends-3"} <= {entry["resource"]["id"] for entry in entries(again)}
