@@ -75,7 +75,7 @@ class Keyboard:
         return str(self.page.get_by_role("main").inner_text())
 
 
-@pytest.fixture(scope="module", params=["en"])
+@pytest.fixture(scope="module", params=["en", "de"])
 def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
