@@ -126,6 +126,14 @@ def database_url(new_database_url: Callable[[], str]) -> str:
 
 
 @pytest.fixture(scope="module")
+def owner(database_url: str, owner_url: Callable[[str], str]) -> Iterator[Database]:
+    """The module's own database as the role that owns its tables has it."""
+    opened = Database(owner_url(database_url), pool_size=1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
 def database(database_url: str) -> Iterator[Database]:
     """The module's own database, migrated and empty at its first test."""
     opened = Database(database_url)

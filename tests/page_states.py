@@ -79,7 +79,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_patients": ["/patients"],
         "web.show_inbox": ["/inbox"],
         "web.show_unread_codes": ["/inbox/codes"],
-        "web.show_mapping": [*CODES_ASKED_ABOUT, "/inbox/codes/mapping?type=Observation"],
+        "web.show_mapping": [*CODES_ASKED_ABOUT, "/inbox/codes/mapping?type=unknown"],
         "web.show_entry": [*entries(database), "/inbox/unknown"],
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
         "web.show_operations": ["/operations", "/operations?retried=gmt-5"],

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from functools import partial
 
+import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
@@ -76,9 +77,12 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        self._translate()
-        self._seal()
-        self._purge(moment)
+        for part in (self._translate, self._seal, partial(self._purge, moment)):
+            try:
+                part()
+            except (DBAPIError, psycopg.Error) as error:
+                # What is not done now is done in a later round; the rest of this one does not wait for it.
+                logger.warning("sweep_part_failed", reason=type(error).__name__)
         return len(due)
 
     def close(self) -> None:
@@ -140,7 +144,7 @@ def run(settings: Settings) -> None:
         while not stopped:
             try:
                 sweep.round(time.monotonic())
-            except (DBAPIError, NoConnection) as error:
+            except (DBAPIError, psycopg.Error, NoConnection) as error:
                 logger.warning("sweep_without_database", reason=type(error).__name__)
             stopped = stop.wait(EVERY_S)
     finally:

@@ -47,6 +47,7 @@ class Batch:
 
     def answer(self, rows: Sequence[object]) -> dict[str, Any]:
         """Carry the entries out and return the batch-response, its entries in their order."""
+        inside.refuse_many(sum(_rank(row) == ORDER.index("GET") for row in rows))
         lines: dict[int, Any] = {}
         for index in sorted(range(len(rows)), key=lambda place: _rank(rows[place])):
             try:
@@ -59,7 +60,10 @@ class Batch:
     def _entry(self, index: int, row: object) -> Any:
         entry = entries.one_of(index, row, base=self.base)
         if isinstance(entry, Read):
-            return self.database.run(lambda tx: inside.answer(tx, entry, base=self.base, tenant=self.tenant))
+            with self.turn():
+                return self.database.run(
+                    lambda tx: inside.answer(tx, entry, base=self.base, tenant=self.tenant)
+                )
         once = self._once(entry, row)
         with self.turn():
             transaction.check([entry])

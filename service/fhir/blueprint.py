@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from pathways.definition import Pathway
-from service import accessed, errors
+from service import accessed, acting, errors
 from service.fhir import json_patch, references
 from service.fhir.refusals import (
     Issue,
@@ -131,7 +131,10 @@ def check_accept() -> None:
 @fhir.after_request
 def write_down(response: Response) -> Response:
     """Write down whose data the answer holds."""
-    accessed.by(HOSPITAL)
+    # A link of a page leads here, too, and then it is a person who reads.
+    secret = current_app.extensions["hipway"].settings.secret_key
+    person = acting.opened(secret, request.cookies.get(acting.COOKIE))
+    accessed.by(f"Practitioner/{person}" if person else HOSPITAL)
     accessed.write(response, tenant=TENANT)
     return response
 

@@ -19,12 +19,15 @@ https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flask import Request, Response
 
-from service import errors
+from fhir_profiles import reading
+from service import accessed, errors
 from service.fhir.refusals import Issue, KeyReused, NotExchanged
+from service.store import search_index
 from service.store.idempotency_keys import Kept
 
 HEADER = "Idempotency-Key"
@@ -111,7 +114,21 @@ def replayed(answer: Kept, once: Once) -> Response:
     if answer.digest != once.digest:
         text = f"this {HEADER} belongs to another request; send a new key with this one"
         raise KeyReused(Issue(code="business-rule", text=text))
+    accessed.note(_people(answer.body))
     response = Response(answer.body, answer.status, content_type=errors.MEDIA_TYPE)
     response.headers.update(answer.headers)
     response.headers[REPLAYED] = "true"
     return response
+
+
+def _people(body: str) -> Iterator[str]:
+    """Yield whose data a kept answer holds: what a GET of a Bundle has read is in it."""
+    answer = reading.read(body.encode()) if body else {}
+    for entry in answer.get("entry", ()):
+        resource = entry.get("resource", {})
+        if resource.get("type") == "searchset":
+            yield from filter(
+                None, (search_index.about(e.get("resource", {})) for e in resource.get("entry", ()))
+            )
+        elif patient := search_index.about(resource):
+            yield patient

@@ -15,11 +15,26 @@ from fhir_profiles import reading
 from service import accessed
 from service.fhir import searching, searchset, subset
 from service.fhir.entries import NOT_KEPT, Read
-from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal
+from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal, TooLarge
 from service.store import content, horizon, resources
 from service.store.resources import Stored
 
 Json = Mapping[str, Any]
+
+#: what one Bundle may ask for: what it reads is kept in memory until all of it is answered
+MOST_READS = 100
+MOST_COUNT = 100
+
+
+def refuse_many(reads: int) -> None:
+    """Refuse a Bundle that asks for more than is kept in memory at once.
+
+    Raises:
+        TooLarge: there are more than `MOST_READS`.
+    """
+    if reads > MOST_READS:
+        text = f"a Bundle asks for at most {MOST_READS} reads and searches; send the others in further ones"
+        raise TooLarge(Issue(code="too-costly", text=text))
 
 
 def answer(tx: Connection, read: Read, *, base: str, tenant: int) -> dict[str, Any]:
@@ -65,6 +80,7 @@ def _search(
     tx: Connection, type_: str, asked: list[tuple[str, str]], *, base: str, tenant: int
 ) -> dict[str, Any]:
     wanted = searching.read(type_, asked, base=base, lenient=False)
+    wanted = replace(wanted, count=min(wanted.count, MOST_COUNT))
     if wanted.polls:
         wanted = wanted.until(horizon.read(tx))
     found = searchset.bundle(tx, wanted, base=base, tenant=tenant)

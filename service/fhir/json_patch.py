@@ -18,6 +18,8 @@ MEDIA_TYPE = "application/json-patch+json"
 MOST_OPERATIONS = 1_000
 #: how many values all operations of a patch may put into the document
 MOST_VALUES = 100_000
+#: a text of so many characters counts as one value more
+CHARACTERS = 100
 
 _INDEX = re.compile(r"0|[1-9]\d{0,8}")
 _TOKEN = re.compile(r"(?:[^~]|~[01])*")
@@ -195,10 +197,16 @@ def _size(value: Any, depth: int, operation: Operation) -> int:
     if depth < 0:
         raise operation.fails(f"the resource would be deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        return 1 + sum(_size(inner, depth - 1, operation) for inner in value.values())
+        names = sum(map(_weight, value))
+        return 1 + names + sum(_size(inner, depth - 1, operation) for inner in value.values())
     if isinstance(value, list):
         return 1 + sum(_size(inner, depth - 1, operation) for inner in value)
-    return 1
+    return 1 + _weight(value)
+
+
+def _weight(value: object) -> int:
+    """Return for how many values a text counts besides itself."""
+    return len(value) // CHARACTERS if isinstance(value, str) else 0
 
 
 def _copied(value: Any) -> Any:

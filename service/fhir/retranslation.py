@@ -25,9 +25,11 @@ from service.store.writing import raw
 
 #: the tenant that is served, and so translated
 TENANTS = (0,)
-#: `resource.key`s that one step looks at, and resources that it changes at most: a fraction of a second
+#: `resource.key`s that one step looks at, and resources that it reads at most: a fraction of a second
 WINDOW = 20_000
 AT_ONCE = 500
+#: More codes than this the database does not look for: everything that may be translated is read.
+SEARCHED = 500
 #: A Bundle that began under the old state of the maps has ended by then, see the time-outs of the store.
 #: What it stored is found by the second look.
 GRACE_S = 90.0
@@ -75,8 +77,8 @@ def step(tx: Connection, *, tenant: int, grace_s: float = GRACE_S) -> bool:
         return False
     reached, until = found
     rows = _candidates(tx, reached, until, tenant=tenant)
-    changed, last = _retranslate(tx, rows, at, tenant=tenant)
-    reached = min(until, reached + WINDOW) if last is None else last
+    changed = _retranslate(tx, rows, at, tenant=tenant)
+    reached = rows[-1].key if len(rows) == AT_ONCE else min(until, reached + WINDOW)
     over = reached >= until
     done = {"reached": reached, "until": until, "changed": changed, "over": int(over)}
     raw(tx).execute(_REACHED, {"tenant": tenant, **done})
@@ -128,8 +130,8 @@ _MAPS = """
 _CANDIDATES = """
     SELECT key, type, id FROM resource
     WHERE key > %(reached)s AND key <= %(end)s AND tenant = %(tenant)s AND type = ANY(%(types)s)
-        AND NOT owned AND NOT deleted AND body ~ %(codes)s
-    ORDER BY key
+        AND NOT owned AND NOT deleted AND (%(codes)s::text IS NULL OR body ~ %(codes)s)
+    ORDER BY key LIMIT %(limit)s
 """
 _SENDERS = """
     SELECT r.type, r.id, r.sender FROM unnest(%(types)s::text[], %(ids)s::text[]) AS n (type, id)
@@ -156,7 +158,8 @@ def _candidates(tx: Connection, reached: int, until: int, *, tenant: int) -> lis
             "reached": reached,
             "end": min(until, reached + WINDOW),
             "types": list(translation.TRANSLATED),
-            "codes": f'"({"|".join(codes)})"',
+            "codes": '"(' + "|".join(codes) + ')"' if len(codes) <= SEARCHED else None,
+            "limit": AT_ONCE,
         }
         return [_Row(*row) for row in cursor.execute(_CANDIDATES, parameters)]
 
@@ -172,27 +175,17 @@ def _sources(maps: Iterable[dict[str, Any]]) -> list[str]:
     return sorted(re.escape(json.dumps(code, ensure_ascii=False)[1:-1]) for code in codes if code)
 
 
-def _retranslate(tx: Connection, rows: Sequence[_Row], at: Site, *, tenant: int) -> tuple[int, int | None]:
-    """Write new versions of those whose translation is another now.
-
-    Returns:
-        How many, and the key of the last one that was looked at; None: all were.
-    """
+def _retranslate(tx: Connection, rows: Sequence[_Row], at: Site, *, tenant: int) -> int:
+    """Write new versions of those whose translation is another now, and return how many."""
     translations = knowledge.translations(tx, at.concept_maps, tenant=tenant)
     now = at.clock.now
     received = now.replace(microsecond=now.microsecond // 1000 * 1000)
-    changed = 0
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
-        writes = _writes(tx, part, translations, tenant=tenant)
-        for sender, theirs in _by_sender(tx, writes, tenant=tenant).items():
-            resources.save(tx, theirs, tenant=tenant, now=received, sender=sender)
-        for patient in sorted({write.patient for write in writes if write.patient}):
-            promises.want(tx, patient, tenant=tenant, due_at=now)
-        changed += len(writes)
-        if changed >= AT_ONCE and start + AT_ONCE < len(rows):
-            return changed, part[-1].key
-    return changed, None
+    writes = _writes(tx, rows, translations, tenant=tenant)
+    for sender, theirs in _by_sender(tx, writes, tenant=tenant).items():
+        resources.save(tx, theirs, tenant=tenant, now=received, sender=sender)
+    for patient in sorted({write.patient for write in writes if write.patient}):
+        promises.want(tx, patient, tenant=tenant, due_at=now)
+    return len(writes)
 
 
 def _writes(tx: Connection, rows: Sequence[_Row], translations: Translations, *, tenant: int) -> list[Write]:

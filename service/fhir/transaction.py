@@ -100,6 +100,7 @@ def check(entries: Sequence[Entry | Read]) -> None:
     Raises:
         NotValid: naming every fault of every entry.
     """
+    inside.refuse_many(sum(isinstance(entry, Read) for entry in entries))
     issues = []
     for entry in entries:
         if isinstance(entry, Read) or entry.removes or entry.method == "PATCH":

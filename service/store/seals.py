@@ -84,10 +84,10 @@ def check(tx: Connection, *, tenant: int, newest: int | None = None) -> Iterator
         newest: how many of the newest links are looked at; None: all.
     """
     tx.execute(text("SET LOCAL timezone = 'UTC'"))
-    links = _links(tx, "ORDER BY number", tenant=tenant)
-    known = {link.number: link for link in links}
-    last = max(known, default=0)
+    latest_link = latest(tx, tenant=tenant)
+    last = latest_link.number if latest_link else 0
     first = 1 if newest is None else max(1, last - newest + 1)
+    known = {link.number: link for link in _links(tx, f"AND number >= {first - 1}", tenant=tenant)}
     before = known[first - 1].hash if first - 1 in known else ""
     for number in range(first, last + 1):
         link = known.get(number)
@@ -100,7 +100,11 @@ def check(tx: Connection, *, tenant: int, newest: int | None = None) -> Iterator
 
 def holds(tx: Connection, noted: str, *, tenant: int) -> bool:
     """Return whether a link that was noted elsewhere, as `number:hash`, is in the chain as it was."""
-    return any(f"{link.number}:{link.hash}" == noted for link in _links(tx, "", tenant=tenant))
+    number = noted.partition(":")[0]
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        return False
+    links = _links(tx, f"AND number = {int(number)}", tenant=tenant)
+    return any(f"{link.number}:{link.hash}" == noted for link in links)
 
 
 _SEALED = """

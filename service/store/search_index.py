@@ -121,6 +121,16 @@ PATIENT_ELEMENTS: Mapping[str, tuple[str, ...]] = {
     "Task": ("for",),
 }
 
+
+def about(resource: Json) -> str | None:
+    """Return the id of the patient a stored resource is about; None where it is about nobody."""
+    if resource.get("resourceType") == "Patient":
+        return str(resource["id"])
+    elements = PATIENT_ELEMENTS.get(str(resource.get("resourceType")), ())
+    named = (str(resource.get(element, {}).get("reference", "")) for element in elements)
+    return next((r.partition("/")[2] for r in named if r.startswith("Patient/")), None)
+
+
 #: where the time of a fact stands, the first that is there
 DATES = (
     "effectiveDateTime",

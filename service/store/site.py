@@ -19,7 +19,8 @@ class Site:
 
     clock: Clock
     parameters: dict[str, object]
-    #: differs whenever a ConceptMap does
+    #: Differs whenever a ConceptMap does: a later number may be committed before an earlier one, so the
+    #: highest would not tell, and the sum does.
     concept_maps: tuple[object, ...]
 
 
@@ -27,7 +28,7 @@ _SITE = """
     SELECT c.now, clock_timestamp() AS running, c.held,
         (SELECT values FROM site_parameter ORDER BY version DESC LIMIT 1) AS changed, m.*
     FROM clock c, (
-        SELECT count(*) AS maps, max(seq) AS seq, max(received) AS received
+        SELECT count(*) AS maps, sum(seq)::text AS seq, max(received) AS received
         FROM resource WHERE tenant = %s AND type = 'ConceptMap'
     ) AS m
 """

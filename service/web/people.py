@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Connection
 
+from service import acting
 from service.web import covers, queries
 from service.web.covers import Cover
 from service.web.elements import Json, Word, reference, word
 from service.web.words import Words
-
-COOKIE = "hipway-acting"
 
 #: who may decide as a clinician, by the codes of the pathways' CodeSystem of roles
 SIGNING_ROLES = frozenset(
@@ -99,21 +97,7 @@ def name_of(practitioner: Json) -> str:
     return str(name.get("text") or " ".join(part for part in parts if part) or practitioner["id"])
 
 
-def seal(secret: str, person: str) -> str:
-    """Return the cookie for a choice."""
-    return str(_serializer(secret).dumps(person))
-
-
 def chosen(secret: str, cookie: str | None, among: Iterable[Colleague]) -> Colleague | None:
     """Return who the cookie says is acting; None for no cookie, a forged one or someone gone."""
-    if not cookie:
-        return None
-    try:
-        person = _serializer(secret).loads(cookie)
-    except BadSignature:
-        return None
+    person = acting.opened(secret, cookie)
     return next((colleague for colleague in among if colleague.id == person), None)
-
-
-def _serializer(secret: str) -> URLSafeSerializer:
-    return URLSafeSerializer(secret, salt="acting-as")

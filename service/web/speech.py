@@ -99,13 +99,19 @@ class Speech:
 
     def _whole(self, text: str) -> str | None:
         """Return a text that is known as a whole, or by one of our templates; None: it is not."""
-        known = self._known.get(_plain(text))
-        if known is not None:
-            return known[:1].upper() + known[1:] if _stripped(text)[:1].isupper() else known
+        if (known := self._exactly(text)) is not None:
+            return known
         for pattern, template in self._templates:
             if found := pattern.fullmatch(text):
                 return template.format(**{name: self.value(part) for name, part in found.groupdict().items()})
         return None
+
+    def _exactly(self, text: str) -> str | None:
+        """Return a text that is known as a whole; None: it is not."""
+        known = self._known.get(_plain(text))
+        if known is None:
+            return None
+        return known[:1].upper() + known[1:] if _stripped(text)[:1].isupper() else known
 
     def _titled(self, text: str) -> tuple[str, str, str]:
         """Return a known title, the colon and what follows it as it is; empty texts if there is none."""
@@ -148,19 +154,25 @@ class Speech:
             by_code = self._displays.get((str(found.get("system", "")), str(found["code"])))
             found["display"] = by_code or self.text(str(found["display"]))
         elif "coding" in found and "text" in found:
-            found["text"] = self._named(str(found["text"]))
+            found["text"] = self._named(str(found["text"]), coded=bool(found["coding"]))
         return found
 
-    def _named(self, text: str) -> str:
-        """Return the text of a concept: a title, whose side whoever shows it says, or one with words."""
-        if (known := self._whole(text)) is not None:
+    def _named(self, text: str, *, coded: bool) -> str:
+        """Return the text of a concept: a title, whose side whoever shows it says, or one with words.
+
+        Args:
+            coded: the concept has a code; without one, it is words of a person alone.
+        """
+        if (known := self._exactly(text)) is not None:
             return known
-        title, comma, side = text.rpartition(", ")
-        if comma and side in self._sides:
-            return self.text(title)
-        # Behind the reason a person has chosen stand words of that person.
+        # Behind the reason a person has chosen stand words of that person, which nobody changes.
         said, colon, rest = self._titled(text)
-        return f"{said}{colon}{rest}" if colon else text
+        if colon:
+            return f"{said}{colon}{rest}"
+        title, comma, side = text.rpartition(", ")
+        if coded and comma and side in self._sides:
+            return self.text(title)
+        return self._whole(text) or text
 
 
 def _stripped(text: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service import accessed, automation, clock
+from service.acting import COOKIE
 from service.automation import Automation
 from service.clock import Clock
 from service.settings import Settings
@@ -102,7 +103,7 @@ def read(tx: Connection) -> Visit:
     zone = _zone(changed, app.pathways)
     when = Moments(now.now, ZoneInfo(zone), said)
     team = people.team(tx, when.now.date(), said, tenant=TENANT)
-    acting = people.chosen(app.settings.secret_key, request.cookies.get(people.COOKIE), team.colleagues)
+    acting = people.chosen(app.settings.secret_key, request.cookies.get(COOKIE), team.colleagues)
     accessed.by(acting.reference if acting else "")
     return Visit(
         settings=app.settings,

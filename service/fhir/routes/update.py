@@ -9,6 +9,7 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
+from service import accessed
 from service.fhir import blueprint, entries, intake, outcome
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
@@ -40,9 +41,16 @@ def answer(tx: Connection, accepted: Accepted) -> Response:
     else:
         stored = resources.version(tx, head.type, head.id, head.version, tenant=blueprint.TENANT)
         text = stored.body if stored else ""
+        if _tells_more(accepted, head.owned):
+            accessed.note([head.patient], f"{head.type}/{head.id}")
     response = blueprint.resource(text, head, status=status)
     response.headers["Location"] = f"{blueprint.base()}{head.type}/{head.id}/_history/{head.version}"
     return blueprint.due_header(response, accepted)
+
+
+def _tells_more(accepted: Accepted, owned: bool) -> bool:
+    """Return whether the answer holds what the sender did not send: it is an access then."""
+    return owned or request.method == "PATCH" or (request.method == "POST" and not accepted.changed)
 
 
 def _put(type_: str, id_: str | None, condition: str | None) -> Response:

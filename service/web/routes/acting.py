@@ -3,7 +3,8 @@
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from service.web import people, visit
+from service import acting
+from service.web import visit
 from service.web.forms import Foreign
 from service.web.pages import pages, problem
 
@@ -35,10 +36,10 @@ def act_as() -> Response | tuple[str, int]:
         found = next((c for c in seen.colleagues if c.id == wanted), None)
     answer = redirect(inside(request.form.get("back", "")) or url_for("web.show_worklist"), code=303)
     if found is None:
-        answer.delete_cookie(people.COOKIE, samesite="Lax", httponly=True)
+        answer.delete_cookie(acting.COOKIE, samesite="Lax", httponly=True)
     else:
-        sealed = people.seal(seen.settings.secret_key, found.id)
-        answer.set_cookie(people.COOKIE, sealed, max_age=COOKIE_S, httponly=True, samesite="Lax")
+        sealed = acting.seal(seen.settings.secret_key, found.id)
+        answer.set_cookie(acting.COOKIE, sealed, max_age=COOKIE_S, httponly=True, samesite="Lax")
     return answer
 
 

@@ -11,12 +11,12 @@ from flask import redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from service import clock, preview
+from service import accessed, clock, preview
 from service.fhir import knowledge, retranslation, translation
 from service.fhir.translation import Translations
 from service.preview import Preview
 from service.store import horizon, resources, site
-from service.store.resources import Write
+from service.store.resources import VersionConflict, Write
 from service.web import elements, inbox, mapping, queries, visit, worklist
 from service.web.elements import Json
 from service.web.mapping import Code, Element, Mapped, Meaning
@@ -106,7 +106,8 @@ def change_mapping() -> Answer:
     else:
         assert mapped is not None
         target, display, comment = mapped.target, mapped.display, mapped.comment
-        if change == "confirm" and mapped.by == seen.acting.reference:
+        # Where nobody is named as the first person, nobody is the second.
+        if change == "confirm" and mapped.by in ("", seen.acting.reference):
             return problem("same_person", 422)
     body = mapping.concept_map(asked.code, target, display, after, comment)
     if not _stored(seen, body, version):
@@ -158,16 +159,19 @@ def _stored(seen: Visit, body: Json, version: int) -> bool:
         horizon.announce(tx)
         now = clock.now(tx)
         said = mapping.provenance(body["id"], version + 1, who, now)
-        writes = [
-            Write(type=each["resourceType"], id=each["id"], body=each, owned=True) for each in (body, said)
-        ]
+        kept = Write(type="ConceptMap", id=body["id"], body=body, owned=True, if_version=version or None)
+        writes = [kept, Write(type="Provenance", id=said["id"], body=said, owned=True)]
         heads = resources.look_up_or_lock(tx, writes, tenant=TENANT)
-        known = heads.get(writes[0].identity)
-        if (known.version if known else 0) != version:
+        # Of two who create it one finds it here; of two who change it the row's lock tells, below.
+        if (kept.identity in heads) != bool(version):
             return False
         # A FHIR instant has milliseconds; the stored moment is the one that is shown.
         received = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        resources.save(tx, writes, tenant=TENANT, now=received, sender=who["reference"], seen=heads)
+        try:
+            resources.save(tx, writes, tenant=TENANT, now=received, sender=who["reference"], seen=heads)
+        except VersionConflict:
+            tx.rollback()
+            return False
     return True
 
 
@@ -246,6 +250,7 @@ def _use(tx: Connection, uses: Sequence[preview.Use]) -> Use:
     with resources.together(tx):
         answer = resources.ask_all(tx, newest, tenant=TENANT)
     bodies = [found.resource for found in answer().values()]
+    accessed.note(use.patient for use in uses[:LOOKED_AT])
     named = (elements.say(body.get("code")) for body in bodies)
     values = (inbox.said(v) for body in bodies for name, v in body.items() if name.startswith("value"))
     return Use(

@@ -7,7 +7,7 @@ from flask import redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from service import broker, evaluation, log
+from service import accessed, broker, evaluation, log
 from service.fhir.references import ID
 from service.store import promises
 from service.web import operations, queries, visit, worklist
@@ -57,6 +57,7 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     queue = promises.queue(tx, seen.clock.now, operations.ROWS + 1, tenant=TENANT)
     page = operations.build(seen.automation, messages, queue, parked, seen.when, seen.words)
     shown = {standing.patient for standing in parked} | {row.patient for row in page.queue}
+    accessed.note(shown)
     plans = queries.plans_of(tx, shown, tenant=TENANT)
     return visit.page(
         seen,

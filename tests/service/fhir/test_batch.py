@@ -240,3 +240,23 @@ def test_numbers_of_what_is_read_stay_as_they_were_sent(client, send):
 
     assert b'"value":7.10' in send(batch(get("Observation/num-1"))).data
     assert b'"value":7.10' in send(batch(get("Observation?_id=num-1"))).data
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_a_bundle_that_asks_for_too_much_is_refused_as_a_whole(send, kind):
+    many = {"resourceType": "Bundle", "type": kind, "entry": [get("Observation")] * 101}
+
+    answer = send(many)
+
+    assert answer.status_code == 413
+    assert "at most 100 reads" in answer.text
+
+
+def test_a_search_in_a_bundle_returns_at_most_a_hundred(client, send):
+    send(bundle(put(patient("wide")), *(put(observation(f"w{n}", "Patient/wide")) for n in range(120))))
+
+    (line,) = send(batch(get("Observation?patient=wide&_count=1000"))).get_json()["entry"]
+
+    assert len(line["resource"]["entry"]) == 100
+    assert line["resource"]["total"] == 120
+    assert any(link["relation"] == "next" for link in line["resource"]["link"])

@@ -143,6 +143,15 @@ def test_a_few_operations_cannot_fill_the_memory():
         patched({"a": list(range(60_000))}, wider, {"op": "copy", "from": "/a", "path": "/b"})
 
 
+def test_long_texts_count_as_what_they_hold():
+    copies = [{"op": "copy", "from": "/a", "path": f"/b{number}"} for number in range(1_000)]
+
+    with pytest.raises(CannotBePatched, match="values"):
+        patched({"a": "x" * 100_000}, *copies)
+    with pytest.raises(CannotBePatched, match="values"):
+        patched({"a": {"x" * 100_000: 1}}, *copies)
+
+
 def test_what_is_copied_is_a_copy():
     result = patched(
         {"a": {"b": 1}}, {"op": "copy", "from": "/a", "path": "/c"}, {"op": "add", "path": "/c/b", "value": 2}

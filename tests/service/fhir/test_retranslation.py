@@ -4,20 +4,23 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
+import psycopg
 import pytest
 from fhir_visits import LOCAL, bundle, concept, concept_map, observation, patient, put, translated
 from sqlalchemy import text
 
 from service.fhir import retranslation
-from service.store import promises, resources
+from service.settings import Settings
+from service.store import accesses, promises, resources, seals, site
 from service.store.resources import Write
+from worker.sweep import Sweep
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def empty(database):
-    with database.transaction() as tx:
+def empty(owner):
+    with owner.transaction() as tx:
         for table in ("arrival", "promise", "resource", "history", "retranslation"):
             tx.execute(text(f"DELETE FROM {table}"))
 
@@ -230,3 +233,53 @@ def test_values_sites_and_components_are_translated_too(send, work, client):
     assert stored["component"] == [
         {"code": translated("B", "b"), "valueCodeableConcept": translated("A", "a")}
     ]
+
+
+def test_more_codes_than_are_searched_for_are_translated_all_the_same(monkeypatch, send, work, code_of):
+    monkeypatch.setattr(retranslation, "SEARCHED", 1)
+    sent(send, "o", "A")
+    sent(send, "other", "X")
+    send(bundle(put(concept_map(("A", "a"), ("B", "b")))))
+
+    work()
+
+    assert code_of("o") == translated("A", "a")
+    assert code_of("other") == concept("X")
+
+
+def test_a_map_that_is_committed_after_one_with_a_higher_number_is_noticed(database, send):
+    send(bundle(put(concept_map(("A", "a"), id="first"))))
+    send(bundle(put(concept_map(("B", "b"), id="second"))))
+
+    def state():
+        with database.transaction() as tx:
+            return site.read(tx, tenant=0).concept_maps
+
+    def change(tx, id):
+        body = concept_map(("A", "other"), id=id)
+        resources.save(tx, [Write(type="ConceptMap", id=id, body=body)], tenant=0, now=NOW)
+
+    with database.transaction() as early:
+        change(early, "first")
+        with database.transaction() as late:
+            change(late, "second")
+        between = state()
+
+    assert state() != between
+
+
+def test_a_part_that_fails_does_not_stop_the_rest_of_the_sweep(
+    monkeypatch, database, database_url, broker_url
+):
+    def fails(tx, **_):
+        raise psycopg.errors.LockNotAvailable
+
+    monkeypatch.setattr(retranslation, "step", fails)
+    with database.transaction() as tx:
+        accesses.add(tx, tenant=0, who="", action="R", place="/", reference=None, patients=["p"], status=200)
+    sweep = Sweep(Settings(database_url=database_url, broker_url=broker_url), database)
+
+    sweep.round(0.0)
+    sweep.close()
+
+    assert database.run(lambda tx: seals.seal(tx, tenant=0)) == 0, "it was sealed already"

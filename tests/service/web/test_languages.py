@@ -155,6 +155,11 @@ def test_words_of_a_person_are_not_translated():
 
     assert german.reworded(concept)["text"] == "Anderes, in Worten: Imaging"
     assert german.reworded({"text": "no"}) == {"text": "no"}
+    for said in ("the wrong hip was scanned, right", "7.5 (from 2026-01-02)"):
+        told = german.reworded({**concept, "text": f"Other, in words: {said}"})["text"]
+        assert told == f"Anderes, in Worten: {said}", "to the letter, whatever it looks like"
+    unknown = {"coding": [], "text": "the wrong hip was scanned, right"}
+    assert german.reworded(unknown) == unknown
 
 
 def test_what_the_engine_writes_is_in_its_source_as_the_catalogue_has_it():

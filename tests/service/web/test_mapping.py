@@ -2,6 +2,7 @@
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlencode
 
 import pytest
@@ -337,3 +338,34 @@ def test_the_rest_of_many_is_left_to_the_sweep(client, act, findings, save, stor
         pass
     assert "<progress" not in client.get(page_of("TENDER")).text
     assert stored("tender").version == 2
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+def test_of_two_who_change_a_meaning_at_once_one_is_refused(app, act, findings, urgent):
+    first = app.test_client()
+    act(first, "vogt")
+    clients = []
+    for name in ("vogt", "arslan"):
+        clients.append(app.test_client())
+        act(clients[-1], name)
+    target = URGENT if urgent else TENDER
+    changes = ("reject", "confirm") if urgent else ("withdraw", "withdraw")
+
+    def fields(client, address, change):
+        for found in re.findall(r'<form method="post".*?</form>', client.get(address).text, re.DOTALL):
+            if f'name="change" value="{change}"' in found:
+                pairs = re.findall(r'name="([^"]+)" value="([^"]*)"', found)
+                return {name: html.unescape(value) for name, value in pairs}
+        raise LookupError(change)
+
+    address = page_of("TENDER", meaning=target)
+    first.post(address, data=fields(first, address, "save"))
+    asked = page_of("TENDER", **({} if urgent else {"withdraw": 1}))
+    forms = [fields(client, asked, change) for client, change in zip(clients, changes, strict=True)]
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(
+            lambda pair: pair[0].post(asked, data=pair[1]).status_code, zip(clients, forms, strict=True)
+        )
+
+    assert sorted(answers) == [303, 409]
