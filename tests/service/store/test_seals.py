@@ -164,5 +164,5 @@ def test_several_sweeps_make_one_chain(database):
     "statement", ["UPDATE access SET who = 'x'", "DELETE FROM access", "DELETE FROM sealed"]
 )
 def test_nobody_changes_what_was_written(chain, statement):
-    with pytest.raises(Exception, match="append-only|permission denied"), chain.transaction() as tx:
+    with pytest.raises(Exception, match=r"append-only|permission denied"), chain.transaction() as tx:
         tx.execute(text(statement))
