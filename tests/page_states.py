@@ -86,7 +86,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_sandbox": ["/sandbox"],
         "web.choose_person": ["/acting"],
         "web.show_keys": ["/keys"],
-        "web.show_audit": ["/audit", "/audit?patient=gmt-2&action=R", "/audit?patient=unknown"],
+        "web.show_audit": ["/audit", "/audit?patient=gmt-2&action=R", "/audit?patient=nobody"],
         "web.show_pathways": ["/pathways"],
         "web.show_pathway": ["/pathways/gluteus-medius-tear", "/pathways/unknown"],
         "web.refresh_stamp": ["/live"],
