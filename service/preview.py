@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,11 +13,11 @@ from pathways.decide import Case
 from pathways.foresight import Effect
 from pathways.record import Entry, Record
 from service import snapshot
-from service.fhir import knowledge, translation
+from service.fhir import translation
 from service.fhir.translation import Translations
 from service.record import entry
 from service.snapshot import Snapshot
-from service.store import resources, site
+from service.store import resources
 from service.store.resources import Stored
 
 #: (system, code)
@@ -40,8 +40,6 @@ class Preview:
     """What would happen to one patient."""
 
     patient: str
-    #: resources that would be read otherwise
-    entries: int
     effects: tuple[Effect, ...]
     #: the CQL definition that errs already now: the patient is not evaluated at all
     failed: str | None = None
@@ -63,20 +61,19 @@ def uses(tx: Connection, code: Code, *, tenant: int) -> list[Use]:
 def of(
     tx: Connection,
     patient: str,
-    change: Callable[[Translations], Translations],
+    changed: Translations,
     uses: Sequence[Use],
     *,
     tenant: int,
 ) -> Preview:
-    """Return what would happen to a patient if the translations were changed.
+    """Return what would happen to a patient if other translations held.
 
     Args:
+        changed: those that would hold.
         uses: the patient's resources that may be translated otherwise.
     """
     installed = catalogue.pathways()
     seen = snapshot.read(tx, patient, installed, tenant=tenant)
-    maps = site.read(tx, tenant=tenant).concept_maps
-    changed = change(knowledge.translations(tx, maps, tenant=tenant))
     with resources.together(tx):
         answer = resources.ask_all(tx, {(use.type, use.id) for use in uses}, tenant=tenant)
     otherwise = {
@@ -85,13 +82,13 @@ def of(
         if not found.deleted and (translated := _received_now(found, changed, seen.now)) is not None
     }
     if seen.record is None or not otherwise:
-        return Preview(patient=patient, entries=len(otherwise), effects=())
+        return Preview(patient=patient, effects=())
     record = _with(seen.record, otherwise)
     try:
         found_effects = tuple(_effects(seen, seen.record, record, tenant=tenant))
     except cql.EvaluationFailed as fault:
-        return Preview(patient=patient, entries=len(otherwise), effects=(), failed=fault.definition)
-    return Preview(patient=patient, entries=len(otherwise), effects=found_effects)
+        return Preview(patient=patient, effects=(), failed=fault.definition)
+    return Preview(patient=patient, effects=found_effects)
 
 
 # The system may stand before the code or behind it; a resource that has both apart is looked at for nothing.
@@ -131,7 +128,7 @@ def _effects(seen: Snapshot, record: Record, otherwise: Record, *, tenant: int) 
             tenant=tenant,
             record=record,
             memories=seen.memories[pathway.name],
-            moment=max((seen.now, *(row.at for row in seen.latest.values()))),
+            moment=seen.moment,
             history=seen.history[pathway.name],
             site=parameters.resolve(pathway, chosen),
             answers_strays=pathway is installed[0],

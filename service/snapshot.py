@@ -44,6 +44,11 @@ class Snapshot:
     #: the number of each version that the record was made from
     read: tuple[int, ...]
 
+    @property
+    def moment(self) -> datetime:
+        """Return when an evaluation happens: a clock that was set back takes back no decision."""
+        return max((self.now, *(row.at for row in self.latest.values())))
+
 
 def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Snapshot:
     """Return what the pathways may look at for a patient."""

@@ -90,8 +90,7 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
     """Do all the work of one evaluation and return its moment."""
     pathways = catalogue.pathways()
     seen = snapshot.read(tx, claim.patient, pathways, tenant=claim.tenant)
-    # A clock that was set back must not take back what has been decided as time went on.
-    now = max((seen.now, *(row.at for row in seen.latest.values())))
+    now = seen.moment
     next_due: datetime | None = None
     rows: list[decisions.Row] = []
     if seen.record is not None:

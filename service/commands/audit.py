@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from service.settings import InvalidSettings, Settings
+from service.settings import Settings
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,15 +29,9 @@ def run(args: argparse.Namespace) -> int:
     """Check and say what is wrong; 1 when something is."""
     from service.store import seals
     from service.store.database import Database
-    from service.supervisor import postgres, supervise
+    from service.supervisor import supervise
 
-    settings = Settings.from_environment()
-    url = settings.database_url or postgres.running_in(settings.data / supervise.POSTGRES)
-    if not url:
-        raise InvalidSettings(
-            "HIPWAY_DATABASE_URL", f"is not set, and no installation runs in {settings.data}"
-        )
-    database = Database(url, pool_size=1)
+    database = Database(supervise.database_url(Settings.from_environment()), pool_size=1)
     try:
         with database.transaction("REPEATABLE READ") as tx:
             faults = [*seals.check(tx, tenant=TENANT)]

@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from service.settings import PASSWORD_FILES, InvalidSettings, Settings
+from service.settings import PASSWORD_FILES, Settings
 
 
 def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,14 +27,10 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(args: argparse.Namespace) -> int:
     """Become the process."""
-    from service.supervisor import postgres, supervise
+    from service.supervisor import supervise
 
     settings = Settings.from_environment()
-    url = settings.database_url or postgres.running_in(settings.data / supervise.POSTGRES)
-    if not url:
-        raise InvalidSettings(
-            "HIPWAY_DATABASE_URL", f"is not set, and no installation runs in {settings.data}"
-        )
+    url = supervise.database_url(settings)
     command = [sys.executable, "-m", "worker.audit", *args.patients]
     # The file of the password is part of the URL by now; both together are refused.
     environment = {name: value for name, value in os.environ.items() if name not in PASSWORD_FILES}

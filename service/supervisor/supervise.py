@@ -17,13 +17,13 @@ from typing import NoReturn
 
 from sqlalchemy.exc import DBAPIError
 
-from service.settings import PASSWORD_FILES, Settings
+from service.settings import PASSWORD_FILES, InvalidSettings, Settings
 from service.stop_request import StopRequest
 from service.store import promises, schema
 from service.store.database import Database
 from service.supervisor import address, data_folder, places
 from service.supervisor.child import Child
-from service.supervisor.postgres import Postgres
+from service.supervisor.postgres import Postgres, running_in
 from service.supervisor.unusable import Unusable
 from service.supervisor.valkey import Valkey
 
@@ -44,6 +44,20 @@ class _Stop(BaseException):
 
 #: waits that many seconds
 Pause = Callable[[float], None]
+
+
+def database_url(settings: Settings) -> str:
+    """Return the URL of the database: the one that is set, else that of the installation that runs.
+
+    Raises:
+        InvalidSettings: there is neither.
+    """
+    url = settings.database_url or running_in(settings.data / POSTGRES)
+    if not url:
+        raise InvalidSettings(
+            "HIPWAY_DATABASE_URL", f"is not set, and no installation runs in {settings.data}"
+        )
+    return url
 
 
 def run(settings: Settings, environment: Mapping[str, str] = os.environ) -> int:

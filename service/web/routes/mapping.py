@@ -1,7 +1,7 @@
 """`/inbox/codes/mapping`: give a code a meaning, after a look at what would follow."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -185,6 +185,7 @@ def _translate() -> None:
 
 def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     mapped = _mapped(tx, asked.code)
+    known = knowledge.translations(tx, site.read(tx, tenant=TENANT).concept_maps, tenant=TENANT)
     uses = preview.uses(tx, asked.code, tenant=TENANT)
     use = _use(tx, uses)
     open_for = "" if mapped is None else mapped.status
@@ -193,8 +194,8 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     withdraw = open_for == "active" and "withdraw" in request.args
     previews: tuple[Preview, ...] = ()
     if target and (withdraw or open_for != "active"):
-        change = partial(_changed, source=asked.code, target=target, gives=not withdraw)
-        previews = tuple(_previews(tx, change, uses, use.people[:PREVIEWED]))
+        changed = _changed(known, asked.code, target, gives=not withdraw)
+        previews = tuple(_previews(tx, changed, uses, use.people[:PREVIEWED]))
     moved = [found for found in previews if found.effects or found.failed]
     return visit.page(
         seen,
@@ -202,7 +203,7 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
         asked=asked,
         use=use,
         mapped=mapped,
-        elsewhere=_elsewhere(tx, asked.code, mapped),
+        elsewhere=_elsewhere(known, asked.code, mapped),
         meanings=mapping.meanings(visit.installed(), asked.element, asked.type, asked.question),
         meaning=meaning,
         withdraw=withdraw,
@@ -220,28 +221,26 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
 
 def _previews(
     tx: Connection,
-    change: Callable[[Translations], Translations],
+    changed: Translations,
     uses: Sequence[preview.Use],
     people: Sequence[str],
 ) -> Iterator[Preview]:
     for patient in people:
         of_patient = [use for use in uses if use.patient == patient]
-        yield preview.of(tx, patient, change, of_patient, tenant=TENANT)
+        yield preview.of(tx, patient, changed, of_patient, tenant=TENANT)
 
 
-def _changed(known: Translations, *, source: Code, target: Code, gives: bool) -> Translations:
+def _changed(known: Translations, source: Code, target: Code, *, gives: bool) -> Translations:
     """Return the translations with one more, or without it."""
     others = tuple(t for t in known.get(source, ()) if (t["system"], t["code"]) != target)
     more = ({"system": target[0], "code": target[1]},) if gives else ()
     return {**known, source: (*others, *more)}
 
 
-def _elsewhere(tx: Connection, code: Code, mapped: Mapped | None) -> tuple[Json, ...]:
+def _elsewhere(known: Translations, code: Code, mapped: Mapped | None) -> tuple[Json, ...]:
     """Return what ConceptMaps that were not made here translate the code to."""
-    maps = site.read(tx, tenant=TENANT).concept_maps
     own = mapped.target if mapped and mapped.status == "active" else None
-    found = knowledge.translations(tx, maps, tenant=TENANT).get(code, ())
-    return tuple(target for target in found if (target["system"], target["code"]) != own)
+    return tuple(target for target in known.get(code, ()) if (target["system"], target["code"]) != own)
 
 
 def _use(tx: Connection, uses: Sequence[preview.Use]) -> Use:
