@@ -6,7 +6,7 @@ Nothing here knows what an input means (clinical-rules 3).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -169,8 +169,11 @@ class Gate:
         )
 
     def _definition(self, kind: str, body: Mapping[str, Any]) -> Json | None:
-        found = (self._by_code.get((kind, *code)) for code in pairs(body.get("code")))
-        return next((d for d in found if d is not None and d["resource"] != "Task"), None)
+        for system, code in pairs(body.get("code")):
+            found = self._by_code.get((kind, system, code))
+            if found is not None and kind != "Task":
+                return found
+        return None
 
     def _fact(
         self,
@@ -300,15 +303,15 @@ def _reports(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
 
 def _standing(entry: Entry, definition: Json, reports: Sequence[Entry]) -> str:
     """Return "accepted", "early" or "withdrawn": the weaker of the resource and its reports."""
-    accepted = (
-        PERFORMED if definition["resource"] == "Procedure" else frozenset(definition["status"]["accepted"])
-    )
-    own = entry.body.get("status")
-    stated = {_status(own, accepted)} | {_status(r.body.get("status"), REPORT_ACCEPTED) for r in reports}
+    accepted = PERFORMED if definition["resource"] == "Procedure" else definition["status"]["accepted"]
+    own = _status(entry.body.get("status"), accepted)
+    if not reports:
+        return own
+    stated = {own} | {_status(r.body.get("status"), REPORT_ACCEPTED) for r in reports}
     return next(s for s in ("withdrawn", "early", "accepted") if s in stated)
 
 
-def _status(status: Any, accepted: frozenset[str]) -> str:
+def _status(status: Any, accepted: Collection[str]) -> str:
     if status in WITHDRAWN:
         return "withdrawn"
     return "accepted" if status in accepted else "early"

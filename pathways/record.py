@@ -50,5 +50,7 @@ def codings(concept: Any) -> tuple[Json, ...]:
 
 def pairs(concept: Any) -> tuple[tuple[str, str], ...]:
     """Return (system, code) of each coding of a CodeableConcept."""
+    if not isinstance(concept, dict):
+        return ()
     # The most frequent call of a long record: a list is built in half the time of a generator.
-    return tuple([(c.get("system", ""), c.get("code", "")) for c in codings(concept)])
+    return tuple([(c.get("system", ""), c.get("code", "")) for c in concept.get("coding", ())])

@@ -6,6 +6,7 @@ they were read from; where nothing was found, the tree says what was looked for 
 of the kind is stored at all.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,8 @@ _TRUTHS = {
     "AnyInCodeSystem",
 }
 _MISSING = object()
+# Behind every place in a list of definitions.
+_NEVER = sys.maxsize
 
 
 def explained(run: "Run", name: str) -> Explanation:
@@ -96,6 +99,8 @@ class _Walk:
     def __init__(self, run: "Run") -> None:
         self.run = run
         self.opened: dict[str, list[str]] = {}
+        # The earliest definition, by its place in `opened`, that was met again since this was last set.
+        self.met_again = _NEVER
         # The entries that tell of a Retrieve, by identity: a parent that found its row needs them no more.
         self.searches: dict[int, Explanation] = {}
         self.frame: Frame | None = None
@@ -108,11 +113,23 @@ class _Walk:
         text = library.phrases.get(name, name)
         if name in self.opened:
             told = self.entry(text, value, [], is_truth=is_truth)
+            self.met_again = min(self.met_again, list(self.opened).index(name))
             return {**told, "sources": self.opened[name]}
+        known = self.run.trees.get(name)
+        if known is not None and self.opened.keys().isdisjoint(known[1]):
+            self.opened.update(known[1])
+            return known[0]
         outer, self.frame = self.frame, library.compiled(name)[1]
+        before, self.met_again = self.met_again, _NEVER
+        first = len(self.opened)
         told = self.entry(text, value, self.reasons(node["expression"]), is_truth=is_truth)
         self.frame = outer
         self.opened[name] = told["sources"]
+        if self.met_again >= first:
+            # Nothing in it was left out because it had been told above, so it is the same in any tree that
+            # tells none of it before.
+            self.run.trees[name] = told, dict(list(self.opened.items())[first:])
+        self.met_again = min(before, self.met_again)
         return told
 
     def entry(

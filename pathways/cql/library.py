@@ -194,6 +194,9 @@ class Run:
         self._circumstances: dict[int, object] = {}
         self._spent = 0
         self._calls: dict[tuple[Any, ...], tuple[list[Any], Any]] = {}
+        #: explanations that are the same wherever none of the definitions in them was told before: the tree,
+        #: and the sources of each definition in it; kept by `pathways.cql.explain`, never changed
+        self.trees: dict[str, tuple[dict[str, Any], dict[str, list[str]]]] = {}
 
     @property
     def parameters(self) -> Mapping[str, Any]:

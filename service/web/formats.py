@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from babel import Locale
 from babel.dates import format_date, format_time
@@ -15,17 +16,24 @@ _DAY = re.compile(r"(?<![\w-])\d{4}-\d{2}-\d{2}(?![\w-])")
 DAY = "d MMM y"
 
 
+@lru_cache(maxsize=4096)
+def _date(day: date, pattern: str, language: str) -> str:
+    # A page says the same few days hundreds of times.
+    return str(format_date(day, pattern, locale=Locale.parse(language)))
+
+
 class Formats:
     """How one language writes what is the same in all of them."""
 
     def __init__(self, language: str, day: str = DAY) -> None:
         """Take up a language; `day` is the pattern of a date beside a value."""
+        self._language = language
         self._locale = Locale.parse(language)
         self._day = day
 
     def date(self, day: date, pattern: str) -> str:
         """Return the date by a pattern of CLDR, as `EEE d MMM y`."""
-        return str(format_date(day, pattern, locale=self._locale))
+        return _date(day, pattern, self._language)
 
     def time(self, moment: datetime) -> str:
         """Return the time of the day; the moment is in the zone in which it is told."""

@@ -55,6 +55,18 @@ def test_the_same_question_has_the_same_answer(asked: list[Question]) -> None:
         assert everything(question.run) == everything(question.run)
 
 
+def test_an_explanation_does_not_depend_on_what_was_explained_before(asked: list[Question]) -> None:
+    for question in asked[::8]:
+        run = question.run.over(cql.Records(question.run.records.all))
+        together = [run.explain(name) for name in run.library.definitions]
+        backwards = question.run.over(cql.Records(question.run.records.all))
+        turned = [backwards.explain(name) for name in reversed(run.library.definitions)]
+        alone = [run.over(run.records).explain(name) for name in run.library.definitions]
+
+        assert together == alone
+        assert turned[::-1] == alone
+
+
 def test_many_threads_share_a_library(asked: list[Question]) -> None:
     alone = [everything(question.run) for question in asked]
 
