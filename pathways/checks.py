@@ -1,8 +1,8 @@
 """What a plan must hold before it may run: every name is known, every stage can be reached and left."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Iterator, Mapping, Set
+from typing import Any, get_args
 
 from pathways import wording
 from pathways.definition import Pathway, Rule
@@ -193,7 +193,7 @@ def _evidence(pathway: Pathway) -> Iterator[str]:
 
 
 def _charts(pathway: Pathway) -> Iterator[str]:
-    """Yield what a chart cannot draw: an input without a scale, a limit that is no parameter."""
+    """Yield what a chart cannot draw: an input without a scale, a limit that nothing gives a value."""
     charts = pathway.inputs.get("charts", {})
     ranges = {i["id"]: i["value"].get("range") for i in pathway.inputs["inputs"]}
     start = charts.get("weeksFrom")
@@ -203,8 +203,25 @@ def _charts(pathway: Pathway) -> Iterator[str]:
         if not isinstance(ranges.get(chart["input"]), list):
             yield f"the chart of {chart['input']!r} has no scale: it is no input with a range"
         for name in chart.get("limits", ()):
-            if name not in pathway.parameters:
-                yield f"the chart of {chart['input']!r} names the limit {name!r}, which is no parameter"
+            if name not in pathway.parameters and name not in pathway.library.phrases:
+                yield f"the chart of {chart['input']!r} names the limit {name!r}, which nothing gives a value"
+    if "course" in charts:
+        yield from _course(pathway, charts["course"], set(ranges))
+
+
+def _course(pathway: Pathway, course: Mapping[str, Any], inputs: Set[str]) -> Iterator[str]:
+    """Yield what the course of a programme names and nothing has."""
+    counted = course["counted"]
+    if counted["input"] not in inputs:
+        yield f"the course of the charts counts {counted['input']!r}, which is no input"
+    for name in (course["weeks"], counted["value"]):
+        if name not in pathway.library.public:
+            yield f"the course of the charts asks for {name!r}, which no rule defines"
+    for name in (course["marks"]["every"], counted["enough"]):
+        if name not in pathway.parameters:
+            yield f"the course of the charts names the limit {name!r}, which is no parameter"
+    if course["attested"]["remembered"] not in pathway.library.parameters:
+        yield f"the course of the charts reads {course['attested']['remembered']!r}, which nothing remembers"
 
 
 CHECKS = (

@@ -32,6 +32,10 @@ def own_texts(pathway: Pathway) -> dict[str, str]:
     for coding in _answers(pathway.inputs["inputs"]):
         if (coding["system"], coding["code"]) not in pathway.displays:
             named[f"code.{coding['code']}"] = coding["display"]
+    if "course" in pathway.inputs.get("charts", {}):
+        course = pathway.inputs["charts"]["course"]
+        named |= {"course.title": course["title"], "course.note": course["note"]}
+        named["course.attested"] = course["attested"]["text"]
     for topic in pathway.evidence.get("topics", ()):
         named[f"evidence.{topic['topic']}"] = topic["topic"]
         named[f"evidence.{topic['topic']}.supports"] = topic["supports"]
@@ -44,6 +48,8 @@ def in_language(pathway: Pathway, language: str) -> Pathway:
         return pathway
     texts, displays = pathway.texts[language], definitions.displays(language)
     inputs = {**pathway.inputs, "inputs": [_input(row, texts, displays) for row in pathway.inputs["inputs"]]}
+    if "course" in inputs.get("charts", {}):
+        inputs["charts"] = {**inputs["charts"], "course": _course(inputs["charts"]["course"], texts)}
     return replace(
         pathway,
         title=texts["pathway.title"],
@@ -81,6 +87,11 @@ def _side(side: Side, displays: Mapping[tuple[str, str], str]) -> Side:
 
 def _input(row: Json, texts: Mapping[str, str], displays: Mapping[tuple[str, str], str]) -> Json:
     return {**_said(row, texts, displays), "title": texts[f"input.{row['id']}"]}
+
+
+def _course(course: Json, texts: Mapping[str, str]) -> Json:
+    attested = {**course["attested"], "text": texts["course.attested"]}
+    return {**course, "title": texts["course.title"], "note": texts["course.note"], "attested": attested}
 
 
 def _evidence(evidence: Json, texts: Mapping[str, str]) -> Json:

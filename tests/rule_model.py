@@ -7,6 +7,7 @@ one of them has misread the rules. `random_hips` makes hips to ask both about.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 OURS = "https://w3id.org/hipway/CodeSystem/gluteus-medius-pathway"
@@ -239,6 +240,14 @@ class Hip:
         """Return the findings on or after the day of therapy start."""
         start = self.state.get("Therapy Start")
         return [f for f in self.all(code) if start is not None and f.day >= start]
+
+    def highest_with_progress(self) -> Any:
+        """Return the highest pain score that still counts as progress; None without a baseline."""
+        base = self.baseline()
+        if base is None:
+            return None
+        third = self.site["progress.nrsPct"] * base / Decimal(100)
+        return base - min(Decimal(self.site["progress.nrsAbs"]), max(Decimal(1), third))
 
     def progress(self) -> str:
         """Return `progress`: yes, no, unknown or conflict."""
@@ -673,6 +682,7 @@ class Hip:
             and self.progress() == "no"
             and not self.adequate(),
             "Progress is contradictory": self.progress() == "conflict",
+            "Highest pain with progress": self.highest_with_progress(),
             "Pain has relapsed": self.relapsed(),
             "Discharge may be considered": self.discharge(),
             "Image shows a finding": self.tear(MRI) not in (None, "tear-none")

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from pathways import cql
 from pathways.definition import Pathway
 from pathways.inputs import Fact, Inputs, SetAside
+from pathways.judge import Judge
 from pathways.outlook import Situation
 from service.web import elements, inbox, moments
 from service.web.moments import Moments
@@ -102,10 +104,15 @@ class Span:
         return LEFT + (RIGHT - LEFT) * ((at - self.first) / (self.last - self.first))
 
 
-def build(situation: Situation | None, when: Moments, words: Words) -> tuple[Chart, ...]:
-    """Return the charts of one side: of each measure that has a value, or one that was set aside."""
-    if situation is None:
+def build(situation: Situation | None, asked: Judge | None, when: Moments, words: Words) -> tuple[Chart, ...]:
+    """Return the charts of one side: of each measure that has a value, or one that was set aside.
+
+    Args:
+        asked: the rules at the moment of the page, for limits that they compute.
+    """
+    if situation is None or asked is None:
         return ()
+    run = asked.ask(situation.memory)
     charts: Mapping[str, Any] = situation.pathway.inputs.get("charts", {})
     known = {row["id"]: row for row in situation.pathway.inputs["inputs"]}
     facts = situation.inputs.of(situation.side, until=when.now)
@@ -122,9 +129,39 @@ def build(situation: Situation | None, when: Moments, words: Words) -> tuple[Cha
         start = datetime.combine(start.date(), time(), when.zone)
     span = _span([f.at for _, found, _ in drawn for f in found], start, when.now)
     return tuple(
-        _chart(known[chart["input"]], chart.get("limits", ()), found, aside, situation, span, when, words)
+        _chart(
+            known[chart["input"]],
+            _limits(chart.get("limits", ()), situation, run, words),
+            found,
+            aside,
+            situation,
+            span,
+            when,
+            words,
+        )
         for chart, found, aside in drawn
     )
+
+
+def _limits(
+    names: Sequence[str], situation: Situation, run: cql.Run, words: Words
+) -> list[tuple[float, str]]:
+    """Return each limit and what it means: a value of the site, or one that the rules compute and know."""
+    pathway = words.pathway(situation.pathway)
+    found = []
+    for name in names:
+        if name in situation.pathway.parameters:
+            text = pathway.text(words.language, f"parameter.{name}")
+            found.append((float(situation.site[name]), elements.capital(text)))
+            continue
+        try:
+            value = run[name]
+        except cql.EvaluationFailed:
+            # The outlook on the same page says that a rule erred.
+            continue
+        if value is not None:
+            found.append((float(value), words.said(situation.pathway.library.phrases[name])))
+    return found
 
 
 def _aside(situation: Situation, measure: str) -> list[SetAside]:
@@ -147,7 +184,7 @@ def _span(times: Sequence[datetime], start: datetime | None, now: datetime) -> S
 
 def _chart(
     row: Mapping[str, Any],
-    limits: Sequence[str],
+    limits: Sequence[tuple[float, str]],
     facts: Sequence[Fact],
     aside: Sequence[SetAside],
     situation: Situation,
@@ -171,7 +208,7 @@ def _chart(
         )
         for place, (fact, value) in enumerate(values)
     ]
-    pathway, site = words.pathway(situation.pathway), situation.site
+    pathway = words.pathway(situation.pathway)
     rows = sorted(
         [*(_row(f, when, words) for f in ordered), *(_set_aside(s, pathway, when, words) for s in aside)],
         key=lambda r: r.order,
@@ -185,12 +222,7 @@ def _chart(
         dots=tuple(dots),
         crosses=tuple(_cross(one, span, when) for one in aside),
         limits=tuple(
-            Limit(
-                y=round(y(float(site[name])), 1),
-                value=words.number(float(site[name])),
-                text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
-            )
-            for name in limits
+            Limit(y=round(y(value), 1), value=words.number(value), text=text) for value, text in limits
         ),
         scale=tuple(Tick(at=round(y(at), 1), label=words.number(at)) for at in _marks(low, high)),
         axis=_axis(span, when, words),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathways.definition import Pathway
+from pathways.judge import Judge
 from pathways.outlook import Situation
 from service.store.decisions import Row
 from service.store.promises import Standing
@@ -12,6 +13,7 @@ from service.web import (
     alarms,
     basis,
     charts,
+    course,
     elements,
     evidence,
     goals,
@@ -26,6 +28,7 @@ from service.web import (
 from service.web.alarms import Alarm, Watched
 from service.web.basis import Input
 from service.web.charts import Chart
+from service.web.course import Course
 from service.web.elements import Json, Word
 from service.web.evidence import Topic
 from service.web.goals import Goal
@@ -71,6 +74,8 @@ class Record:
     outlook: Outlook
     #: what the rules are asked about; None where nothing is remembered
     situation: Situation | None
+    #: the rules about it at the moment of the page
+    asked: Judge | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +130,7 @@ class PlanPage:
     receipts: tuple[Receipt, ...]
     offers: Offers
     charts: tuple[Chart, ...]
+    course: Course | None
     evidence: tuple[Topic, ...]
     work: tuple[Work, ...]
     person_work: tuple[Work, ...]
@@ -192,7 +198,8 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         cards=cards,
         receipts=receipts,
         offers=made,
-        charts=charts.build(record.situation, when, words),
+        charts=charts.build(record.situation, record.asked, when, words),
+        course=course.build(record.situation, record.asked, when, words),
         evidence=evidence.topics(pathway, elements.stage(plan).code),
         work=tuple(work),
         person_work=tuple(person_work),

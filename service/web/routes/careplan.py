@@ -74,6 +74,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     patient, name, side = which
     memories = situation.memories(tx, which, tenant=TENANT)
     stands = situation.read(tx, pathway, which, memories, tenant=TENANT)
+    asked = stands.judge(seen.clock.now) if stands else None
     return Record(
         patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
         plan=own,
@@ -83,8 +84,9 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         pathway=seen.words.pathway(pathway),
         names=_names(tx, found),
         memories=memories,
-        outlook=outlook.ask(stands, seen.clock.now, seen.words),
+        outlook=outlook.ask(stands, asked, seen.words),
         situation=stands,
+        asked=asked,
     )
 
 

@@ -96,6 +96,7 @@ def test_the_limits_of_the_site_are_drawn_with_what_they_mean(client, record):
     figure = figures(client, record)[TITLE]
 
     assert len(re.findall(r'class="lim"', figure)) == 2
+    assert "counts as progress" not in figure
     assert "Persisting or returning pain: score at least <b>4</b>" in figure
     assert "shown only" not in figure
 
@@ -174,6 +175,71 @@ def test_weeks_are_counted_from_where_the_pathway_says(client, record):
     assert labels == ["0", "6", "week 12"]
 
 
+SESSIONS = {
+    "coding": [{"system": CODES + "gluteus-medius-pathway", "code": "physiotherapy-sessions-completed"}]
+}
+LEFT = {"coding": [{"system": CODES + "gluteus-medius-pathway", "code": "hip-left"}]}
+
+
+def test_the_course_of_a_programme_counts_as_the_rules_do(client, record):
+    first = json.loads((EXAMPLES / "01-new-referral-visit.json").read_text(), parse_float=Decimal)
+    visit = datetime(2026, 3, 2, 9, 45, tzinfo=UTC)
+    with record.transaction() as tx:
+        clock.set_(tx, visit, held=False)
+    accepted = transaction.accept(record, first, sender="hospital")
+    who = next(stored.id for stored in accepted.stored if stored.type == "Patient")
+    assert advance(record, 0, who)
+    begun = course(client, record, "left")
+    assert "0 whole weeks since 2 Mar 2026" in begun
+    assert "Supervised sessions: not recorded, 6 needed" in begun
+    assert 'class="bar"' not in begun
+
+    later = visit + timedelta(weeks=13)
+    with record.transaction() as tx:
+        clock.set_(tx, later, held=False)
+    body = observation(
+        "sessions",
+        f"Patient/{who}",
+        code=SESSIONS,
+        valueInteger=5,
+        bodySite=LEFT,
+        effectiveDateTime=later.isoformat(),
+    )
+    transaction.accept(record, reading.read(reading.write(bundle(put(body)))), sender="hospital")
+    assert advance(record, 0, who)
+    shown = course(client, record, "left")
+
+    assert "13 whole weeks since 2 Mar 2026 checkpoints at 6, 12, 24 weeks" in shown
+    assert "Supervised sessions: 5 by 1 Jun 2026, 6 needed" in shown
+    assert "attested" not in shown
+    assert re.findall(r"(\d+) wk", shown) == ["6", "12", "24"]
+
+
+def test_what_would_be_progress_is_drawn_from_the_score_at_the_start(client, record):
+    first = json.loads((EXAMPLES / "01-new-referral-visit.json").read_text(), parse_float=Decimal)
+    with record.transaction() as tx:
+        clock.set_(tx, datetime(2026, 3, 2, 9, 45, tzinfo=UTC), held=False)
+    accepted = transaction.accept(record, first, sender="hospital")
+    assert advance(record, 0, next(stored.id for stored in accepted.stored if stored.type == "Patient"))
+
+    figure = figures(client, record, "left")[TITLE]
+
+    (start,) = re.findall(r'class="val"[^>]*>([\d.]+)<', figure)
+    # 2 points less, or a third less: the smaller of both.
+    expected = float(start) - min(2, max(1, 0.33 * float(start)))
+    assert (
+        f"Highest pain score that counts as progress against the score at the start <b>{expected:g}</b>"
+        in figure
+    )
+
+
+def course(client, database, side):
+    """Return the words of the course of a programme, with the drawing's marks."""
+    page = client.get(f"/careplans/{plan(database, side)}").text
+    (found,) = re.findall(r'<div class="programme">.*?</div>', page, re.DOTALL)
+    return " ".join(re.sub(r"<(?!rect)[^>]+>", " ", found).split())
+
+
 def test_without_a_start_the_first_and_the_last_day_are_written(client, record):
     send(record, pain("a", 30, 6), pain("c", 0, 5))
 
@@ -214,5 +280,5 @@ def test_what_no_chart_can_draw_is_refused_when_the_pathway_is_loaded():
     assert [reason for reason in checks.reasons(type(pathway)(**fields)) if "chart" in reason] == [
         "the charts begin at 'Nothing', which nothing remembers",
         "the chart of 'mri' has no scale: it is no input with a range",
-        "the chart of 'mri' names the limit 'x', which is no parameter",
+        "the chart of 'mri' names the limit 'x', which nothing gives a value",
     ]
