@@ -39,10 +39,14 @@ ANSWERS: Mapping[type[Refusal], int] = {
     refusals.NotReadable: 415,
     refusals.KeyReused: 422,
     refusals.NotValid: 422,
+    refusals.NotIndexed: 503,
 }
 
 #: seconds after which a client may try again when the database was not there
 RETRY_AFTER_S = "5"
+
+#: seconds after which a search may be tried again that `hipway reindex` has yet to make possible
+INDEXED_AFTER_S = "60"
 
 #: no connection (08), shutting down (57P), too long a wait for a lock or a statement, no space
 UNAVAILABLE = ("08", "57P", "57014", "55P03", "53", "40001", "40P01", "25P03")
@@ -51,7 +55,10 @@ UNAVAILABLE = ("08", "57P", "57014", "55P03", "53", "40001", "40P01", "25P03")
 def answer(error: Exception) -> Response:
     """Return the OperationOutcome, and its status, for what went wrong."""
     if isinstance(error, Refusal):
-        return respond(error.issues, ANSWERS[type(error)])
+        response = respond(error.issues, _status(error))
+        if isinstance(error, refusals.NotIndexed):
+            response.headers["Retry-After"] = INDEXED_AFTER_S
+        return response
     if isinstance(error, reading.Unreadable):
         return respond([Issue(code=error.code, text=error.detail)], error.status)
     if isinstance(error, VersionConflict):
@@ -73,6 +80,11 @@ def answer(error: Exception) -> Response:
         return response
     text = f"an error of this service, recorded as {record(error)}"
     return respond([Issue(code="exception", text=text)], 500)
+
+
+def _status(refusal: Refusal) -> int:
+    """Return the status of a refusal: that of its kind, or of what its kind is one of."""
+    return next(ANSWERS[kind] for kind in type(refusal).__mro__ if kind in ANSWERS)
 
 
 def respond(issues: list[Issue] | tuple[Issue, ...], status: int) -> Response:

@@ -170,6 +170,15 @@ def _converted_temperature(value: Decimal, source: str | None, target: str | Non
     return Decimal(found.numerator) / found.denominator
 
 
+def canonical(unit: str) -> tuple[Fraction, str] | None:
+    """Return by what a value in the unit is multiplied to be in base units, and the name of these.
+
+    None when the unit cannot be read. Units with the same name convert into each other.
+    """
+    read = _reading(unit)
+    return (read[0], ".".join(f"{name}{power}" for name, power in read[1]) or "1") if read else None
+
+
 def definite(unit: str | None) -> str:
     """Return the UCUM code for a calendar word, taking a calendar year for a mean one."""
     plain = _plain(unit)

@@ -79,7 +79,7 @@ def _kept(type_: str) -> str:
 def _search(
     tx: Connection, type_: str, asked: list[tuple[str, str]], *, base: str, tenant: int
 ) -> dict[str, Any]:
-    wanted = searching.read(type_, asked, base=base, lenient=False)
+    wanted = searching.read(type_, asked, base=base, lenient=False, tenant=tenant)
     wanted = replace(wanted, count=min(wanted.count, MOST_COUNT))
     if wanted.polls:
         wanted = wanted.until(horizon.read(tx))

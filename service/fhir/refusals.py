@@ -74,6 +74,10 @@ class NotAcceptable(Refusal):
     """The answer cannot be given in the form that was asked for."""
 
 
+class NotIndexed(Refusal):
+    """What is stored was not yet indexed for this release, so the answer would be incomplete."""
+
+
 class KeyReused(Refusal):
     """The Idempotency-Key of this request was used for another one."""
 

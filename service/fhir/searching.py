@@ -1,59 +1,55 @@
-"""A search as a value: which parameters there are, what was asked, and the SQL for it.
+"""A search as a value: what was asked, and the SQL for it.
 
 http://hl7.org/fhir/R4/search.html
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from fhir_profiles.r4 import schemas
-from service.fhir import references, subset
+from service.fhir import subset
+from service.fhir.criteria import compartments, conditions, including, references, sorting, sql
+from service.fhir.criteria.including import Include
+from service.fhir.criteria.sorting import Sort
+from service.fhir.criteria.sql import Sql
 from service.fhir.entries import NOT_KEPT
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.subset import Shape
-from service.store import content, search_index
-from service.store.search_index import PARAMETERS, PATIENT_ELEMENTS
+from service.store import content
+from service.store.indexing import parameters
 
 DEFAULT_COUNT = 50
 MOST_COUNT = 1_000
-
-#: kinds as the CapabilityStatement names them
-COMMON: Mapping[str, str] = {"_id": "token", "_lastUpdated": "date", "identifier": "token"}
-
-#: types about a patient that do not say so in one element
-ALSO_OF_A_PATIENT = ("AuditEvent", "Provenance")
-
-WITH_STATUS = (
-    "ActivityDefinition",
-    "CarePlan",
-    "Communication",
-    "CommunicationRequest",
-    "ConceptMap",
-    "DetectedIssue",
-    "DiagnosticReport",
-    "Encounter",
-    "Flag",
-    "ImagingStudy",
-    "Library",
-    "Observation",
-    "PlanDefinition",
-    "Procedure",
-    "ServiceRequest",
-    "Task",
-)
+#: criteria of one search
+MOST_CRITERIA = 40
 
 #: they shape the answer and select nothing
-OF_THE_ANSWER = ("_count", "_elements", "_format", "_page", "_pretty", "_summary")
+OF_THE_ANSWER = ("_count", "_elements", "_format", "_page", "_pretty", "_sort", "_summary", "_total")
+#: of them those that a link repeats as they were given
+REPEATED = ("_sort", "_total")
 
-_COMPARED = re.compile(r"(?P<prefix>eq|ne|gt|lt|ge|le)?(?P<date>\d.*)")
+#: the modifiers of `_total`: none, only where it is quickly counted, exactly
+TOTALS = ("none", "estimate", "accurate")
 
 #: what is kept of R4
 TYPES = tuple(sorted(set(schemas.RESOURCES) - set(NOT_KEPT)))
 
 WHOLE = Shape()
+
+_PAGE = re.compile(r"(?P<key>\d{1,18})(\.(?P<seq>\d{1,18}))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """Which resource a page begins after, and, where it is sorted, which version of it was shown."""
+
+    key: int
+    seq: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.key) if self.seq is None else f"{self.key}.{self.seq}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,29 +59,43 @@ class Search:
     type: str
     #: parameter and value as they were given and used, for the self link
     used: tuple[tuple[str, str], ...]
-    conditions: tuple[str, ...]
-    parameters: tuple[Any, ...]
+    #: about `r`
+    conditions: tuple[Sql, ...]
     count: int
     #: which part of each resource
     shape: Shape = WHOLE
-    #: the key after which the page begins
-    after: int = 0
+    sort: tuple[Sort, ...] = ()
+    include: tuple[Include, ...] = ()
+    #: one of TOTALS
+    total: str = "estimate"
+    #: None: the first page
+    after: After | None = None
+    #: the patient in whose compartment is searched
+    within: str | None = None
+    #: it reads the rows that `hipway reindex` makes
+    needs_rows: bool = False
     #: beyond which nothing is shown, because something before it may still appear
     ends: datetime | None = None
+
+    @property
+    def condition(self) -> Sql:
+        """Return all conditions as one."""
+        return sql.all_of(self.conditions)
 
     @property
     def polls(self) -> bool:
         """Return whether it may be asked to learn what is new."""
         return any(name == "_lastUpdated" for name, _ in self.used)
 
+    @property
+    def path(self) -> str:
+        """Return what is searched, beneath the base."""
+        return f"Patient/{self.within}/{self.type}" if self.within else self.type
+
     def until(self, horizon: datetime) -> "Search":
         """Return the search of what was received before the horizon."""
-        return replace(
-            self,
-            conditions=(*self.conditions, "r.received < %s"),
-            parameters=(*self.parameters, horizon),
-            ends=horizon,
-        )
+        before = Sql("r.received < %s", (horizon,))
+        return replace(self, conditions=(*self.conditions, before), ends=horizon)
 
     @property
     def used_further(self) -> tuple[tuple[str, str], ...]:
@@ -95,128 +105,149 @@ class Search:
         return (*self.used, ("_lastUpdated", f"lt{content.instant(self.ends)}"))
 
 
-def parameters_of(type_: str) -> dict[str, str]:
-    """Return the search parameters of a type and their kinds."""
-    found = dict(COMMON)
-    if type_ in PATIENT_ELEMENTS or type_ in ALSO_OF_A_PATIENT:
-        found["patient"] = "reference"
-    if type_ in WITH_STATUS:
-        found["status"] = "token"
-    return found | {name: kind for name, (kind, _) in PARAMETERS.get(type_, {}).items()}
+def parameters_of(type_: str) -> Mapping[str, str]:
+    """Return the search parameters of a type and their kinds, as the CapabilityStatement has them."""
+    return {name: each.kind for name, each in conditions.parameters_of(type_).items()}
 
 
-def read(type_: str, asked: Iterable[tuple[str, str]], *, base: str, lenient: bool) -> Search:
+def read(
+    type_: str,
+    asked: Iterable[tuple[str, str]],
+    *,
+    base: str,
+    lenient: bool,
+    tenant: int = 0,
+    within: str | None = None,
+) -> Search:
     """Return the search that the parameters ask for.
 
     Args:
         base: the service's own base; a reference may begin with it.
         lenient: pass over what is not known, as `Prefer: handling=lenient` asks.
+        within: the id of a patient to whose compartment what is found must belong.
 
     Raises:
         NotExchanged: a parameter is not known, or its value cannot be read.
     """
-    kinds = parameters_of(type_)
-    used: list[tuple[str, str]] = []
-    shaping: list[tuple[str, str]] = []
-    conditions = ["r.tenant = %s", "r.type = %s", "NOT r.deleted"]
-    values: list[Any] = []
-    count, after = DEFAULT_COUNT, 0
     asked = tuple(asked)
     shape = subset.read(asked, of_search=True)
     subset.check(type_, shape)
+    reader = _Reader(type_, base=base, lenient=lenient)
     for name, value in asked:
         if name in OF_THE_ANSWER:
-            if name == "_count":
-                count = min(_number(name, value), MOST_COUNT)
-            elif name == "_page":
-                after = _number(name, value)
-            elif name in subset.PARAMETERS and value:
-                shaping.append((name, value))
-            continue
-        if name not in kinds:
-            if lenient:
-                continue
-            known = ", ".join(sorted({*kinds, "_count"}))
-            text = f"{type_} is searched by {known}"
-            raise NotExchanged(Issue(code="not-supported", text=text))
-        if not value:
-            # Left out, it would widen the answer to everybody's; an empty variable must not do that.
-            raise NotExchanged(Issue(code="value", text=f"{name} has no value"))
-        condition, parameters = _condition(name, kinds[name], value, base)
-        used.append((name, value))
-        conditions.append(condition)
-        values += parameters
-    return Search(
-        type=type_,
-        used=(*used, *shaping),
-        conditions=tuple(conditions),
-        parameters=tuple(values),
-        count=0 if shape.summary == "count" else count,
-        shape=shape,
-        after=after,
+            reader.shape(name, value)
+        elif name.partition(":")[0] in including.NAMES:
+            reader.include(name, value)
+        else:
+            reader.criterion(name, value)
+    return reader.search(shape, tenant=tenant, within=within)
+
+
+class _Reader:
+    """Collects what the parameters of one search ask for."""
+
+    def __init__(self, type_: str, *, base: str, lenient: bool) -> None:
+        self._type, self._base, self._lenient = type_, base, lenient
+        self._used: list[tuple[str, str]] = []
+        self._shaping: list[tuple[str, str]] = []
+        self._conditions: list[Sql] = []
+        self._include: list[Include] = []
+        self._sort: tuple[Sort, ...] = ()
+        self._total, self._count = "estimate", DEFAULT_COUNT
+        self._after: After | None = None
+        self._needs_rows = False
+
+    def shape(self, name: str, value: str) -> None:
+        """Read a parameter that selects nothing."""
+        match name:
+            case "_count":
+                self._count = min(_number(name, value), MOST_COUNT)
+            case "_page":
+                self._after = _after(value)
+            case "_total":
+                if value not in TOTALS:
+                    raise NotExchanged(Issue(code="value", text=f"_total is one of {', '.join(TOTALS)}"))
+                self._total = value
+            case "_sort":
+                self._sort = sorting.read(self._type, value, base=self._base, when_unknown=self._passed_over)
+                if not self._sort:
+                    return
+                value = ",".join(f"{'-' if one.descending else ''}{one.asked.name}" for one in self._sort)
+        if name in REPEATED or (name in subset.PARAMETERS and value):
+            self._shaping.append((name, value))
+
+    def include(self, name: str, value: str) -> None:
+        """Read what is to be sent along."""
+        found = including.read(name, value, self._type, base=self._base, types=TYPES)
+        self._include += found
+        if len(self._include) > including.MOST_NAMED and not value.endswith("*"):
+            text = f"at most {including.MOST_NAMED} parameters say what is sent along"
+            raise NotExchanged(Issue(code="too-costly", text=text))
+        self._used.append((name, value))
+
+    def criterion(self, name: str, value: str) -> None:
+        """Read a parameter that selects."""
+        try:
+            found = conditions.condition(self._type, name, value, base=self._base, types=TYPES)
+        except conditions.Unknown as unknown:
+            self._passed_over(unknown)
+            return
+        if len(self._conditions) >= MOST_CRITERIA:
+            text = f"a search has at most {MOST_CRITERIA} criteria"
+            raise NotExchanged(Issue(code="too-costly", text=text))
+        self._needs_rows |= _needs_rows(self._type, name)
+        self._used.append((name, value))
+        self._conditions.append(found)
+
+    def search(self, shape: Shape, *, tenant: int, within: str | None) -> Search:
+        """Return all of it as one search."""
+        first = [
+            Sql("r.tenant = %s", (tenant,)),
+            Sql("r.type = %s", (self._type,)),
+            Sql("NOT r.deleted"),
+        ]
+        if within is not None:
+            first.append(compartments.condition(self._type, within, base=self._base, types=TYPES))
+        return Search(
+            type=self._type,
+            used=(*self._used, *self._shaping),
+            conditions=(*first, *self._conditions),
+            count=0 if shape.summary == "count" else self._count,
+            shape=shape,
+            sort=self._sort,
+            include=tuple(self._include),
+            # A count that is asked for is exact.
+            total="accurate" if shape.summary == "count" else self._total,
+            after=self._after,
+            within=within,
+            needs_rows=self._needs_rows
+            or bool(self._include)
+            or within is not None
+            or any(sorting.needs_rows(one) for one in self._sort),
+        )
+
+    def _passed_over(self, refusal: NotExchanged) -> None:
+        if not self._lenient:
+            raise refusal
+
+
+def _needs_rows(type_: str, name: str) -> bool:
+    """Return whether a criterion reads rows that an older release did not make."""
+    code, _, modifier = name.partition(":")
+    if code not in parameters.of(type_) or modifier:
+        return True
+    by_column = parameters.column(type_, code) is not None or references.only_by_column(
+        type_, conditions.parameters_of(type_)[code]
     )
+    return not (by_column or code == "identifier")
 
 
-def _condition(name: str, kind: str, value: str, base: str) -> tuple[str, Sequence[Any]]:
-    choices = [choice.replace("\\,", ",") for choice in re.split(r"(?<!\\),", value)]
-    if name == "_id":
-        return "r.id = ANY(%s)", [choices]
-    if name == "_lastUpdated":
-        parts = [_updated(choice) for choice in choices]
-        return f"({' OR '.join(sql for sql, _ in parts)})", [v for _, found in parts for v in found]
-    if name == "patient":
-        return "r.patient = ANY(%s)", [[_patient(choice, base) for choice in choices]]
-    if name == "status":
-        return "r.status = ANY(%s)", [[choice.rpartition("|")[2] for choice in choices]]
-    parts = [_indexed(kind, choice, base) for choice in choices]
-    matches = " OR ".join(sql for sql, _ in parts)
-    condition = (
-        "EXISTS (SELECT FROM search_value s WHERE s.key = r.key AND s.tenant = r.tenant AND s.type = r.type "
-        f"AND s.name = %s AND ({matches}))"
-    )
-    return condition, [name, *(v for _, found in parts for v in found)]
-
-
-def _indexed(kind: str, choice: str, base: str) -> tuple[str, Sequence[Any]]:
-    if kind == "reference":
-        target = choice.removeprefix(base)
-        if "/" in target:
-            return "s.value = %s", [references.without_version(target)]
-        return "split_part(s.value, '/', 2) = %s", [target]
-    if kind == "token" and "|" in choice:
-        system, _, code = choice.partition("|")
-        return ("s.system = %s AND s.value = %s", [system, code]) if code else ("s.system = %s", [system])
-    return "s.value = %s", [choice]
-
-
-def _patient(choice: str, base: str) -> str:
-    type_, slash, id_ = choice.removeprefix(base).rpartition("/")
-    if slash and type_ != "Patient":
-        raise NotExchanged(Issue(code="value", text="patient is Patient/id or the id alone"))
-    return id_
-
-
-def _updated(choice: str) -> tuple[str, Sequence[Any]]:
-    # A plus before the zone arrives as a space when it was not escaped.
-    match = _COMPARED.fullmatch(choice.replace(" ", "+"))
-    interval = search_index.instants(match["date"]) if match else None
-    if match is None or interval is None:
-        text = "_lastUpdated is a date or instant with one of eq, ne, gt, lt, ge, le before it"
-        raise NotExchanged(Issue(code="value", text=text))
-    low, high = interval
-    match match["prefix"]:
-        case "gt":
-            return "r.received >= %s", [high]
-        case "ge":
-            return "r.received >= %s", [low]
-        case "lt":
-            return "r.received < %s", [low]
-        case "le":
-            return "r.received < %s", [high]
-        case "ne":
-            return "(r.received < %s OR r.received >= %s)", [low, high]
-        case _:
-            return "(r.received >= %s AND r.received < %s)", [low, high]
+def _after(value: str) -> After | None:
+    match = _PAGE.fullmatch(value)
+    if match is None:
+        raise NotExchanged(Issue(code="value", text="_page is that of a link, as it stands there"))
+    seq = match["seq"]
+    return After(key=int(match["key"]), seq=int(seq) if seq else None) if int(match["key"]) else None
 
 
 def _number(name: str, value: str) -> int:

@@ -1,31 +1,25 @@
-"""What a resource can be found by: one table of search parameters, and how their values are read.
+"""What a resource can be found by: the columns of its row, and rows of its own in the search tables.
 
-Only what a search of the contract needs is indexed; `_id`, `_lastUpdated`, `patient` and
-`status` are columns of the resource itself.
+The rows of the search parameters are made by `indexing`; those for our own pages here.
 
 http://hl7.org/fhir/R4/search.html
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from datetime import datetime
+from typing import Any
 
 from fhir_profiles import canonical
+from service.store.indexing import dates, extraction
+from service.store.indexing.dates import instants
+from service.store.indexing.reading import folded
+from service.store.indexing.rows import Rows, Value
+
+__all__ = ["Promoted", "Rows", "Value", "about", "folded", "instants", "promoted", "rows"]
 
 Json = Mapping[str, Any]
-Kind = Literal["token", "reference", "uri"]
-
-
-class Value(NamedTuple):
-    """One value by which a resource is found."""
-
-    name: str
-    #: of a token; empty for a plain code, a reference and a uri
-    system: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,48 +42,6 @@ OF_REMOVED = {("DiagnosticReport", "result")}
 #: Where an open plan of ours stands, by which the worklist counts and finds plans: the stage is its value,
 #: the side, empty for the person, its system. No parameter of the FHIR search.
 OPEN = "_open"
-
-#: parameter -> kind and element, per type; every type has `identifier` besides
-PARAMETERS: Mapping[str, Mapping[str, tuple[Kind, str]]] = {
-    "CarePlan": {"based-on": ("reference", "basedOn"), "category": ("token", "category")},
-    "ServiceRequest": {
-        "intent": ("token", "intent"),
-        "code": ("token", "code"),
-        "based-on": ("reference", "basedOn"),
-    },
-    "Task": {
-        "intent": ("token", "intent"),
-        "code": ("token", "code"),
-        "focus": ("reference", "focus"),
-        "based-on": ("reference", "basedOn"),
-    },
-    "CommunicationRequest": {"category": ("token", "category"), "based-on": ("reference", "basedOn")},
-    "DetectedIssue": {"code": ("token", "code"), "implicated": ("reference", "implicated")},
-    "Flag": {"code": ("token", "code"), "category": ("token", "category")},
-    "AuditEvent": {"type": ("token", "type"), "subtype": ("token", "subtype")},
-    "Provenance": {"target": ("reference", "target"), "activity": ("token", "activity")},
-    "Goal": {"lifecycle-status": ("token", "lifecycleStatus")},
-    "Condition": {"code": ("token", "code"), "clinical-status": ("token", "clinicalStatus")},
-    "Observation": {"code": ("token", "code"), "category": ("token", "category")},
-    "DiagnosticReport": {
-        "code": ("token", "code"),
-        "based-on": ("reference", "basedOn"),
-        "result": ("reference", "result"),
-    },
-    "Procedure": {"code": ("token", "code"), "based-on": ("reference", "basedOn")},
-    **{
-        type_: {"url": ("uri", "url"), "name": ("token", "name"), "version": ("token", "version")}
-        for type_ in (
-            "ActivityDefinition",
-            "CodeSystem",
-            "ConceptMap",
-            "Library",
-            "PlanDefinition",
-            "StructureDefinition",
-            "ValueSet",
-        )
-    },
-}
 
 #: the element that says whom a resource is about, per type; a Patient is about itself
 PATIENT_ELEMENTS: Mapping[str, tuple[str, ...]] = {
@@ -143,36 +95,20 @@ DATES = (
 )
 PERIODS = ("effectivePeriod", "performedPeriod", "period")
 
-_DATE = re.compile(
-    r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)"
-    r"(T(?P<clock>\d\d:\d\d:\d\d(\.\d{1,6})?)\d*(?P<zone>Z|[+-]\d\d:\d\d))?)?)?"
-)
 
+def rows(resource: Json, *, patient: str | None) -> Rows:
+    """Return everything the resource is found by: for the search, and for our own pages.
 
-def values(resource: Json) -> tuple[Value, ...]:
-    """Return everything the resource is found by, each value once."""
-    found: dict[Value, None] = {}
-    for system, value in _tokens(resource.get("identifier")):
-        found[Value(name="identifier", system=system, value=value)] = None
-    for name, (kind, element) in PARAMETERS.get(resource["resourceType"], {}).items():
-        pairs = _references(resource.get(element)) if kind == "reference" else _tokens(resource.get(element))
-        for system, value in pairs:
-            found[Value(name=name, system=system, value=value)] = None
+    Args:
+        patient: whom it is about, as its column has it.
+    """
+    found = extraction.rows(resource, patient=patient, about=PATIENT_ELEMENTS)
     match resource["resourceType"]:
         case "Patient":
-            found |= dict.fromkeys(_of_person(resource))
+            found.add_values(_of_person(resource))
         case "CarePlan":
-            found |= dict.fromkeys(_of_plan(resource))
-    return tuple(found)
-
-
-def folded(text: str) -> str:
-    """Return a name without accents, case and double blanks, as searches compare names.
-
-    http://hl7.org/fhir/R4/search.html#string
-    """
-    plain = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join("".join(plain).casefold().split())
+            found.add_values(_of_plan(resource))
+    return found
 
 
 def promoted(resource: Json) -> Promoted:
@@ -183,18 +119,6 @@ def promoted(resource: Json) -> Promoted:
         date=_date(resource),
         status=status if isinstance(status, str) else None,
     )
-
-
-def instants(text: str) -> tuple[datetime, datetime] | None:
-    """Return the first instant a FHIR date may mean and the first it no longer means.
-
-    A date without a time is read as a day of UTC. None: not a FHIR date.
-    """
-    match = _DATE.fullmatch(text)
-    try:
-        return _interval(match) if match else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _of_person(patient: Json) -> Iterator[Value]:
@@ -239,46 +163,14 @@ def _parts(name: Json) -> Iterator[tuple[str, str]]:
         yield "given", text
 
 
-def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
-    low = _first(match)
-    if match["clock"]:
-        whole = "." not in match["clock"]
-        return low, low + (timedelta(seconds=1) if whole else timedelta(milliseconds=1))
-    month, day = match["month"], match["day"]
-    if (low.year, month or "12", day or "31") == (9999, "12", "31"):
-        # Written for "never ends": there is no day after it.
-        return low, datetime.max.replace(tzinfo=UTC)
-    if day:
-        return low, low + timedelta(days=1)
-    if month:
-        return low, datetime(low.year + low.month // 12, low.month % 12 + 1, 1, tzinfo=UTC)
-    return low, datetime(low.year + 1, 1, 1, tzinfo=UTC)
-
-
-def _first(match: re.Match[str]) -> datetime:
-    year, month, day = match["year"], match["month"] or "01", match["day"] or "01"
-    if match["clock"]:
-        text = f"{year}-{month}-{day}T{match['clock']}{match['zone']}"
-        return datetime.fromisoformat(text).astimezone(UTC)
-    return datetime(int(year), int(month), int(day), tzinfo=UTC)
-
-
 def _date(resource: Json) -> datetime | None:
     for element in DATES:
         if isinstance(text := resource.get(element), str):
-            return _instant(text)
+            return dates.first(text)
     for element in PERIODS:
         if isinstance(period := resource.get(element), dict):
-            return _instant(str(period.get("end") or period.get("start") or ""))
+            return dates.first(str(period.get("end") or period.get("start") or ""))
     return None
-
-
-def _instant(text: str) -> datetime | None:
-    match = _DATE.fullmatch(text)
-    try:
-        return _first(match) if match else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _tokens(element: object) -> Iterator[tuple[str, str]]:
@@ -296,12 +188,3 @@ def _tokens(element: object) -> Iterator[tuple[str, str]]:
         for key in ("code", "value"):
             if isinstance(value := element.get(key), str):
                 yield str(element.get("system") or ""), value
-
-
-def _references(element: object) -> Iterator[tuple[str, str]]:
-    """Yield the targets of a Reference or a list of them, without their versions."""
-    if isinstance(element, list):
-        for item in element:
-            yield from _references(item)
-    elif isinstance(element, dict) and isinstance(reference := element.get("reference"), str):
-        yield "", reference.partition("/_history/")[0]

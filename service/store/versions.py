@@ -5,6 +5,7 @@ each number of rows, too long for the driver to remember and dearer to fill than
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import msgspec
 import psycopg
 
 from service.store import search_index
+from service.store.indexing.rows import Number, Rows, Span, Text, Value
 
 
 class Version(NamedTuple):
@@ -35,14 +37,21 @@ class Version(NamedTuple):
     deleted: bool
 
 
-class IndexRow(NamedTuple):
-    """A value by which a version is found."""
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What versions are found by: rows that begin with type and id of their version, for each table."""
 
-    type: str
-    id: str
-    name: str
-    system: str
-    value: str
+    values: list[tuple[object, ...]] = field(default_factory=list)
+    texts: list[tuple[object, ...]] = field(default_factory=list)
+    spans: list[tuple[object, ...]] = field(default_factory=list)
+    numbers: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add(self, type_: str, id_: str, rows: Rows) -> None:
+        """Add everything that one version is found by."""
+        self.values.extend((type_, id_, *row) for row in rows.values)
+        self.texts.extend((type_, id_, *row) for row in rows.texts)
+        self.spans.extend((type_, id_, *_ends(row)) for row in rows.spans)
+        self.numbers.extend((type_, id_, *_numbers(row)) for row in rows.numbers)
 
 
 def as_json(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -53,13 +62,13 @@ def as_json(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def supersede(cursor: psycopg.Cursor[Any], keys: Sequence[int]) -> None:
     """Move the current versions with these keys to history; what was found by their content no longer is."""
     cursor.execute(_TO_HISTORY, [keys])
-    cursor.execute(_FORGET, [list(search_index.KEPT), keys])
+    cursor.execute(FORGET, {"kept": list(search_index.KEPT), "keys": list(keys)})
 
 
 def write(
     cursor: psycopg.Cursor[Any],
     versions: Sequence[Version],
-    index: Sequence[IndexRow],
+    index: Index,
     *,
     tenant: int,
     received: datetime,
@@ -73,11 +82,45 @@ def write(
         _WRITE,
         {
             "versions": as_json(Version._fields, versions),
-            "index": as_json(IndexRow._fields, index),
+            **index_parameters(index),
             "tenant": tenant,
             "received": received,
             "sender": sender,
         },
+    )
+
+
+def index_parameters(index: Index) -> dict[str, str]:
+    """Return the parameters of INSERT_INDEX besides the tenant."""
+    return {
+        "index": as_json(("type", "id", *Value._fields), index.values),
+        "texts": as_json(("type", "id", *Text._fields), index.texts),
+        "spans": as_json(("type", "id", *Span._fields), index.spans),
+        "numbers": as_json(("type", "id", *Number._fields), index.numbers),
+    }
+
+
+def _ends(row: Span) -> tuple[object, ...]:
+    return (
+        row.name,
+        row.part,
+        "-infinity" if row.low is None else row.low,
+        "infinity" if row.high is None else row.high,
+    )
+
+
+def _numbers(row: Number) -> tuple[object, ...]:
+    low, high = row.low, row.high
+    return (
+        row.name,
+        row.part,
+        "-Infinity" if low is None else str(low),
+        "Infinity" if high is None else str(high),
+        row.base,
+        "-Infinity" if low is None else str(row.base_low),
+        "Infinity" if high is None else str(row.base_high),
+        row.code,
+        row.unit,
     )
 
 
@@ -87,6 +130,32 @@ _ENCODER = msgspec.json.Encoder()
 _CONTENT = "type, id, version, patient, code, date, status, owned, body, posted, deleted"
 _COLUMNS = f"tenant, {_CONTENT}, received, sender, digest, seq"
 _UPDATED = ("version", "patient", "code", "date", "status", "owned", "body", "posted", "deleted")
+
+_NUMBERS = (
+    "name text, part smallint, low numeric, high numeric, base text, base_low numeric, base_high numeric, "
+    "code text, unit text"
+)
+#: the search tables, what is sent for each, and its columns with their types; `written` has the keys
+_TABLES = (
+    ("search_value", "index", "name text, system text, value text, part smallint"),
+    ("search_text", "texts", "name text, part smallint, folded text, written text"),
+    ("search_date", "spans", "name text, part smallint, low timestamptz, high timestamptz"),
+    ("search_number", "numbers", _NUMBERS),
+)
+
+
+def _insert(table: str, sent: str, columns: str) -> str:
+    names = [column.split()[0] for column in columns.split(", ")]
+    return (
+        f"INSERT INTO {table} (key, tenant, type, {', '.join(names)}) "  # noqa: S608 - constants
+        f"SELECT w.key, %(tenant)s, w.type, {', '.join(f'i.{name}' for name in names)} "
+        f"FROM json_to_recordset(%({sent})s::json) AS i (type text, id text, {columns}) "
+        "JOIN written AS w USING (type, id)"
+    )
+
+
+#: parts of a WITH that come after `written`, which has key, type and id of each version
+INSERT_INDEX = ", ".join(f"{table} AS ({_insert(table, sent, columns)})" for table, sent, columns in _TABLES)
 
 # One statement, so that the values find the keys of their resources without looking for them.
 _WRITE = f"""
@@ -101,13 +170,13 @@ _WRITE = f"""
             {", ".join(f"{name} = excluded.{name}" for name in _UPDATED)}, received = excluded.received,
             sender = excluded.sender, digest = excluded.digest, seq = excluded.seq
         RETURNING key, type, id
-    ), indexed AS (
-        INSERT INTO search_value (key, tenant, type, name, system, value)
-        SELECT w.key, %(tenant)s, w.type, i.name, i.system, i.value
-        FROM json_to_recordset(%(index)s::json) AS i (type text, id text, name text, system text, value text)
-        JOIN written AS w USING (type, id)
-    )
+    ), {INSERT_INDEX}
     SELECT key, type, id FROM written
 """  # noqa: S608 - constants of this module
 _TO_HISTORY = f"INSERT INTO history ({_COLUMNS}) SELECT {_COLUMNS} FROM resource WHERE key = ANY(%s)"  # noqa: S608
-_FORGET = "DELETE FROM search_value WHERE name <> ALL(%s) AND key = ANY(%s)"
+FORGET = """
+    WITH texts AS (DELETE FROM search_text WHERE key = ANY(%(keys)s)),
+        dates AS (DELETE FROM search_date WHERE key = ANY(%(keys)s)),
+        numbers AS (DELETE FROM search_number WHERE key = ANY(%(keys)s))
+    DELETE FROM search_value WHERE name <> ALL(%(kept)s) AND key = ANY(%(keys)s)
+"""

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from service.store import content, search_index
 from service.store.search_index import Json
-from service.store.versions import IndexRow, Version, as_json, supersede
+from service.store.versions import Index, Version, as_json, supersede
 from service.store.versions import write as write_versions
 
 Identity = tuple[str, str]
@@ -292,11 +292,12 @@ def _write(
     # A writer that waited for this row has read the clock before the one that it waited for.
     now = max([now, *(heads[w.identity].received for w in writes if w.identity in heads)])
     versions = [_version(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
-    index = [
-        IndexRow(write.type, write.id, *value)
-        for write in writes
-        for value in (*_found_by(write), *(write.also if write.identity not in heads else ()))
-    ]
+    index = Index()
+    for write in writes:
+        rows = _found_by(write)
+        if write.identity not in heads:
+            rows.add_values(write.also)
+        index.add(write.type, write.id, rows)
     known = [heads[write.identity].key for write in writes if write.identity in heads]
     with raw(tx).cursor() as cursor:
         with together(tx), raw(tx).cursor() as others:
@@ -322,11 +323,14 @@ def _write(
     }
 
 
-def _found_by(write: Write) -> tuple[search_index.Value, ...]:
-    values = search_index.values(write.body)
+def _found_by(write: Write) -> search_index.Rows:
+    rows = search_index.rows(write.body, patient=write.patient)
     if not write.removed:
-        return values
-    return tuple(value for value in values if (write.type, value.name) in search_index.OF_REMOVED)
+        return rows
+    kept = search_index.OF_REMOVED
+    return search_index.Rows(
+        values={value: None for value in rows.values if (write.type, value.name) in kept}
+    )
 
 
 def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> Version:

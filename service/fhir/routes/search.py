@@ -11,6 +11,7 @@ from flask import Response, request
 from fhir_profiles import reading
 from service.fhir import blueprint, searching, searchset
 from service.fhir.blueprint import fhir
+from service.fhir.searching import TYPES
 from service.store import horizon
 
 
@@ -27,8 +28,24 @@ def search_by_form(type_: str) -> Response:
     return _answer(blueprint.known(type_), asked)
 
 
-def _answer(type_: str, asked: list[tuple[str, str]]) -> Response:
-    wanted = searching.read(type_, asked, base=blueprint.base(), lenient=blueprint.lenient())
+@fhir.get(f"/Patient/<id_>/<any({','.join(TYPES)}):type_>")
+def search_compartment(id_: str, type_: str) -> Response:
+    """Return a page of what matches among what belongs to the patient.
+
+    http://hl7.org/fhir/R4/http.html#vsearch
+    """
+    return _answer(blueprint.known(type_), list(request.args.items(multi=True)), within=id_)
+
+
+def _answer(type_: str, asked: list[tuple[str, str]], *, within: str | None = None) -> Response:
+    wanted = searching.read(
+        type_,
+        asked,
+        base=blueprint.base(),
+        lenient=blueprint.lenient(),
+        tenant=blueprint.TENANT,
+        within=within,
+    )
     if wanted.polls:
         with blueprint.database().transaction() as tx:
             wanted = wanted.until(horizon.read(tx))

@@ -1,0 +1,125 @@
+"""Codes, identifiers and flags.
+
+http://hl7.org/fhir/R4/search.html#token
+"""
+
+from service.fhir.criteria import sql
+from service.fhir.criteria.asked import Asked
+from service.fhir.criteria.escaping import plain, split
+from service.fhir.criteria.sql import Sql
+from service.store.indexing import reading
+
+MODIFIERS = ("missing", "not", "text", "of-type")
+
+#: below which properties the words of a token stand, by data type
+_WORDS = {
+    "CodeableConcept": (".text", ".coding.display"),
+    "Coding": (".display",),
+    "Identifier": (".type.text", ".type.coding.display"),
+}
+_FOLDED = "lower(regexp_replace(normalize(t #>> '{}', NFKD), '[\\u0300-\\u036f]', '', 'g'))"
+
+
+def matching(asked: Asked, choices: list[str]) -> Sql:
+    """Return the condition that one of the codes is there; with `not`, that none is.
+
+    Raises:
+        NotExchanged: a value cannot be read, or the modifier does not fit the parameter.
+    """
+    match asked.modifier:
+        case "text":
+            return _in_words(asked, choices)
+        case "of-type":
+            return _of_type(asked, choices)
+        case "not":
+            return sql.none_of(_coded(asked, choices))
+        case _:
+            return _coded(asked, choices)
+
+
+def row_matching(asked: Asked, choice: str, as_: str) -> Sql:
+    """Return the condition of a row that it holds the token."""
+    system, code = _token(asked, choice)
+    if system is None:
+        return Sql(f"{as_}.value = %s", (code,))
+    if not code:
+        return Sql(f"{as_}.system = %s", (system,))
+    if system and system in _implied(asked):
+        # A mere code is from the system to which its element is bound.
+        return Sql(f"{as_}.value = %s AND {as_}.system = ANY(%s)", (code, [system, ""]))
+    return Sql(f"{as_}.value = %s AND {as_}.system = %s", (code, system))
+
+
+def _coded(asked: Asked, choices: list[str]) -> Sql:
+    if asked.column:
+        return _of_column(asked, choices)
+    if all(len(split(choice, "|")) == 1 for choice in choices):
+        codes = [reading.shortened(plain(choice)) for choice in choices]
+        return sql.row("search_value", asked.kept_as, Sql("s.value = ANY(%s)", (codes,)), of=asked.of)
+    matches = sql.any_of(row_matching(asked, choice, "s") for choice in choices)
+    return sql.row("search_value", asked.kept_as, matches, of=asked.of)
+
+
+def _of_column(asked: Asked, choices: list[str]) -> Sql:
+    """Return the condition of `_id` or a status, whose system is that of its element."""
+    codes, whole = [], False
+    for choice in choices:
+        system, code = _token(asked, choice)
+        if system and system not in _implied(asked):
+            continue
+        whole = whole or not code
+        codes.append(code)
+    if whole:
+        return Sql(f"{asked.column} IS NOT NULL")
+    return Sql(
+        f"coalesce({asked.column} = ANY(%s), FALSE)" if asked.modifier else f"{asked.column} = ANY(%s)",
+        (codes,),
+    )
+
+
+def _token(asked: Asked, choice: str) -> tuple[str | None, str]:
+    """Return system and code; no system: any."""
+    parts = [plain(part) for part in split(choice, "|")]
+    if len(parts) > 2 or not any(parts):
+        raise asked.refused("is code, system|code, |code or system|")
+    code = reading.shortened(parts[-1])
+    return (parts[0], code) if len(parts) == 2 else (None, code)
+
+
+def _implied(asked: Asked) -> frozenset[str]:
+    return frozenset(system for place in asked.parameter.places for system in place.systems)
+
+
+def _of_type(asked: Asked, choices: list[str]) -> Sql:
+    """Return the condition that an identifier of a type has a value."""
+    if any(place.of != "Identifier" for place in asked.parameter.places):
+        raise asked.refused("is no identifier, so it has no :of-type")
+    found = []
+    for choice in choices:
+        parts = [plain(part) for part in split(choice, "|")]
+        if len(parts) != 3 or not all(parts[1:]):
+            raise asked.refused("with :of-type is system|code|value")
+        found.append(Sql("s.system = %s AND s.value = %s", (f"{parts[0]}|{parts[1]}", parts[2])))
+    names = [name + reading.OF_TYPE for name in asked.kept_as]
+    return sql.row("search_value", names, sql.any_of(found), of=asked.of)
+
+
+def _in_words(asked: Asked, choices: list[str]) -> Sql:
+    """Return the condition that a text or display begins so. It is read from the body: no row holds it."""
+    ways = {
+        "$." + ".".join(place.path) + end
+        for place in asked.parameter.places
+        for end in _WORDS.get(place.of, ())
+    }
+    if not ways:
+        raise asked.refused("has no words, so it has no :text")
+    begins = [reading.folded(plain(choice)) for choice in choices]
+    found = [
+        Sql(
+            f"EXISTS (SELECT FROM jsonb_path_query({asked.of}.body::jsonb, '{way}') AS t "  # noqa: S608
+            f"WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS b WHERE starts_with({_FOLDED}, b)))",
+            (begins,),
+        )
+        for way in sorted(ways)
+    ]
+    return sql.any_of(found)
