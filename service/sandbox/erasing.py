@@ -11,7 +11,7 @@ def any_patient(tx: Connection) -> bool:
 
 
 def erase(tx: Connection) -> None:
-    """Remove all patient data: record, history, decisions, promises and kept answers.
+    """Remove all patient data: record, history, decisions, promises, deliveries and kept answers.
 
     People, organisations and ConceptMaps belong to the site, not to a patient, and stay.
     A worker that is at work on a patient loses its promise, and with it its transaction.
@@ -21,6 +21,8 @@ def erase(tx: Connection) -> None:
     tx.execute(text("TRUNCATE decision, evaluation, access, seal, sealed"))
     # The answers under Idempotency-Keys name what is removed here.
     for table in (tables.arrival, tables.promise, tables.idempotency_key):
+        tx.execute(delete(table))
+    for table in (tables.delivery, tables.dispatch, tables.delivered):
         tx.execute(delete(table))
     for table in (tables.resource, tables.history):
         tx.execute(delete(table).where(table.c.patient.is_not(None)))

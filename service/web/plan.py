@@ -6,6 +6,7 @@ from typing import Any
 
 from pathways.definition import Pathway
 from pathways.outlook import Situation
+from service.store import deliveries
 from service.store.decisions import Row
 from service.store.promises import Standing
 from service.web import (
@@ -71,6 +72,8 @@ class Record:
     outlook: Outlook
     #: what the rules are asked about; None where nothing is remembered
     situation: Situation | None
+    #: what the hospital's server has of it; None: there is no such server, or nothing was to be sent
+    delivery: deliveries.Standing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
