@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import parse_qs, quote
 
+from service.environment import InvalidSettings as InvalidSettings
+from service.environment import from_file as _from_file
+from service.environment import number as _number
+from service.environment import one_of as _one_of
+from service.hospital import settings as hospital
+from service.hospital.settings import Hospital
+
 Mode = Literal["sandbox", "production"]
-
-
-class InvalidSettings(Exception):
-    """A variable of the environment is missing or cannot be used."""
-
-    def __init__(self, variable: str, reason: str) -> None:
-        super().__init__(f"{variable} {reason}")
-        self.variable = variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,8 @@ class Settings:
     #: signs cookies; the sandbox has nothing to protect with it
     secret_key: str = field(default="sandbox", repr=False)
     log_level: str = "info"
+    #: the hospital's FHIR server, to which results are delivered; None: nothing is
+    hospital: Hospital | None = None
 
     @property
     def sandbox(self) -> bool:
@@ -114,6 +115,7 @@ class Settings:
             demo=_one_of(environment, "HIPWAY_DEMO", ("1", "0")) == "1" and mode == "sandbox",
             secret_key=_secret_key(environment),
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
+            hospital=hospital.from_environment(environment),
         )
 
 
@@ -134,21 +136,6 @@ PASSWORD_FILES = ("HIPWAY_DATABASE_PASSWORD_FILE", "HIPWAY_BROKER_PASSWORD_FILE"
 
 def _authority(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _one_of(environment: Mapping[str, str], variable: str, allowed: tuple[str, ...]) -> str:
-    """Return the chosen word; the first allowed one is the default."""
-    value = environment.get(variable) or allowed[0]
-    if value not in allowed:
-        raise InvalidSettings(variable, f"must be one of {', '.join(allowed)}")
-    return value
-
-
-def _number(environment: Mapping[str, str], variable: str, *, default: int, low: int, high: int) -> int:
-    text = environment.get(variable) or str(default)
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise InvalidSettings(variable, f"must be a whole number from {low} to {high}")
-    return int(text)
 
 
 def _url(environment: Mapping[str, str], part: str, schemes: tuple[str, ...], *, user_needed: bool) -> str:
@@ -192,19 +179,3 @@ def _secret_key(environment: Mapping[str, str]) -> str:
     if environment.get(variable):
         raise InvalidSettings(file, f"is set and {variable} too; keep one of them")
     return _from_file(environment, file)
-
-
-def _from_file(environment: Mapping[str, str], variable: str) -> str:
-    """Return the one line of a file; an editor's newline at its end is no part of a secret."""
-    try:
-        text = Path(environment[variable]).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidSettings(variable, f"names a file that cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise InvalidSettings(variable, "names a file that is not text") from None
-    text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
-        raise InvalidSettings(variable, "names a file that is empty")
-    if not text.isprintable():
-        raise InvalidSettings(variable, "names a file that holds more than one line of text")
-    return text

@@ -25,6 +25,7 @@ from service.store import heartbeats, idempotency_keys, promises, seals
 from service.store.database import Database
 from service.store.promises import Due
 from worker.aside import Aside
+from worker.courier import Courier
 
 EVERY_S = 2.0
 LIMIT = 200
@@ -48,6 +49,7 @@ class Sweep:
         self._settings = settings
         self._database = database
         self._aside = Aside(settings)
+        self._courier = Courier(settings)
         self._woken: dict[tuple[int, str], float] = {}
         self._purged = float("-inf")
 
@@ -57,6 +59,7 @@ class Sweep:
         Args:
             moment: `time.monotonic()`.
         """
+        self._courier.keep(moment)
         with self._database.transaction() as tx:
             heartbeats.beat(tx, heartbeats.SWEEP)
             due = promises.due(tx, clock.now(tx), LIMIT)
@@ -86,8 +89,9 @@ class Sweep:
         return len(due)
 
     def close(self) -> None:
-        """End the process beside this one, if there is one."""
+        """End the processes beside this one, if there are any."""
         self._aside.close()
+        self._courier.close()
 
     def _left_to_workers(self, found: Due, moment: float, *, may_send: bool, working: bool) -> bool:
         """Wake a worker for the patient, if none has been just now, and return whether one will come."""

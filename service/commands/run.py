@@ -31,6 +31,11 @@ def run(args: argparse.Namespace) -> int:
 
     settings = Settings.from_environment()
     refuse_production(settings)
+    if settings.hospital is not None:
+        # A key or a certificate that cannot be used is named before anything is started.
+        from service.hospital.connection import Connection
+
+        Connection(settings.hospital).close()
     if args.with_parent:
         end_with_parent()
     try:

@@ -29,7 +29,7 @@ def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
     Raises:
         NotYours: something else differs, or nothing of this resource may change.
     """
-    allowed = _allowed(stored)
+    allowed = may_change(stored)
     names = (set(stored) | set(incoming)) - {"id", "meta", *allowed}
     differing = sorted(name for name in names if stored.get(name) != incoming.get(name))
     if differing:
@@ -68,7 +68,8 @@ def refuse_reserved(incoming: Json, id: str, *, at: str) -> None:
         raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.identifier"))
 
 
-def _allowed(stored: Json) -> tuple[str, ...]:
+def may_change(stored: Json) -> tuple[str, ...]:
+    """Return the elements of what the engine made that a hospital may change."""
     if stored["resourceType"] == "Task":
         return OF_A_TASK
     if stored["resourceType"] == "ServiceRequest" and stored.get("intent") == "order":

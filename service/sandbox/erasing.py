@@ -11,7 +11,7 @@ def any_patient(tx: Connection) -> bool:
 
 
 def erase(tx: Connection) -> None:
-    """Remove all patient data: record, history, decisions, promises and kept answers.
+    """Remove all patient data: record, history, decisions, promises, deliveries and kept answers.
 
     People, organisations and ConceptMaps belong to the site, not to a patient, and stay.
     A worker that is at work on a patient loses its promise, and with it its transaction.
@@ -25,5 +25,7 @@ def erase(tx: Connection) -> None:
     of_patients = select(tables.resource.c.key).where(tables.resource.c.patient.is_not(None))
     for found in (tables.search_text, tables.search_date, tables.search_number):
         tx.execute(delete(found).where(found.c.key.in_(of_patients)))
+    for table in (tables.delivery, tables.dispatch, tables.delivered):
+        tx.execute(delete(table))
     for table in (tables.resource, tables.history):
         tx.execute(delete(table).where(table.c.patient.is_not(None)))

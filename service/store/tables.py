@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -365,4 +366,80 @@ heartbeat = Table(
     # when each kind of process was last seen alive, by the database's clock
     Column("process", Text, primary_key=True),
     Column("seen_at", INSTANT, nullable=False),
+)
+
+# What the hospital's FHIR server has of what the engine wrote. Everything here follows the database's clock,
+# and the server is part of each key: another server has nothing yet.
+
+delivery = Table(
+    "delivery",
+    metadata,
+    # one row for a patient of whom something is to be sent, or was: who sends holds the lease on it
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),  # the base of the FHIR interface
+    Column("patient", Text, nullable=False),
+    Column("pending", Boolean, nullable=False),  # something is not acknowledged
+    Column("wanted", BigInteger, nullable=False),  # the highest `resource.seq` that is known to be pending
+    Column("tried", BigInteger, nullable=False, server_default=text("0")),  # the same at the last attempt
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # since the last that succeeded
+    Column("failing_since", INSTANT),
+    Column("retry_at", INSTANT),
+    Column("lease_until", INSTANT),
+    Column("leased_by", Uuid),
+    Column("lost", Integer, nullable=False, server_default=text("0")),  # leases in a row that ran out
+    Column("parked_at", INSTANT),  # given up until a person asks or something new is to be sent
+    Column("answer", Text),  # `answers.Kind` of the last attempt
+    Column("said", Text, nullable=False, server_default=text("''")),  # codes and references, no one's words
+    Column("bundle", Uuid),  # the last one that was sent
+    PrimaryKeyConstraint("tenant", "server", "patient", name="delivery_one_per_patient"),
+    Index("delivery_pending", "tenant", "server", "attempts", "wanted", postgresql_where=text("pending")),
+)
+
+dispatch = Table(
+    "dispatch",
+    metadata,
+    # The ledger: each Bundle, recorded before it is sent, and its answer after. No answer: nobody knows yet.
+    Column("bundle", Uuid, primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("versions", ARRAY(Text), nullable=False),  # `Type/id/_history/version`, as they are here
+    Column("sent_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("answer", Text),
+    Column("status", SmallInteger),  # of HTTP; null: there was no answer
+    Column("answered_at", INSTANT),
+    Column("settled", Boolean, nullable=False, server_default=text("false")),  # it is known what it did
+    Index("dispatch_of_patient", "tenant", "server", "patient", "sent_at"),
+    Index("dispatch_unsettled", "tenant", "server", "patient", postgresql_where=text("NOT settled")),
+)
+
+delivered = Table(
+    "delivered",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("version", Integer, nullable=False),  # ours, that the server has acknowledged
+    Column("their_version", Text),  # the server's own; null: it did not say
+    Column("at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    # what the other side has of a resource is said once
+    PrimaryKeyConstraint("tenant", "server", "type", "id", name="delivered_once"),
+)
+
+circuit = Table(
+    "circuit",
+    metadata,
+    # whether a server is asked at all, for each thing it is asked: `deliver` and `return`
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("open_until", INSTANT),  # not asked before
+    Column("answer", Text),  # `answers.Kind` of the last question
+    Column("said", Text, nullable=False, server_default=text("''")),
+    Column("succeeded_at", INSTANT),
+    Column("asked_at", INSTANT),
+    Column("skew_s", Double),  # by how much the server's clock is ahead
+    PrimaryKeyConstraint("tenant", "server", "purpose", name="circuit_one_per_purpose"),
 )

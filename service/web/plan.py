@@ -7,6 +7,7 @@ from typing import Any
 from pathways.definition import Pathway
 from pathways.judge import Judge
 from pathways.outlook import Situation
+from service.store import deliveries
 from service.store.decisions import Row
 from service.store.promises import Standing
 from service.web import (
@@ -76,6 +77,8 @@ class Record:
     situation: Situation | None
     #: the rules about it at the moment of the page
     asked: Judge | None
+    #: what the hospital's server has of it; None: there is no such server, or nothing was to be sent
+    delivery: deliveries.Standing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

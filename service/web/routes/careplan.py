@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from service import accessed, situation
 from service.fhir.references import ID
-from service.store import decisions, promises, resources
+from service.store import decisions, deliveries, promises, resources
+from service.web import deliveries as delivering
 from service.web import elements, outcome, outlook, people, plan, queries, visit
 from service.web.elements import Json
 from service.web.pages import pages, problem
@@ -87,7 +88,13 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         outlook=outlook.ask(stands, asked, seen.words),
         situation=stands,
         asked=asked,
+        delivery=_delivery(tx, seen, patient),
     )
+
+
+def _delivery(tx: Connection, seen: Visit, patient: str) -> deliveries.Standing | None:
+    hospital = seen.settings.hospital
+    return deliveries.standing(tx, patient, tenant=TENANT, server=hospital.url) if hospital else None
 
 
 def render(
@@ -111,6 +118,9 @@ def render(
         "trouble": trouble,
         "changed": changed,
         "typed": typed or Typed(),
+        "delivery": delivering.of_plan(record.delivery, seen.when, seen.words)
+        if seen.settings.hospital
+        else None,
         "outcome": outcome.read(
             record.resources, record.names, request.args.get("decision", ""), seen.when, seen.words
         ),

@@ -12,6 +12,7 @@ from service.fhir.references import ID
 from service.store import promises
 from service.web import operations, queries, visit, worklist
 from service.web.pages import pages, problem, refusal
+from service.web.routes import deliveries
 from service.web.visit import TENANT, Visit
 
 #: a person waits this long for one patient's evaluation, then reads where it stands
@@ -66,6 +67,7 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
         said=_said(tx, seen),
         plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
         token=seen.forms.token,
+        deliveries=deliveries.section(tx, seen),
     )
 
 

@@ -1,0 +1,123 @@
+"""What the courier does, round after round: find what is to be sent, send it, ask what became of it."""
+
+import random
+import sys
+import time
+from collections import deque
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from service import lifeline, log
+from service.environment import InvalidSettings
+from service.hospital import health
+from service.hospital.answers import Answer, Kind
+from service.hospital.connection import Connection
+from service.hospital.delivery import Delivery
+from service.hospital.pauses import Chance
+from service.hospital.returning import Returning
+from service.hospital.settings import Hospital
+from service.settings import Settings
+from service.store import circuits, deliveries
+from service.store.database import Database
+
+EVERY_S = 1.0
+#: how many patients are delivered before it is looked again for what is new
+AT_ONCE = 50
+#: No transaction lives longer, so what was committed late is found among what is looked at again.
+LATE_S = 180.0
+#: how often everything is looked at, whatever is remembered of earlier looks
+WHOLE_S = 3600.0
+TENANT = 0
+
+logger = log.get()
+
+
+class Rounds:
+    """What one courier remembers between its rounds. Lost without harm: the first one looks at everything."""
+
+    def __init__(
+        self, database: Database, connection: Connection, hospital: Hospital, chance: Chance
+    ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            chance: by which pauses are spread.
+        """
+        self._database = database
+        self._server = connection.base
+        self._delivery = Delivery(database, connection, chance=chance, tenant=TENANT)
+        self._returning = Returning(database, connection, tenant=TENANT)
+        self._poll_s = hospital.poll_s
+        self._chance = chance
+        #: when it was looked, and up to which `seq`
+        self._looks: deque[tuple[float, int]] = deque()
+        #: when everything is looked at again
+        self._whole = float("-inf")
+        self._asked = float("-inf")
+
+    def round(self, moment: float) -> None:
+        """Find what is to be sent, send it, and ask what came of earlier ones.
+
+        Args:
+            moment: `time.monotonic()`.
+        """
+        self._find(moment)
+        for _ in range(AT_ONCE):
+            if not self._delivery.one():
+                break
+        if self._poll_s and moment - self._asked >= self._poll_s:
+            self._asked = moment
+            self._ask()
+
+    def _find(self, moment: float) -> None:
+        """Look among what was written since a while ago: what was committed late has an earlier number."""
+        with self._database.transaction() as tx:
+            newest = deliveries.newest(tx, tenant=TENANT)
+        # The first that is left is the newest of those that are old enough, or the first of all.
+        while len(self._looks) > 1 and moment - self._looks[1][0] >= LATE_S:
+            self._looks.popleft()
+        after = self._looks[0][1] if self._looks else 0
+        if moment >= self._whole:
+            after, self._whole = 0, moment + (WHOLE_S if self._looks else LATE_S)
+        self._delivery.find(after)
+        self._looks.append((moment, newest))
+
+    def _ask(self) -> None:
+        with self._database.transaction() as tx:
+            before = circuits.read(tx, "return", tenant=TENANT, server=self._server)
+        if before.open_until is not None:
+            return
+        try:
+            answer = self._returning.ask()
+        except (DBAPIError, psycopg.Error, NoConnection):
+            raise
+        except Exception as error:
+            logger.exception("asking_failed_here")
+            answer = Answer(kind=Kind.FAILED_HERE, said=type(error).__name__)
+        if answer.status is None and answer.taken:
+            # Nothing is open there, so nothing was asked.
+            return
+        with self._database.transaction() as tx:
+            health.note(tx, "return", answer, before, self._chance, tenant=TENANT, server=self._server)
+
+
+def serve(settings: Settings) -> None:
+    """Deliver until the parent ends."""
+    lifeline.end_with_parent()
+    log.configure("courier", level=settings.log_level)
+    assert settings.hospital is not None
+    try:
+        connection = Connection(settings.hospital)
+    except InvalidSettings as error:
+        logger.error("hospital_not_connected", reason=str(error))
+        sys.exit(2)
+    database = Database(settings.database_url, pool_size=1, overflow=2)
+    rounds = Rounds(database, connection, settings.hospital, random.SystemRandom().random)
+    while True:
+        try:
+            rounds.round(time.monotonic())
+        except (DBAPIError, psycopg.Error, NoConnection) as error:
+            logger.warning("courier_without_database", reason=type(error).__name__)
+        time.sleep(EVERY_S)
