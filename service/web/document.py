@@ -8,8 +8,9 @@ from typing import Any
 
 from pathways import parameters
 from pathways.definition import Activity, Parameter, Pathway, Rule, RuleKind
-from service.web import elements, evidence
+from service.web import elements, evidence, offers, stage_map
 from service.web.evidence import Source, Topic
+from service.web.stage_map import Numbers, StageMap
 from service.web.words import Words
 
 #: the steps that lead out of a stage, and everything else a pathway does by itself
@@ -49,7 +50,7 @@ class Stage:
 
     code: str
     title: str
-    plans: int
+    numbers: Numbers
     steps: tuple[Step, ...]
 
 
@@ -89,6 +90,9 @@ class Document:
     digest: str
     profile: str
     stages: tuple[Stage, ...]
+    map: StageMap
+    #: the filter of lists: empty where there is one pathway
+    only: str
     everywhere: tuple[Step, ...]
     standing: tuple[Step, ...]
     values: tuple[Value, ...]
@@ -97,12 +101,21 @@ class Document:
     sources: tuple[Source, ...]
 
 
-def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int], words: Words) -> Document:
+def build(
+    pathway: Pathway,
+    chosen: Mapping[str, Any],
+    numbers: Mapping[str, Numbers],
+    words: Words,
+    *,
+    only: str = "",
+) -> Document:
     """Return the document.
 
     Args:
+        pathway: with its titles in the language of the page.
         chosen: what the site has set, of this and of other pathways.
-        plans: open plans by the code of their stage.
+        numbers: the plans of each stage, by its code.
+        only: the name of the pathway where there are several.
     """
     said = snippets(pathway.cql_text)
     sources = evidence.sources(pathway)
@@ -121,11 +134,13 @@ def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int],
             Stage(
                 code=stage.code,
                 title=pathway.text(words.language, f"stage.{stage.code}"),
-                plans=plans.get(stage.code, 0),
+                numbers=numbers[stage.code],
                 steps=tuple(step for rule, step in steps if stage.code in rule.stages),
             )
             for stage in pathway.stages.values()
         ),
+        map=stage_map.draw(pathway, offers.stages(pathway), numbers, words),
+        only=only,
         everywhere=tuple(step for rule, step in steps if not rule.stages),
         standing=tuple(_step(rule, pathway, said, known, words) for rule in pathway.of_kind(*STANDING)),
         values=tuple(_values(pathway, ours, words)),
