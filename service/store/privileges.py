@@ -38,7 +38,9 @@ NEEDED: Mapping[str, Privileges] = {
     "seal": APPEND,
     "sealed": APPEND,
     "search_value": QUEUE,
+    "sending": QUEUE,
     "site_parameter": APPEND,
+    "site_proposal": CHANGE,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock

@@ -16,6 +16,7 @@ from service.web.routes import (
     pathway,
     patients,
     sandbox,
+    value,
     worklist,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "pathway",
     "patients",
     "sandbox",
+    "value",
     "worklist",
 ]

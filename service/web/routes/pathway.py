@@ -1,12 +1,14 @@
 """`/pathways/{name}`: what are the rules, and where is everyone?"""
 
+from itertools import islice
+
 from flask import redirect, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from pathways.definition import Pathway
 from service.store import parameters
-from service.web import document, queries, stage_map, tasks, visit, worklist
+from service.web import document, queries, stage_map, tasks, values, visit, worklist
 from service.web.pages import pages, problem
 from service.web.stage_map import Numbers
 from service.web.visit import TENANT, Visit
@@ -29,8 +31,20 @@ def show_pathway(name: str) -> str | tuple[str, int]:
         if found is not None:
             only = "" if len(seen.pathways) == 1 else name
             numbers = _numbers(tx, seen, found, only)
-            page = document.build(found, parameters.current(tx), numbers, seen.words, only=only)
-            return visit.page(seen, "pathway.html", doc=page)
+            versions = parameters.versions(tx, limit=values.VERSIONS)
+            who = [who for version in versions for who in (version.who, version.confirmed)]
+            names = values.names_of(tx, who, tenant=TENANT)
+            page = document.build(
+                found,
+                versions[0].values if versions else {},
+                numbers,
+                seen.words,
+                changes=list(islice(values.changes(found, versions, names), values.SHOWN)),
+                only=only,
+            )
+            return visit.page(
+                seen, "pathway.html", doc=page, name=name, said=lambda value: document.say(value, seen.words)
+            )
     return problem("no_page", 404)
 
 
