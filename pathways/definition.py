@@ -170,6 +170,8 @@ class Parameter:
     allowed: tuple[str, ...]
     unit: str
     source: str
+    #: a mistake could miss what must not wait, or harm: two people change it
+    two_people: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

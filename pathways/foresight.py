@@ -1,17 +1,16 @@
-"""What would follow if the record said something else: one evaluation made twice, and compared.
+"""What would follow if the record or a value of the site were another: one evaluation made twice.
 
 Nothing is stored. Both are made at the same moment with the same memories, so that what differs comes from
-the record and not from time that has passed.
+the record or the value and not from time that has passed.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pathways import cql
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
-from pathways.record import Record
 from pathways.steps import Outcome, Step
 
 
@@ -34,19 +33,19 @@ class Effect:
     failed: str | None = None
 
 
-def effects(pathway: Pathway, case: Case, record: Record) -> tuple[Effect, ...]:
-    """Return what an evaluation now would do otherwise if the record were another one.
+def effects(pathway: Pathway, case: Case, other: Case) -> tuple[Effect, ...]:
+    """Return what an evaluation now would do otherwise in another case.
 
     Args:
         case: as it is.
-        record: as it would be.
+        other: as it would be, at the same moment and with the same memories.
 
     Raises:
-        cql.EvaluationFailed: a rule errs on the record as it is.
+        cql.EvaluationFailed: a rule errs on the case as it is.
     """
     now = decide(pathway, case)
     try:
-        then = decide(pathway, replace(case, record=record))
+        then = decide(pathway, other)
     except cql.EvaluationFailed as fault:
         return (Effect(pathway=pathway, instance="", now=None, then=None, failed=fault.definition),)
     return tuple(_differences(pathway, now, then))

@@ -243,6 +243,7 @@ def _parameter(p: Json) -> Parameter:
         allowed=tuple(p.get("allowed", ())),
         unit=p["unit"],
         source=p.get("basis", ""),
+        two_people=p.get("twoPeople", False),
     )
 
 

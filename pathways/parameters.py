@@ -51,6 +51,48 @@ def concerning(pathway: Pathway, chosen: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def read(parameter: Parameter, text: str) -> object:
+    """Return the value that somebody wrote, as JSON has it.
+
+    Raises:
+        ValueError: it is no value of the parameter, or outside its range; the message says what is allowed.
+    """
+    written = text.strip()
+    if parameter.type == "boolean":
+        return _checked(parameter, {"true": True, "false": False}.get(written))
+    if parameter.type in ("choice", "zone"):
+        return _checked(parameter, written)
+    try:
+        number = Decimal(written)
+    except InvalidOperation:
+        raise ValueError(_limits(parameter)) from None
+    return plain(_checked(parameter, number))
+
+
+def plain(value: object) -> object:
+    """Return a number as JSON has it: 2.0 is read as a decimal and 6 as an integer."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def with_value(pathway: Pathway, chosen: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """Return what a site has chosen with another value of one parameter of the pathway.
+
+    A value that holds anyway, as the default or by the profile, is not chosen.
+
+    Args:
+        chosen: of this and of other pathways.
+
+    Raises:
+        InvalidParameters: the name does not exist, or the value is outside its range.
+    """
+    others = {known: given for known, given in chosen.items() if known != name}
+    ours = concerning(pathway, others)
+    given = resolve(pathway, {**ours, name: value})[name]
+    return others if resolve(pathway, ours)[name] == given else {**others, name: value}
+
+
 def changed(pathway: Pathway, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from their default."""
     return {n: v for n, v in values.items() if n in pathway.parameters and v != pathway.parameters[n].default}
@@ -86,7 +128,7 @@ def _checked(parameter: Parameter, value: Any) -> Any:
 
 
 def _number(parameter: Parameter, value: Any) -> Any:
-    limits = f"must be a number from {parameter.low} to {parameter.high} {parameter.unit}"
+    limits = _limits(parameter)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise ValueError(limits)
     try:
@@ -102,3 +144,7 @@ def _number(parameter: Parameter, value: Any) -> Any:
             raise ValueError("must be a whole number")
         return int(number)
     return number
+
+
+def _limits(parameter: Parameter) -> str:
+    return f"must be a number from {parameter.low} to {parameter.high} {parameter.unit}"

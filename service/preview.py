@@ -1,8 +1,11 @@
-"""What would happen if codes meant something: patients who have them, evaluated twice, and nothing stored."""
+"""What would happen if a code meant something, or a value of the site were another one.
+
+Patients are evaluated twice at the same moment, and nothing is stored.
+"""
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,7 +20,7 @@ from service.fhir import translation
 from service.fhir.translation import Translations
 from service.record import entry
 from service.snapshot import Snapshot
-from service.store import resources
+from service.store import resources, tables
 from service.store.resources import Stored
 
 #: (system, code)
@@ -84,13 +87,32 @@ def of(
     if seen.record is None or not otherwise:
         return Preview(patient=patient, effects=())
     record = _with(seen.record, otherwise)
-    try:
-        found_effects = tuple(_effects(seen, seen.record, record, tenant=tenant))
-    except cql.EvaluationFailed as fault:
-        return Preview(patient=patient, effects=(), failed=fault.definition)
-    return Preview(patient=patient, effects=found_effects)
+    return _compared(patient, seen, (seen.record, record), (seen.chosen, seen.chosen), tenant=tenant)
 
 
+def of_values(tx: Connection, patient: str, chosen: Mapping[str, object], *, tenant: int) -> Preview:
+    """Return what would happen to a patient if the site had chosen other values.
+
+    Args:
+        chosen: what the site would have changed, `profile` among it.
+    """
+    seen = snapshot.read(tx, patient, catalogue.pathways(), tenant=tenant)
+    if seen.record is None:
+        return Preview(patient=patient, effects=())
+    return _compared(patient, seen, (seen.record, seen.record), (seen.chosen, chosen), tenant=tenant)
+
+
+def watched(tx: Connection, *, tenant: int) -> list[str]:
+    """Return the ids of the patients with a plan that has not ended for good, sorted."""
+    return list(tx.execute(text(_WATCHED), {"tenant": tenant}).scalars())
+
+
+_WATCHED = f"""
+    SELECT DISTINCT patient FROM resource
+    WHERE tenant = :tenant AND type = 'CarePlan' AND {tables.OF_WORK}
+        AND status = ANY('{{active,on-hold,completed}}') AND patient IS NOT NULL
+    ORDER BY patient
+"""  # noqa: S608 - constants of this module and of the store
 # The system may stand before the code or behind it; a resource that has both apart is looked at for nothing.
 _USES = """
     SELECT patient, type, id, sender, received FROM resource
@@ -120,17 +142,32 @@ def _with(record: Record, otherwise: Mapping[str, Entry]) -> Record:
     )
 
 
-def _effects(seen: Snapshot, record: Record, otherwise: Record, *, tenant: int) -> Iterator[Effect]:
+def _compared(
+    patient: str,
+    seen: Snapshot,
+    records: tuple[Record, Record],
+    chosen: tuple[Mapping[str, object], Mapping[str, object]],
+    *,
+    tenant: int,
+) -> Preview:
+    """Return what would be different: of two records and two choices the first is as it is."""
+    found: list[Effect] = []
     installed = catalogue.pathways()
-    for pathway in installed:
-        chosen = parameters.concerning(pathway, seen.chosen)
-        case = Case(
-            tenant=tenant,
-            record=record,
-            memories=seen.memories[pathway.name],
-            moment=seen.moment,
-            history=seen.history[pathway.name],
-            site=parameters.resolve(pathway, chosen),
-            answers_strays=pathway is installed[0],
-        )
-        yield from foresight.effects(pathway, case, otherwise)
+    try:
+        for pathway in installed:
+            now, then = (
+                Case(
+                    tenant=tenant,
+                    record=record,
+                    memories=seen.memories[pathway.name],
+                    moment=seen.moment,
+                    history=seen.history[pathway.name],
+                    site=parameters.resolve(pathway, parameters.concerning(pathway, values)),
+                    answers_strays=pathway is installed[0],
+                )
+                for record, values in zip(records, chosen, strict=True)
+            )
+            found += foresight.effects(pathway, now, then)
+    except cql.EvaluationFailed as fault:
+        return Preview(patient=patient, effects=(), failed=fault.definition)
+    return Preview(patient=patient, effects=tuple(found))

@@ -46,6 +46,8 @@ class Settings:
     intake_slots: int = 12
     #: how many more may wait for a slot; what comes on top is told to come back later
     intake_queue: int = 64
+    #: whoever sends and has not for so many hours is shown as silent
+    sender_silence_hours: int = 72
     #: load the demo patients once, sandbox only
     demo: bool = True
     #: signs cookies; the sandbox has nothing to protect with it
@@ -112,6 +114,9 @@ class Settings:
             worker_processes=_number(environment, "HIPWAY_WORKER_PROCESSES", default=1, low=1, high=64),
             intake_slots=_number(environment, "HIPWAY_INTAKE_SLOTS", default=12, low=1, high=64),
             intake_queue=_number(environment, "HIPWAY_INTAKE_QUEUE", default=64, low=0, high=1000),
+            sender_silence_hours=_number(
+                environment, "HIPWAY_SENDER_SILENCE_HOURS", default=72, low=1, high=8760
+            ),
             demo=_one_of(environment, "HIPWAY_DEMO", ("1", "0")) == "1" and mode == "sandbox",
             secret_key=_secret_key(environment),
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),

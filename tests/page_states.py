@@ -83,12 +83,21 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_entry": [*entries(database), "/inbox/unknown"],
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
         "web.show_operations": ["/operations", "/operations?retried=gmt-5"],
+        "web.show_bundles": ["/operations/bundles", "/operations/bundles?page=2"],
         "web.show_sandbox": ["/sandbox"],
         "web.choose_person": ["/acting"],
         "web.show_keys": ["/keys"],
         "web.show_audit": ["/audit", "/audit?patient=gmt-2&action=R", "/audit?patient=nobody"],
         "web.show_pathways": ["/pathways"],
         "web.show_pathway": ["/pathways/gluteus-medius-tear", "/pathways/unknown"],
+        "web.show_value": [
+            "/pathways/gluteus-medius-tear/values/pain.persistMin",
+            "/pathways/gluteus-medius-tear/values/pain.persistMin?value=5",
+            "/pathways/gluteus-medius-tear/values/pain.persistMin?value=500",
+            "/pathways/gluteus-medius-tear/values/lookback.redFlag?value=20",
+            "/pathways/gluteus-medius-tear/values/imaging.softTissueFirst",
+            "/pathways/gluteus-medius-tear/values/unknown",
+        ],
         "web.refresh_stamp": ["/live"],
     }
 

@@ -21,7 +21,7 @@ from service import automation, broker, clock, log
 from service.fhir import retranslation
 from service.settings import Settings
 from service.stop_request import StopRequest
-from service.store import heartbeats, idempotency_keys, promises, seals
+from service.store import heartbeats, idempotency_keys, promises, seals, sendings
 from service.store.database import Database
 from service.store.promises import Due
 from worker.aside import Aside
@@ -35,7 +35,7 @@ AGAIN_S = 10.0
 ALONE = 10
 #: How long in one round what is stored is translated anew.
 TRANSLATING_S = 0.5
-#: How often kept answers that nobody will ask for again are looked for.
+#: How often answers and rows that nobody will ask for again are looked for.
 PURGE_S = 60.0
 
 logger = log.get()
@@ -120,10 +120,11 @@ class Sweep:
             self._database.run(partial(seals.seal, tenant=tenant))
 
     def _purge(self, moment: float) -> None:
-        """Remove kept answers whose time is over; in the next round again while there are more."""
+        """Remove kept answers and rows whose time is over; in the next round again while there are more."""
         if moment - self._purged <= PURGE_S:
             return
-        if self._database.run(idempotency_keys.purge) < idempotency_keys.PURGED_AT_ONCE:
+        kept = self._database.run(idempotency_keys.purge) < idempotency_keys.PURGED_AT_ONCE
+        if self._database.run(sendings.purge) < sendings.PURGED_AT_ONCE and kept:
             self._purged = moment
 
     def _do(self, left: Iterable[Due], *, broker_is_there: bool) -> None:

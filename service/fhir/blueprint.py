@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from pathways.definition import Pathway
 from service import accessed, acting, errors
-from service.fhir import json_patch, references
+from service.fhir import json_patch, references, sent
 from service.fhir.refusals import (
     Issue,
     NotAcceptable,
@@ -24,6 +24,7 @@ from service.fhir.refusals import (
     Refusal,
 )
 from service.fhir.searching import TYPES
+from service.fhir.senders import HOSPITAL
 from service.fhir.transaction import Accepted
 from service.store import content
 from service.store.database import Database
@@ -34,8 +35,6 @@ fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
 #: the one tenant that is served until access control tells others apart
 TENANT = 0
 
-#: who sends: there is no sign-in yet by which senders could be told apart
-HOSPITAL = "hospital"
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: routes that only say that something is not offered
@@ -136,6 +135,13 @@ def write_down(response: Response) -> Response:
     person = acting.opened(secret, request.cookies.get(acting.COOKIE))
     accessed.by(f"Practitioner/{person}" if person else HOSPITAL)
     accessed.write(response, tenant=TENANT)
+    return response
+
+
+@fhir.after_request
+def write_down_what_was_sent(response: Response) -> Response:
+    """Write down a request that was refused; what was stored is written down with it."""
+    sent.write_others(response, database(), tenant=TENANT)
     return response
 
 

@@ -13,17 +13,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import broker, log
-from service.fhir import admission, entries, idempotency, transaction
+from service.fhir import admission, entries, idempotency, sent, transaction
 from service.fhir.batch import Batch
-from service.fhir.blueprint import HOSPITAL, NOT_XML, READ, TENANT, base, database, resource
+from service.fhir.blueprint import NOT_XML, READ, TENANT, base, database, resource
 from service.fhir.entries import Entry, Read
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
+from service.fhir.senders import HOSPITAL
 from service.fhir.transaction import Accepted
 from service.store import idempotency_keys
 
@@ -57,28 +58,34 @@ def take_in(
     """
     # PUT is idempotent without a key.
     key = idempotency.key_of(request.headers.get(idempotency.HEADER)) if request.method == "POST" else None
+    noted = sent.begin()
     packed = _body(forms)
     with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
         body = reading.inflate(packed) if _is_gzip() else packed
         once = Once(key=key, digest=idempotency.digest_of(request, body)) if key is not None else None
         # Without a lock first: a repetition costs no more than this.
         if once and (kept := _kept(once)):
+            noted.repeated = True
             return idempotency.replayed(kept, once)
         bundle = as_bundle(read(body))
+        sent.read(bundle)
         if not _is_batch(bundle):
             asked_for = transaction.read(bundle, base=base())
 
             def store(tx: Connection) -> tuple[Response, Accepted | None]:
                 # Again under the lock: the first of two at the same time has stored by now.
                 if once and (kept := idempotency_keys.hold(tx, once.key, tenant=TENANT)):
+                    noted.repeated = True
                     return idempotency.replayed(kept, once), None
                 accepted = _store(tx, asked_for, repeatable=repeatable)
                 response = answer(tx, accepted)
+                sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT)
                 if once:
                     idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
                 return response, accepted
 
             response, accepted = database().run(store)
+            noted.written = accepted is not None
     if _is_batch(bundle):
         return _carry_out_each(bundle, once)
     if accepted:
@@ -92,14 +99,19 @@ def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
     Raises:
         Throttled, Refusal: as in `take_in`.
     """
+    noted = sent.begin()
+    sent.read(bundle)
     with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
         asked_for = transaction.read(bundle, base=base())
 
         def store(tx: Connection) -> tuple[Response, Accepted]:
             accepted = _store(tx, asked_for, repeatable=False)
-            return answer(tx, accepted), accepted
+            response = answer(tx, accepted)
+            sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT)
+            return response, accepted
 
         response, accepted = database().run(store)
+        noted.written = True
     _wake(accepted)
     return response
 
@@ -123,15 +135,21 @@ def _carry_out_each(bundle: dict[str, Any], once: Once | None) -> Response:
         sender=HOSPITAL,
         base=base(),
         turn=partial(intake.turn, admission.sender_of(request)),
-        stored=_wake,
+        stored=_stored_of_batch,
         key=once.key if once else None,
     )
     answer = batch.answer(entries.rows(bundle))
     response = resource(reading.write(answer).decode())
-    if once and not any("outcome" in line["response"] for line in answer.get("entry", ())):
+    g.sent.refused = sum("outcome" in line["response"] for line in answer.get("entry", ()))
+    if once and not g.sent.refused:
         kept = idempotency.kept(response, once)
         database().run(lambda tx: _keep(tx, once.key, kept))
     return response
+
+
+def _stored_of_batch(accepted: Accepted) -> None:
+    sent.note(accepted)
+    _wake(accepted)
 
 
 def _keep(tx: Connection, key: str, kept: idempotency_keys.Kept) -> None:

@@ -19,8 +19,8 @@ def erase(tx: Connection) -> None:
     # First: it waits for every worker that has looked at decisions, and keeps the others
     # from looking until this is done, so that neither holds what the other needs.
     tx.execute(text("TRUNCATE decision, evaluation, access, seal, sealed"))
-    # The answers under Idempotency-Keys name what is removed here.
-    for table in (tables.arrival, tables.promise, tables.idempotency_key):
+    # The answers under Idempotency-Keys, and what is known of requests, name what is removed here.
+    for table in (tables.arrival, tables.promise, tables.idempotency_key, tables.sending):
         tx.execute(delete(table))
     of_patients = select(tables.resource.c.key).where(tables.resource.c.patient.is_not(None))
     for found in (tables.search_text, tables.search_date, tables.search_number):

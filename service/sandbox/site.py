@@ -1,14 +1,13 @@
 """The site's parameters as the control interface shows and sets them."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
 
 from pathways import catalogue
 from pathways.definition import Parameter, Pathway
-from pathways.parameters import PROFILE, InvalidParameters, concerning, resolve
+from pathways.parameters import PROFILE, InvalidParameters, concerning, plain, resolve
 from service import clock
 from service.sandbox.answers import NotDone
 from service.store import parameters
@@ -23,7 +22,7 @@ def shown(tx: Connection) -> dict[str, Any]:
         PROFILE: _profile(chosen),
         "profiles": sorted({profile for pathway in catalogue.pathways() for profile in pathway.profiles}),
         "parameters": {
-            name: {"value": _plain(values[name]), **_described(parameter)}
+            name: {"value": plain(values[name]), **_described(parameter)}
             for pathway in catalogue.pathways()
             for values in (resolve(pathway, concerning(pathway, chosen)),)
             for name, parameter in pathway.parameters.items()
@@ -45,7 +44,7 @@ def set_to(tx: Connection, chosen: Mapping[str, Any]) -> None:
         except InvalidParameters as error:
             raise NotDone(422, f"{'; '.join(error.reasons)}. Nothing was changed.") from error
     if dict(chosen) != parameters.current(tx):
-        parameters.set_(tx, {name: _plain(value) for name, value in chosen.items()}, WHO, clock.now(tx))
+        parameters.set_(tx, {name: plain(value) for name, value in chosen.items()}, WHO, clock.now(tx))
 
 
 def _profile(chosen: Mapping[str, object]) -> object:
@@ -55,20 +54,13 @@ def _profile(chosen: Mapping[str, object]) -> object:
 
 def _described(parameter: Parameter) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "default": _plain(parameter.default),
+        "default": plain(parameter.default),
         "type": parameter.type,
         "unit": parameter.unit,
         "source": parameter.source,
     }
     if parameter.low is not None:
-        described |= {"low": _plain(parameter.low), "high": _plain(parameter.high)}
+        described |= {"low": plain(parameter.low), "high": plain(parameter.high)}
     if parameter.allowed:
         described |= {"allowed": list(parameter.allowed)}
     return described
-
-
-def _plain(value: object) -> object:
-    """Return a number as JSON has it: 2.0 is read as a decimal and 6 as an integer."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value

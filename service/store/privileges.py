@@ -46,7 +46,9 @@ NEEDED: Mapping[str, Privileges] = {
     "search_number": QUEUE,
     "search_text": QUEUE,
     "search_value": QUEUE,
+    "sending": QUEUE,
     "site_parameter": APPEND,
+    "site_proposal": CHANGE,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock

@@ -167,6 +167,27 @@ _WANT = (
 )
 
 
+def want_all(
+    tx: Connection, patients: Collection[str], *, tenant: int, now: datetime, per_s: float | None
+) -> None:
+    """Promise an evaluation of many patients, one after another: new data of others are not behind all.
+
+    Args:
+        now: the service clock.
+        per_s: how many are due in each second; None: all now, as where the clock stands still.
+    """
+    names = {"tenant": tenant, "patients": sorted(patients), "now": now, "apart": 1 / per_s if per_s else 0}
+    raw(tx).execute(_WANT_ALL, names)
+
+
+_WANT_ALL = """
+    INSERT INTO arrival (tenant, kind, patient, received, due_at, settles, forced)
+    SELECT %(tenant)s, 'advance', patient, %(now)s,
+        %(now)s + (number - 1) * make_interval(secs => %(apart)s), false, false
+    FROM unnest(%(patients)s::text[]) WITH ORDINALITY AS p (patient, number)
+"""
+
+
 def due(tx: Connection, now: datetime, limit: int) -> list[Due]:
     """Return what is due and nobody works on.
 
@@ -426,6 +447,52 @@ def standing(tx: Connection, patient: str, *, tenant: int, kind: str = "advance"
     where = "tenant = :tenant AND kind = :kind AND patient = :patient"
     rows = _standings(tx, where, {"tenant": tenant, "kind": kind, "patient": patient})
     return rows[0] if rows else None
+
+
+def unread_since(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> datetime | None:
+    """Return when the arrivals that nothing was done about began to come; None: there are none."""
+    where = "tenant = :tenant AND kind = :kind AND patient = :patient"
+    statement = f"SELECT min(received) FROM arrival WHERE {where}"  # noqa: S608 - constants of this function
+    names = {"tenant": tenant, "kind": kind, "patient": patient}
+    found: datetime | None = tx.execute(text(statement), names).scalar_one()
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfKind:
+    """How much there is of one kind of work."""
+
+    kind: str
+    due: int
+    #: by the service clock; None: nothing is due
+    oldest_due_at: datetime | None
+    working: int
+    #: failed, and tried again by itself
+    again: int
+    parked: int
+    #: with a date that is still to come
+    later: int
+
+
+def by_kind(tx: Connection, now: datetime, *, tenant: int) -> list[OfKind]:
+    """Return how much there is of each kind of work, what was given up first."""
+    statement = f"""
+        SELECT kind, count(*) FILTER (WHERE is_due) AS due,
+            min(due_at) FILTER (WHERE is_due) AS oldest_due_at,
+            count(*) FILTER (WHERE working) AS working, count(*) FILTER (WHERE parked) AS parked,
+            count(*) FILTER (WHERE failed_reason IS NOT NULL AND NOT parked AND NOT working) AS again,
+            count(*) FILTER (WHERE due_at > :now AND NOT parked) AS later
+        FROM (
+            SELECT kind, LEAST(w.due_at, p.due_at) AS due_at, p.failed_reason,
+                p.lease_until IS NOT NULL AS working,
+                p.parked_at IS NOT NULL AND NOT {_UNTRIED} AS parked,
+                coalesce(LEAST(w.due_at, p.due_at) <= :now, false)
+                    AND (p.parked_at IS NULL OR {_UNTRIED}) AS is_due
+            FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
+            WHERE tenant = :tenant
+        ) AS standing GROUP BY kind ORDER BY parked DESC, kind
+    """  # noqa: S608 - constants of this module
+    return [OfKind(**row) for row in tx.execute(text(statement), {"tenant": tenant, "now": now}).mappings()]
 
 
 def parked(tx: Connection, *, tenant: int) -> list[Standing]:

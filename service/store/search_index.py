@@ -42,6 +42,12 @@ OF_REMOVED = {("DiagnosticReport", "result")}
 #: Where an open plan of ours stands, by which the worklist counts and finds plans: the stage is its value,
 #: the side, empty for the person, its system. No parameter of the FHIR search.
 OPEN = "_open"
+#: The same of an open plan that something holds, and of one that stands apart: nothing is done there until a
+#: person or new data take it up again.
+HELD = "_held"
+APART = "_apart"
+#: the status of a plan that stands apart
+STANDING_APART = ("on-hold", "completed")
 
 #: the element that says whom a resource is about, per type; a Patient is about itself
 PATIENT_ELEMENTS: Mapping[str, tuple[str, ...]] = {
@@ -135,8 +141,20 @@ def _of_person(patient: Json) -> Iterator[Value]:
 
 def _of_plan(plan: Json) -> Iterator[Value]:
     ours = any(system == canonical.CARE_PLAN_IDS for system, _ in _tokens(plan.get("identifier")))
-    if ours and plan.get("status") == "active":
-        yield Value(name=OPEN, system=_coded(plan, canonical.SIDE), value=_coded(plan, canonical.STAGE))
+    if ours:
+        place = {"system": _coded(plan, canonical.SIDE), "value": _coded(plan, canonical.STAGE)}
+        if plan.get("status") == "active":
+            yield Value(name=OPEN, **place)
+            if _says(plan, canonical.HOLD):
+                yield Value(name=HELD, **place)
+        elif plan.get("status") in STANDING_APART:
+            yield Value(name=APART, **place)
+
+
+def _says(resource: Json, url: str) -> bool:
+    """Return whether there is an extension of this kind."""
+    extensions = resource.get("extension")
+    return any(e.get("url") == url for e in (extensions if isinstance(extensions, list) else ()))
 
 
 def _coded(resource: Json, url: str) -> str:

@@ -330,6 +330,46 @@ site_parameter = Table(
     Column("at", INSTANT, nullable=False),
     Column("who", Text, nullable=False),
     Column("values", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("confirmed", Text, nullable=False, server_default=text("''")),  # the second person, if any
+)
+
+site_proposal = Table(
+    "site_proposal",
+    metadata,
+    # another value of a parameter, which has no effect until a second person confirms it
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", INSTANT, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),  # JSON
+    Column("reason", Text, nullable=False),
+    Column("ended_at", INSTANT),  # null: it waits
+    Column("ended_by", Text),
+    Column("outcome", Text),  # confirmed, rejected
+    # of two who propose a value of one parameter at once, one is told of the other
+    Index("site_proposal_waiting", "name", unique=True, postgresql_where=text("ended_at IS NULL")),
+)
+
+sending = Table(
+    "sending",
+    metadata,
+    # what was sent to be stored, also what was refused: ids and counts only
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("sender", Text, nullable=False),
+    Column("interaction", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),  # of the answer
+    Column("entries", Integer),  # null: the request could not be read
+    Column("refused", Integer, nullable=False),  # of the entries
+    Column("patients", ARRAY(Text), nullable=False),
+    Column("stored", ARRAY(Text), nullable=False),  # Type/id/_history/version
+    Column("repeated", Boolean, nullable=False),  # answered as before, by its Idempotency-Key
+    # who sends, and when they did last
+    Index("sending_of_sender", "tenant", "sender", "at"),
+    # what has been kept long enough
+    Index("sending_at", "at"),
 )
 
 idempotency_key = Table(

@@ -1,15 +1,17 @@
 """A pathway as a document: its stages with who is in them, each step with its conditions and sources."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from pathways import parameters
 from pathways.definition import Activity, Parameter, Pathway, Rule, RuleKind
-from service.web import elements, evidence
+from service.web import elements, evidence, offers, stage_map
 from service.web.evidence import Source, Topic
+from service.web.stage_map import Numbers, StageMap
+from service.web.values import Change
 from service.web.words import Words
 
 #: the steps that lead out of a stage, and everything else a pathway does by itself
@@ -49,7 +51,7 @@ class Stage:
 
     code: str
     title: str
-    plans: int
+    numbers: Numbers
     steps: tuple[Step, ...]
 
 
@@ -65,6 +67,8 @@ class Value:
     unit: str
     source: str
     changed: bool
+    #: a mistake could harm: two people change it
+    two_people: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +93,36 @@ class Document:
     digest: str
     profile: str
     stages: tuple[Stage, ...]
+    map: StageMap
+    #: the filter of lists: empty where there is one pathway
+    only: str
     everywhere: tuple[Step, ...]
     standing: tuple[Step, ...]
     values: tuple[Value, ...]
+    #: how the values came to be what they are, newest first
+    changes: tuple[Change, ...]
     work: tuple[Work, ...]
     topics: tuple[Topic, ...]
     sources: tuple[Source, ...]
 
 
-def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int], words: Words) -> Document:
+def build(
+    pathway: Pathway,
+    chosen: Mapping[str, Any],
+    numbers: Mapping[str, Numbers],
+    words: Words,
+    *,
+    changes: Sequence[Change] = (),
+    only: str = "",
+) -> Document:
     """Return the document.
 
     Args:
+        pathway: with its titles in the language of the page.
         chosen: what the site has set, of this and of other pathways.
-        plans: open plans by the code of their stage.
+        numbers: the plans of each stage, by its code.
+        changes: of its values, newest first.
+        only: the name of the pathway where there are several.
     """
     said = snippets(pathway.cql_text)
     sources = evidence.sources(pathway)
@@ -121,14 +141,17 @@ def build(pathway: Pathway, chosen: Mapping[str, Any], plans: Mapping[str, int],
             Stage(
                 code=stage.code,
                 title=pathway.text(words.language, f"stage.{stage.code}"),
-                plans=plans.get(stage.code, 0),
+                numbers=numbers[stage.code],
                 steps=tuple(step for rule, step in steps if stage.code in rule.stages),
             )
             for stage in pathway.stages.values()
         ),
+        map=stage_map.draw(pathway, offers.stages(pathway), numbers, words),
+        only=only,
         everywhere=tuple(step for rule, step in steps if not rule.stages),
         standing=tuple(_step(rule, pathway, said, known, words) for rule in pathway.of_kind(*STANDING)),
-        values=tuple(_values(pathway, ours, words)),
+        values=tuple(value(pathway, name, ours, words) for name in pathway.parameters),
+        changes=tuple(changes),
         work=tuple(_work(activity, pathway, words) for activity in pathway.activities.values()),
         topics=evidence.topics(pathway),
         sources=sources,
@@ -177,20 +200,25 @@ def _step(
     )
 
 
-def _values(pathway: Pathway, chosen: Mapping[str, Any], words: Words) -> Iterator[Value]:
+def value(pathway: Pathway, name: str, chosen: Mapping[str, Any], words: Words) -> Value:
+    """Return one value of the site.
+
+    Args:
+        chosen: what the site has set of this pathway.
+    """
+    parameter = pathway.parameters[name]
     values = parameters.resolve(pathway, chosen)
-    changed = parameters.changed(pathway, values)
-    for name, parameter in pathway.parameters.items():
-        yield Value(
-            name=name,
-            text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
-            here=_said(values[name], words),
-            default=_said(parameter.default, words),
-            range=_range(parameter, words),
-            unit=words.code("unit", parameter.unit) if parameter.low is not None else "",
-            source=parameter.source,
-            changed=name in changed,
-        )
+    return Value(
+        name=name,
+        text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
+        here=say(values[name], words),
+        default=say(parameter.default, words),
+        range=_range(parameter, words),
+        unit=words.code("unit", parameter.unit) if parameter.low is not None else "",
+        source=parameter.source,
+        changed=name in parameters.changed(pathway, values),
+        two_people=parameter.two_people,
+    )
 
 
 def _range(parameter: Parameter, words: Words) -> str:
@@ -202,7 +230,8 @@ def _range(parameter: Parameter, words: Words) -> str:
     return ", ".join(parameter.allowed) or words("doc.any_zone")
 
 
-def _said(value: object, words: Words) -> str:
+def say(value: object, words: Words) -> str:
+    """Return a value in words."""
     if isinstance(value, bool):
         return words("yes" if value else "no")
     return words.number(float(value)) if isinstance(value, (int, float, Decimal)) else str(value)

@@ -10,12 +10,16 @@ from typing import Literal
 from service import automation
 from service.automation import CHAIN, LATE_S, LIMITS_S, Automation, Part
 from service.broker import FULL
-from service.store.promises import Standing
+from service.store.promises import OfKind, Standing
+from service.store.sendings import Sender
 from service.web.moments import Moments
 from service.web.words import Words
 
 #: rows of the queue that are shown
 ROWS = 50
+HOUR_S = 3600
+#: the kind of work by which outputs reach other systems
+DELIVER = "deliver"
 
 State = Literal["good", "danger", "unknown"]
 
@@ -37,6 +41,7 @@ class Row:
     """One patient whose evaluation is due: whether it is being done, waits, or is tried again."""
 
     patient: str
+    kind: str
     unread: int
     due: str
     doing: str
@@ -44,10 +49,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """Somebody who sends: when they did last, with what answer, and whether that is too long ago."""
+
+    name: str
+    last: str
+    ago: str
+    status: int
+    #: when something of theirs was stored last; empty: not within the time that is kept
+    stored: str
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
     """The page."""
 
     figures: tuple[Figure, ...]
+    kinds: tuple[OfKind, ...]
+    senders: tuple[Sending, ...]
     queue: tuple[Row, ...]
     #: than the rows that are shown
     more: bool
@@ -59,25 +79,38 @@ def build(
     messages: int | None,
     queue: Sequence[Standing],
     parked: Sequence[Standing],
+    kinds: Sequence[OfKind],
+    senders: Sequence[Sender],
+    silence_hours: int,
     when: Moments,
     words: Words,
 ) -> Operations:
     """Return the page.
 
     Args:
+        silence_hours: whoever has not sent for longer is silent.
         messages: what the broker holds for the workers; None: it cannot be reached.
         queue: whose evaluation is due or failed and is tried again, the longest waiting first; one more
             than is shown tells that there are more.
         parked: who was given up.
     """
+    parts = {part: _part(seen, part, when, words) for part in CHAIN}
+    first = CHAIN[0]
+    silent = [sender for sender in senders if sender.age_s > silence_hours * HOUR_S]
+    # Those first that say whether all flows, then what shows where to look.
     figures = (
         _oldest(seen, when, words),
-        _parked(seen, parked, when, words),
-        *(_part(seen, part, when, words) for part in CHAIN),
+        _undelivered(kinds, when, words),
         _messages(messages, words),
+        parts.pop(first),
+        _silent(senders, silent, silence_hours, when, words),
+        _parked(seen, parked, when, words),
+        *parts.values(),
     )
     return Operations(
         figures=figures,
+        kinds=tuple(kinds),
+        senders=tuple(_sender(sender, sender in silent, when) for sender in senders),
         queue=tuple(_row(standing, when, words) for standing in queue[:ROWS]),
         more=len(queue) > ROWS,
         parked=tuple(parked),
@@ -96,6 +129,49 @@ def _oldest(seen: Automation, when: Moments, words: Words) -> Figure:
         else words("ops.oldest.none"),
         limit=words("ops.limit", limit=when.span(LATE_S)),
         since=words("ops.since", since=when.exact(late.since)) if late and late.since else "",
+    )
+
+
+def _undelivered(kinds: Sequence[OfKind], when: Moments, words: Words) -> Figure:
+    of = next((kind for kind in kinds if kind.kind == DELIVER), None)
+    since = of.oldest_due_at if of else None
+    late_s = max(0.0, (when.now - since).total_seconds()) if since else 0.0
+    late = late_s > LATE_S or (of is not None and of.parked > 0)
+    return Figure(
+        code="undelivered",
+        title=words("ops.undelivered"),
+        state="danger" if late else "good",
+        value=words.count("ops.undelivered.value", of.due, age=when.span(late_s))
+        if of and of.due
+        else words("ops.oldest.none"),
+        limit=words("ops.limit", limit=when.span(LATE_S)),
+        since=words("ops.since", since=when.exact(since)) if since and late else "",
+    )
+
+
+def _silent(
+    senders: Sequence[Sender], silent: Sequence[Sender], hours: int, when: Moments, words: Words
+) -> Figure:
+    # The clock of the database has told when somebody sent, also where a sandbox has set another.
+    longest = max(silent, key=lambda sender: sender.age_s, default=None)
+    return Figure(
+        code="senders",
+        title=words("ops.senders.silent"),
+        state="danger" if silent else "good",
+        value=words("ops.senders.value", silent=len(silent), all=len(senders)),
+        limit=words("ops.limit", limit=when.span(hours * HOUR_S)),
+        since=words("ops.since", since=when.exact(longest.at)) if longest else "",
+    )
+
+
+def _sender(sender: Sender, silent: bool, when: Moments) -> Sending:
+    return Sending(
+        name=sender.name,
+        last=when.exact(sender.at),
+        ago=when.span(sender.age_s),
+        status=sender.status,
+        stored=when.exact(sender.stored_at) if sender.stored_at else "",
+        silent=silent,
     )
 
 
@@ -153,6 +229,7 @@ def _row(standing: Standing, when: Moments, words: Words) -> Row:
         doing = words("ops.waits")
     return Row(
         patient=standing.patient,
+        kind=standing.kind,
         unread=standing.arrivals,
         due=when.exact(standing.due_at) if standing.due_at else words("ops.no_date"),
         doing=doing,

@@ -7,7 +7,7 @@ arcs: forward above, backward below.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.web.moments import Moments
@@ -77,13 +77,23 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Arrow:
+class Arrow:
+    """The steps from one stage to another: their rules, when the last was taken, and what it is called."""
+
     source: str
     target: str
     rule: str
     when: str
     title: str
     taken: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """What stands in a box below the title, and its state: here, taken or future."""
+
+    lines: tuple[str, ...]
+    state: str
 
 
 def draw(
@@ -98,25 +108,47 @@ def draw(
     Args:
         ahead: what may still come from here, as (target, rule, title).
     """
+    return lay_out(
+        stages,
+        _arrows(way, when, ahead),
+        lambda stage: Filling(lines=_lines(stage, way, when, words), state=_state(stage.code, way)),
+        _description(stages, way, when, words),
+        words,
+    )
+
+
+def lay_out(
+    stages: Sequence[StageBox],
+    arrows: Sequence[Arrow],
+    fill: Callable[[StageBox], Filling],
+    description: str,
+    words: Words,
+    height: float = HEIGHT,
+) -> Drawing:
+    """Return the places of boxes and arrows.
+
+    Args:
+        height: of a box.
+        description: the same in words, for whoever does not see it.
+    """
     row, apart = _places(stages)
-    arrows = _arrows(way, when, ahead)
     order = {stage.code: place for place, stage in enumerate(row)}
     # the shortest arc is the nearest, so that arcs of one stage do not cross
     above = sorted((a for a in arrows if _reach(a, order) > 1), key=lambda a: _reach(a, order))
     below = sorted((a for a in arrows if _reach(a, order) < -1), key=lambda a: -_reach(a, order))
     top = MARGIN + CLEAR + LANE * len(above)
-    nodes = _row_nodes(row, way, when, words, top)
+    nodes = _row_nodes(row, fill, top, height)
     by_code = {node.code: node for node in nodes}
     right = max(WIDTH - MARGIN, nodes[-1].x + nodes[-1].width)
-    bottom = top + HEIGHT + CLEAR + LANE * len(below)
+    bottom = top + height + CLEAR + LANE * len(below)
     for place, stage in enumerate(apart):
-        node = _apart_node(stage, way, when, words, right, bottom + place * (HEIGHT + 12))
+        node = _apart_node(stage, fill, right, bottom + place * (height + 12), height)
         nodes.append(node)
         by_code[node.code] = node
     edges: list[Edge] = []
-    edges += _straight(arrows, order, by_code, words)
+    edges += _straight(arrows, order, by_code, words, height)
     edges += [_arc(a, by_code, top - CLEAR - lane * LANE, -1) for lane, a in enumerate(above)]
-    edges += [_arc(a, by_code, top + HEIGHT + CLEAR + lane * LANE, 1) for lane, a in enumerate(below)]
+    edges += [_arc(a, by_code, top + height + CLEAR + lane * LANE, 1) for lane, a in enumerate(below)]
     edges += [_to_apart(a, by_code) for a in arrows if a.target in by_code and a.target not in order]
     edges += [_from_apart(a, by_code) for a in arrows if a.source not in order and a.target in order]
     return Drawing(
@@ -124,7 +156,7 @@ def draw(
         height=max(node.y + node.height for node in nodes) + MARGIN,
         nodes=tuple(nodes),
         edges=tuple(edges),
-        description=_description(stages, way, when, words),
+        description=description,
     )
 
 
@@ -134,14 +166,14 @@ def _places(stages: Sequence[StageBox]) -> tuple[list[StageBox], list[StageBox]]
     return row, closed[1:]
 
 
-def _arrows(way: Way, when: Moments, ahead: Sequence[tuple[str, str, str]]) -> list[_Arrow]:
+def _arrows(way: Way, when: Moments, ahead: Sequence[tuple[str, str, str]]) -> list[Arrow]:
     """Return one arrow for each pair of stages, however often it was taken."""
     taken: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
     for step in way.steps:
         if not step.taken_back:
             taken[step.source, step.target].append((step.rule, when.short(step.at), step.title))
     arrows = [
-        _Arrow(
+        Arrow(
             source=source,
             target=target,
             rule=steps[-1][0] + (f" ×{len(steps)}" if len(steps) > 1 else ""),
@@ -160,54 +192,60 @@ def _arrows(way: Way, when: Moments, ahead: Sequence[tuple[str, str, str]]) -> l
         names = list(dict.fromkeys(rule for rule, _ in rules))
         title = rules[0][1] if len(names) == 1 else ""
         shown = ", ".join(names)
-        arrows.append(_Arrow(source=here, target=target, rule=shown, when="", title=title, taken=False))
+        arrows.append(Arrow(source=here, target=target, rule=shown, when="", title=title, taken=False))
     return arrows
 
 
-def _reach(arrow: _Arrow, order: dict[str, int]) -> int:
+def _reach(arrow: Arrow, order: dict[str, int]) -> int:
     """Return how many places the arrow jumps in the row; 0 if it leaves the row."""
     if arrow.source not in order or arrow.target not in order:
         return 0
     return order[arrow.target] - order[arrow.source]
 
 
-def _row_nodes(row: Sequence[StageBox], way: Way, when: Moments, words: Words, top: float) -> list[Node]:
-    texts = [_lines(stage, way, when, words) for stage in row]
+def _row_nodes(
+    row: Sequence[StageBox], fill: Callable[[StageBox], Filling], top: float, height: float
+) -> list[Node]:
+    filled = [fill(stage) for stage in row]
     widths = [
-        max(_wide(stage.title, 8.8) + 54, *(_wide(line, 6.8) + 28 for line in lines), 104)
-        for stage, lines in zip(row, texts, strict=True)
+        max(wide(stage.title, 8.8) + 54, *(wide(line, 6.8) + 28 for line in filling.lines), 104)
+        for stage, filling in zip(row, filled, strict=True)
     ]
     gap = max(NARROWEST_GAP, (WIDTH - 2 * MARGIN - sum(widths)) / max(1, len(row) - 1))
     x: float = MARGIN
     nodes = []
-    for stage, lines, width in zip(row, texts, widths, strict=True):
+    for stage, filling, width in zip(row, filled, widths, strict=True):
         nodes.append(
             Node(
                 code=stage.code,
                 title=stage.title,
-                lines=lines,
-                state=_state(stage.code, way),
+                lines=filling.lines,
+                state=filling.state,
                 x=round(x, 1),
                 y=top,
                 width=round(width, 1),
+                height=height,
             )
         )
         x += width + gap
     return nodes
 
 
-def _apart_node(stage: StageBox, way: Way, when: Moments, words: Words, right: float, y: float) -> Node:
-    lines = _lines(stage, way, when, words)
-    width = max(_wide(stage.title, 8.8) + 54, *(_wide(line, 6.8) + 28 for line in lines), 220)
+def _apart_node(
+    stage: StageBox, fill: Callable[[StageBox], Filling], right: float, y: float, height: float
+) -> Node:
+    filling = fill(stage)
+    width = max(wide(stage.title, 8.8) + 54, *(wide(line, 6.8) + 28 for line in filling.lines), 220)
     return Node(
         code=stage.code,
         title=stage.title,
-        lines=lines[:1],
-        state=_state(stage.code, way),
+        # In the map of a patient one line is enough there, and the box is as high.
+        lines=filling.lines[:1] if height == HEIGHT else filling.lines,
+        state=filling.state,
         x=round(right - width, 1),
         y=y,
         width=round(width, 1),
-        height=52,
+        height=52 if height == HEIGHT else height,
     )
 
 
@@ -235,7 +273,7 @@ def _lines(stage: StageBox, way: Way, when: Moments, words: Words) -> tuple[str,
 
 
 def _straight(
-    arrows: Sequence[_Arrow], order: dict[str, int], at: dict[str, Node], words: Words
+    arrows: Sequence[Arrow], order: dict[str, int], at: dict[str, Node], words: Words, height: float
 ) -> list[Edge]:
     """Return the arrows between neighbours: forward in the upper half, backward in the lower."""
     edges = []
@@ -248,25 +286,26 @@ def _straight(
             continue
         left, right = (arrow.source, arrow.target) if reach == 1 else (arrow.target, arrow.source)
         x1, x2 = at[left].x + at[left].width, at[right].x
-        middle = at[left].y + HEIGHT / 2
+        middle = at[left].y + height / 2
         paired = frozenset((left, right)) in both
         y = middle + (-10 * reach if paired else 0)
         path = f"M{x1:.1f} {y}H{x2 - 4:.1f}" if reach == 1 else f"M{x2:.1f} {y}H{x1 + 4:.1f}"
         centre = (x1 + x2) / 2 - 2 * reach
-        joined = " · ".join(part for part in (arrow.rule, arrow.when) if part)
+        names = arrow.rule.split(", ")
+        fits = wide(arrow.rule, 7.1) < x2 - x1 - 8
+        shown = arrow.rule if fits else words("map.steps", n=len(names))
         if paired:
+            joined = " · ".join(part for part in (shown, arrow.when) if part)
             labels: tuple[Label, ...] = (_label(joined, centre, y - 8 if reach == 1 else y + 19),)
         else:
-            names = arrow.rule.split(", ")
-            fits = _wide(arrow.rule, 7.1) < x2 - x1 - 8
-            labels = (_label(arrow.rule if fits else words("map.steps", n=len(names)), centre, y - 9),)
+            labels = (_label(shown, centre, y - 9),)
             if arrow.when:
                 labels += (_label(arrow.when, centre, y + 19),)
         edges.append(Edge(path=path, labels=labels, taken=arrow.taken))
     return edges
 
 
-def _arc(arrow: _Arrow, at: dict[str, Node], lane: float, direction: int) -> Edge:
+def _arc(arrow: Arrow, at: dict[str, Node], lane: float, direction: int) -> Edge:
     """Return an arrow that passes other stages, above (-1) or below (1) them."""
     source, target = at[arrow.source], at[arrow.target]
     edge = source.y if direction < 0 else source.y + source.height
@@ -280,11 +319,11 @@ def _arc(arrow: _Arrow, at: dict[str, Node], lane: float, direction: int) -> Edg
     said = " · ".join(part for part in (arrow.rule, arrow.when) if part)
     room = abs(x2 - x1) - 2 * abs(bend)
     full = f"{said}: {arrow.title}" if arrow.title else said
-    text = full if _wide(full, 6.8) < room else said
+    text = full if wide(full, 6.8) < room else said
     return Edge(path=path, labels=(_label(text, (x1 + x2) / 2, lane + 4),), taken=arrow.taken)
 
 
-def _to_apart(arrow: _Arrow, at: dict[str, Node]) -> Edge:
+def _to_apart(arrow: Arrow, at: dict[str, Node]) -> Edge:
     """Return an arrow to a stage that stands apart: down, then along."""
     source, target = at.get(arrow.source), at[arrow.target]
     said = " · ".join(part for part in (arrow.rule, arrow.when) if part)
@@ -302,7 +341,7 @@ def _to_apart(arrow: _Arrow, at: dict[str, Node]) -> Edge:
     return Edge(path=path, labels=(_label(said, (x1 + target.x) / 2, y + 4),), taken=arrow.taken)
 
 
-def _from_apart(arrow: _Arrow, at: dict[str, Node]) -> Edge:
+def _from_apart(arrow: Arrow, at: dict[str, Node]) -> Edge:
     """Return an arrow back into the row: along, then up."""
     source, target = at[arrow.source], at[arrow.target]
     said = " · ".join(part for part in (arrow.rule, arrow.when) if part)
@@ -318,10 +357,10 @@ def _from_apart(arrow: _Arrow, at: dict[str, Node]) -> Edge:
 
 
 def _label(text: str, x: float, y: float) -> Label:
-    return Label(text=text, x=round(x, 1), y=round(y, 1), width=round(_wide(text, 7.1) + 10, 1))
+    return Label(text=text, x=round(x, 1), y=round(y, 1), width=round(wide(text, 7.1) + 10, 1))
 
 
-def _wide(text: str, per_letter: float) -> float:
+def wide(text: str, per_letter: float) -> float:
     """Return about how wide a text is drawn: SVG cannot be asked without a browser."""
     return len(text) * per_letter
 

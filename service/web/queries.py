@@ -30,6 +30,8 @@ from service.web.elements import OPEN_TASK, Json
 
 _resource = tables.resource.c
 
+KINDS_OF_PLANS = (search_index.OPEN, search_index.HELD, search_index.APART)
+
 
 def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
     """Return every open Task that the engine made, oldest first."""
@@ -38,10 +40,14 @@ def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenPlans:
+class Plans:
     """The plans that are open: too many to be read at once, so they are counted, and read by the page."""
 
     tenant: int
+    #: those that are open, or of these those that are held; or instead those that stand apart
+    kind: str = search_index.OPEN
+    #: the name of one of several pathways
+    pathway: str = ""
     stage: str = ""
     #: None: of any side; empty: about the whole person
     side: str | None = None
@@ -70,7 +76,7 @@ class OpenPlans:
 
     @property
     def _filtered(self) -> bool:
-        return bool(self.stage) or self.side is not None
+        return bool(self.stage or self.pathway) or self.side is not None or self.kind != search_index.OPEN
 
     @property
     def _every(self) -> tuple[ColumnElement[bool], ...]:
@@ -79,33 +85,44 @@ class OpenPlans:
     @property
     def _conditions(self) -> tuple[ColumnElement[bool], ...]:
         value = tables.search_value.c
-        found = [value.tenant == self.tenant, value.type == "CarePlan", value.name == search_index.OPEN]
+        found = [value.tenant == self.tenant, value.type == "CarePlan", value.name == self.kind]
         if self.stage:
             found.append(value.value == self.stage)
         if self.side is not None:
             found.append(value.system == self.side)
+        if self.pathway:
+            found.append(value.key.in_(_of_pathway(self.pathway, self.tenant)))
         return tuple(found)
 
 
-def open_plans_by_stage(tx: Connection, pathway: str | None, *, tenant: int) -> dict[str, int]:
-    """Return how many open plans there are, by the code of their stage.
+def plans_by_stage(tx: Connection, pathway: str | None, *, tenant: int) -> dict[str, dict[str, int]]:
+    """Return how many plans there are, by their kind, as in `Plans`, and by the code of their stage.
 
     Args:
         pathway: the name of one of several; of one alone it need not be asked for.
     """
     value = tables.search_value.c
-    of_plans = (value.tenant == tenant, value.type == "CarePlan")
-    counted = select(value.value, func.count()).where(*of_plans, value.name == search_index.OPEN)
+    counted = select(value.name, value.value, func.count()).where(
+        value.tenant == tenant, value.type == "CarePlan", value.name.in_(KINDS_OF_PLANS)
+    )
     if pathway is not None:
-        named = select(value.key).where(
-            *of_plans,
-            value.name == "identifier",
-            value.system == canonical.CARE_PLAN_IDS,
-            value.value.contains(f".{pathway}.", autoescape=True),
-        )
-        counted = counted.where(value.key.in_(named))
-    counted = counted.group_by(value.value)
-    return {str(row[0]): int(row[1]) for row in tx.execute(counted)}
+        counted = counted.where(value.key.in_(_of_pathway(pathway, tenant)))
+    found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS_OF_PLANS}
+    for kind, stage, count in tx.execute(counted.group_by(value.name, value.value)):
+        found[kind][stage] = count
+    return found
+
+
+def _of_pathway(pathway: str, tenant: int) -> Select[Any]:
+    """Return the keys of the plans of a pathway: their identifier names it."""
+    named = tables.search_value.alias().c
+    return select(named.key).where(
+        named.tenant == tenant,
+        named.type == "CarePlan",
+        named.name == "identifier",
+        named.system == canonical.CARE_PLAN_IDS,
+        named.value.contains(f".{pathway}.", autoescape=True),
+    )
 
 
 def find_patients(

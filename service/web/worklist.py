@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from service import situation
 from service.situation import Instance
+from service.store.search_index import STANDING_APART
 from service.web import elements, tasks
 from service.web.elements import Json, Word
 from service.web.moments import Moments, read
@@ -25,8 +26,9 @@ ROWS = 50
 #: the last one lists plans, the others Tasks
 VIEWS = ("mine", "team", "nobody", "all", "plans")
 
-#: what the filter `need` can ask for
+#: what the filter `need` can ask for: of Tasks, and of plans
 NEEDS = ("", "sign", "overdue", "now", "data")
+NEEDS_OF_PLANS = ("", "held", "overdue", "apart")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,9 @@ class Place:
     side: Word
     stage: Word
     open: bool
+    #: nothing is done there until a person or new data take it up again
+    apart: bool
+    held: bool
 
     @property
     def plan_id(self) -> str:
@@ -52,6 +57,8 @@ class Filters:
 
     view: str = "all"
     need: str = ""
+    #: the name of one of several
+    pathway: str = ""
     stage: str = ""
     side: str = ""
     page: int = 1
@@ -59,7 +66,7 @@ class Filters:
     @property
     def set(self) -> bool:
         """Return whether rows may be hidden."""
-        return bool(self.need or self.stage or self.side)
+        return bool(self.need or self.pathway or self.stage or self.side)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,18 +138,22 @@ def build(
     """
     views = {view: [w for w in open_work if _in_view(w, view, acting)] for view in VIEWS[:-1]}
     busy = busy_plans(open_work, places)
+    listed = plans_with_work(open_work, places, filters)
     counts = {view: len(found) for view, found in views.items()} | {"plans": every.count}
     rows: list[Work] = []
     found: list[Work] = []
     plans: list[PlanRow] = []
     if filters.view == "plans":
-        matching = [place for place in busy if _place_matches(place, filters)]
-        total, wanted = every.matching(), every.count
+        total = len(listed) if filters.need == "overdue" else every.matching()
+        # What stands apart is not among the rows of the view, so the filter hides all of those.
+        shown = 0 if filters.need == "apart" else total - sum(not place.open for place in listed)
+        hidden = every.count - shown
         page = _page(total, size, filters)
-        plans = _plan_rows(matching, open_work, every.read_quiet, (page - 1) * size, size)
+        plans = _plan_rows(listed, open_work, every.read_quiet, (page - 1) * size, size)
     else:
         found = sorted((w for w in views[filters.view] if _matches(w, places, filters)), key=tasks.by_urgency)
-        total, wanted = len(found), counts[filters.view]
+        total = len(found)
+        hidden = counts[filters.view] - total
         page = _page(total, size, filters)
         rows = found[(page - 1) * size : page * size]
     return Worklist(
@@ -152,7 +163,7 @@ def build(
         plans=tuple(plans),
         shown=len(rows) + len(plans),
         total=total,
-        hidden=wanted - total,
+        hidden=hidden,
         pages=_pages(total, size),
         pager=pager(page, _pages(total, size)),
         quiet_plans=every.count - len(busy),
@@ -166,6 +177,23 @@ def busy_plans(open_work: Iterable[Work], places: Mapping[str, Place]) -> list[P
     return [place for plan in found if (place := places.get(plan)) is not None and place.open]
 
 
+def plans_with_work(open_work: Sequence[Work], places: Mapping[str, Place], filters: Filters) -> list[Place]:
+    """Return the plans about which a Task is open and that the filters let through, of any view."""
+    if filters.need == "overdue":
+        open_work = [work for work in open_work if work.overdue]
+    known = [place for w in dict.fromkeys(w.plan for w in open_work) if (place := places.get(w))]
+    match filters.need:
+        case "overdue":
+            known = [place for place in known if place.open or place.apart]
+        case "apart":
+            known = [place for place in known if place.apart]
+        case "held":
+            known = [place for place in known if place.open and place.held]
+        case _:
+            known = [place for place in known if place.open]
+    return [place for place in known if _place_matches(place, filters)]
+
+
 def place(plan: Json, words: Words) -> Place:
     """Return where a plan stands."""
     extensions = {"extension": words.reworded(plan.get("extension", []))}
@@ -176,6 +204,8 @@ def place(plan: Json, words: Words) -> Place:
         side=elements.side(extensions) or Word(PERSON, words("person")),
         stage=elements.stage(extensions),
         open=plan.get("status") == "active",
+        apart=plan.get("status") in STANDING_APART,
+        held=any(elements.extensions(plan, "pathway-hold")),
     )
 
 
@@ -258,6 +288,8 @@ def _in_view(work: Work, view: str, acting: Colleague | None) -> bool:
 
 def _matches(work: Work, places: Mapping[str, Place], filters: Filters) -> bool:
     where = places.get(work.plan)
+    if filters.pathway and (where is None or where.instance.pathway != filters.pathway):
+        return False
     if filters.stage and (where is None or where.stage.code != filters.stage):
         return False
     if filters.side and (work.side.code if work.side else PERSON) != filters.side:
@@ -276,6 +308,8 @@ def _matches(work: Work, places: Mapping[str, Place], filters: Filters) -> bool:
 
 
 def _place_matches(place: Place, filters: Filters) -> bool:
+    if filters.pathway and place.instance.pathway != filters.pathway:
+        return False
     if filters.stage and place.stage.code != filters.stage:
         return False
     return not filters.side or place.side.code == filters.side

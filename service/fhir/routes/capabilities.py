@@ -12,8 +12,8 @@ from service.fhir import blueprint, idempotency, json_patch, searching
 from service.fhir.blueprint import fhir
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
+from service.version import VERSION
 
-VERSION = "0.1.0"
 DOCUMENTATION = (
     "A visit is posted as one transaction Bundle about one patient. A POST to the base or to a type may "
     "carry an Idempotency-Key of 1 to 255 characters: sent again with the same key, for "

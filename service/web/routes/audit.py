@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from flask import request
 
-from service.fhir.blueprint import HOSPITAL
 from service.fhir.references import ID
+from service.fhir.senders import HOSPITAL
 from service.store import accesses, seals
 from service.store.accesses import Access, Filters
 from service.web import visit

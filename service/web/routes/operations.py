@@ -9,12 +9,17 @@ from werkzeug.wrappers import Response
 
 from service import accessed, broker, evaluation, log
 from service.fhir.references import ID
-from service.store import promises
-from service.web import operations, queries, visit, worklist
+from service.store import promises, sendings
+from service.web import bundles, operations, queries, versions, visit, worklist
 from service.web.pages import pages, problem, refusal
 from service.web.routes import deliveries
 from service.web.visit import TENANT, Visit
 
+#: the kind of work of which a person waits for the end
+EVALUATION = "advance"
+#: Bundles that are counted here, and of which as many are on a page of their own, with what became of them
+LAST = 100
+PER_PAGE = 20
 #: a person waits this long for one patient's evaluation, then reads where it stands
 PATIENCE_S = 2
 
@@ -31,20 +36,32 @@ def show_operations() -> str:
 @pages.post("/operations/retry")
 def retry() -> Response | tuple[str, int]:
     """Have patients evaluated again that were given up: the one of the form, or all of them."""
-    wanted = request.form.get("patient", "")
+    wanted, kind = request.form.get("patient", ""), request.form.get("kind", "")
     with visit.begin() as (tx, seen):
         refused = refusal(seen)
         if refused or seen.acting is None:
             return refused or problem("nobody", 422)
         if wanted and not re.fullmatch(ID, wanted):
             return problem("no_page", 404)
-        asked = [s.patient for s in promises.parked(tx, tenant=TENANT) if not wanted or s.patient == wanted]
+        asked = [
+            standing
+            for standing in promises.parked(tx, tenant=TENANT)
+            if not wanted or (standing.patient, standing.kind) == (wanted, kind or EVALUATION)
+        ]
     with visit.database().transaction() as tx:
-        for patient in asked:
-            promises.want(tx, patient, tenant=TENANT, due_at=seen.clock.now, forced=True)
-    for patient in asked:
-        log.get().info("evaluation_asked_again", patient=patient, by=seen.acting.id)
-        broker.wake(seen.settings, TENANT, patient)
+        for standing in asked:
+            promises.want(
+                tx,
+                standing.patient,
+                tenant=TENANT,
+                kind=standing.kind,
+                due_at=seen.clock.now,
+                forced=True,
+            )
+    for standing in asked:
+        log.get().info("work_asked_again", patient=standing.patient, kind=standing.kind, by=seen.acting.id)
+        if standing.kind == EVALUATION:
+            broker.wake(seen.settings, TENANT, standing.patient)
     if wanted:
         with suppress(evaluation.Parked):
             evaluation.wait(visit.database(), wanted, timeout_s=PATIENCE_S)
@@ -53,10 +70,38 @@ def retry() -> Response | tuple[str, int]:
     return redirect(url_for("web.show_operations", again=len(asked)), code=303)
 
 
+@pages.get("/operations/bundles")
+def show_bundles() -> str:
+    """Show what was sent last, and what became of it."""
+    page = request.args.get("page", "")
+    number = min(int(page), LAST // PER_PAGE) if page.isascii() and page.isdigit() and len(page) < 4 else 1
+    offset = (max(number, 1) - 1) * PER_PAGE
+    with visit.begin() as (tx, seen):
+        last = sendings.newest(tx, limit=LAST, tenant=TENANT)
+        shown = last[offset : offset + PER_PAGE]
+        accessed.note(patient for sending in shown for patient in sending.patients)
+        plans = queries.plans_of(tx, {who for sending in shown for who in sending.patients}, tenant=TENANT)
+        return visit.page(
+            seen,
+            "bundles.html",
+            rows=bundles.rows(tx, shown, tenant=TENANT),
+            kinds=bundles.KINDS,
+            last=bundles.summary(last),
+            page=offset // PER_PAGE + 1,
+            pages=max(1, -(-len(last) // PER_PAGE)),
+            plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
+        )
+
+
 def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     parked = promises.parked(tx, tenant=TENANT)
     queue = promises.queue(tx, seen.clock.now, operations.ROWS + 1, tenant=TENANT)
-    page = operations.build(seen.automation, messages, queue, parked, seen.when, seen.words)
+    kinds = promises.by_kind(tx, seen.clock.now, tenant=TENANT)
+    senders = sendings.senders(tx, tenant=TENANT)
+    silence = seen.settings.sender_silence_hours
+    page = operations.build(
+        seen.automation, messages, queue, parked, kinds, senders, silence, seen.when, seen.words
+    )
     shown = {standing.patient for standing in parked} | {row.patient for row in page.queue}
     accessed.note(shown)
     plans = queries.plans_of(tx, shown, tenant=TENANT)
@@ -64,6 +109,8 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
         seen,
         "operations.html",
         ops=page,
+        last=bundles.summary(sendings.newest(tx, limit=LAST, tenant=TENANT)),
+        versions=versions.installed(tx, visit.installed()),
         said=_said(tx, seen),
         plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
         token=seen.forms.token,

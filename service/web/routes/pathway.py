@@ -1,12 +1,17 @@
 """`/pathways/{name}`: what are the rules, and where is everyone?"""
 
+from itertools import islice
+
 from flask import redirect, url_for
+from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
+from pathways.definition import Pathway
 from service.store import parameters
-from service.web import document, queries, visit
+from service.web import document, queries, stage_map, tasks, values, visit, worklist
 from service.web.pages import pages, problem
-from service.web.visit import TENANT
+from service.web.stage_map import Numbers
+from service.web.visit import TENANT, Visit
 
 
 @pages.get("/pathways")
@@ -24,8 +29,31 @@ def show_pathway(name: str) -> str | tuple[str, int]:
     with visit.begin() as (tx, seen):
         found = next((pathway for pathway in seen.pathways if pathway.name == name), None)
         if found is not None:
-            only = len(seen.pathways) == 1
-            plans = queries.open_plans_by_stage(tx, None if only else name, tenant=TENANT)
-            page = document.build(found, parameters.current(tx), plans, seen.words)
-            return visit.page(seen, "pathway.html", doc=page)
+            only = "" if len(seen.pathways) == 1 else name
+            numbers = _numbers(tx, seen, found, only)
+            versions = parameters.versions(tx, limit=values.VERSIONS)
+            who = [who for version in versions for who in (version.who, version.confirmed)]
+            names = values.names_of(tx, who, tenant=TENANT)
+            page = document.build(
+                found,
+                versions[0].values if versions else {},
+                numbers,
+                seen.words,
+                changes=list(islice(values.changes(found, versions, names), values.SHOWN)),
+                only=only,
+            )
+            return visit.page(
+                seen, "pathway.html", doc=page, name=name, said=lambda value: document.say(value, seen.words)
+            )
     return problem("no_page", 404)
+
+
+def _numbers(tx: Connection, seen: Visit, pathway: Pathway, only: str) -> dict[str, Numbers]:
+    """Return how many plans stand in each stage, in three queries."""
+    by_kind = queries.plans_by_stage(tx, only or None, tenant=TENANT)
+    work = [tasks.read(task, seen.when, seen.words) for task in queries.open_tasks(tx, tenant=TENANT)]
+    late = {w.plan.partition("/")[2] for w in work if w.overdue}
+    plans = queries.of_type(tx, "CarePlan", late, tenant=TENANT)
+    places = {place.plan: place for place in (worklist.place(plan, seen.words) for plan in plans.values())}
+    overdue = stage_map.overdue_by_stage(work, places, only)
+    return stage_map.count(pathway, by_kind, overdue, seen.words)

@@ -8,13 +8,16 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
-from service.store import promises
+from service.store import promises, search_index
 from service.web import export, inbox, queries, tasks, visit, worklist
 from service.web.pages import pages
 from service.web.patients import Person
 from service.web.tasks import Work
 from service.web.visit import TENANT, Visit
 from service.web.worklist import Filters, OpenPlans, Place, Worklist
+
+#: which plans a need asks for
+KINDS = {"held": search_index.HELD, "apart": search_index.APART}
 
 #: more than any hospital has open at once, and a table that spreadsheets still take
 ALL = 1_000_000
@@ -46,6 +49,7 @@ def show_worklist() -> str:
             places=found.places,
             since=found.since,
             people=found.people,
+            needs=worklist.NEEDS_OF_PLANS if found.list.filters.view == "plans" else worklist.NEEDS,
             stages=_stages(seen.pathways),
             sides=_sides(seen.pathways),
             plan_of=worklist.first_plans(found.places.values()),
@@ -100,13 +104,17 @@ def _read(
 def _open_plans(
     tx: Connection, seen: Visit, filters: Filters, work: Sequence[Work], places: Mapping[str, Place]
 ) -> OpenPlans:
-    every = queries.OpenPlans(tenant=TENANT)
+    every = queries.Plans(tenant=TENANT)
     side = "" if filters.side == worklist.PERSON else filters.side or None
-    wanted = replace(every, stage=filters.stage, side=side)
+    kind = KINDS.get(filters.need, every.kind)
+    wanted = replace(every, kind=kind, pathway=filters.pathway, stage=filters.stage, side=side)
     count = every.count(tx)
 
     def read_quiet(offset: int, limit: int) -> list[Place]:
-        busy = {place.plan_id for place in worklist.busy_plans(work, places)}
+        if filters.need == "overdue":
+            return []
+        # Those with work stand before them, whatever their stage.
+        busy = {place.plan_id for place in places.values()} & {w.plan.partition("/")[2] for w in work}
         return [worklist.place(plan, seen.words) for plan in wanted.read(tx, busy, offset, limit)]
 
     return OpenPlans(
@@ -120,9 +128,11 @@ def _filters(args: Mapping[str, Any], default: str) -> Filters:
     view = str(args.get("view") or default)
     page = str(args.get("page") or "1")
     need = str(args.get("need") or "")
+    view = view if view in worklist.VIEWS else default
     return Filters(
-        view=view if view in worklist.VIEWS else default,
-        need=need if need in worklist.NEEDS else "",
+        view=view,
+        need=need if need in (worklist.NEEDS_OF_PLANS if view == "plans" else worklist.NEEDS) else "",
+        pathway=_code(args.get("pathway")),
         stage=_code(args.get("stage")),
         side=_code(args.get("side")),
         page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,

@@ -177,11 +177,15 @@ def test_a_step_up_finds_the_plans_that_are_there_by_their_stage_and_side(url, d
         return {"url": url, "valueCoding": {"system": "urn:s", "code": code}}
 
     extensions = [coded("pathway-stage", "imaging"), coded("pathway-side", "hip-left"), coded("other", "x")]
+    held = "https://w3id.org/hipway/StructureDefinition/pathway-hold"
     bodies = [
         {"status": "active", "extension": extensions},
         {"status": "active", "extension": extensions[:1]},
         {"status": "active"},
         {"status": "completed", "extension": extensions},
+        {"status": "on-hold", "extension": extensions[:1]},
+        {"status": "revoked", "extension": extensions},
+        {"status": "active", "extension": [{"url": held, "extension": []}, *extensions[1:]]},
     ]
     ours = "https://w3id.org/hipway/sid/care-plan"
     with database.transaction() as tx:
@@ -202,12 +206,20 @@ def test_a_step_up_finds_the_plans_that_are_there_by_their_stage_and_side(url, d
     assert sorted((r["system"], r["value"]) for r in before if r["name"] == "_open") == [
         ("", ""),
         ("", "imaging"),
+        ("hip-left", ""),
         ("hip-left", "imaging"),
+    ]
+    assert sorted(
+        (r["name"], r["system"], r["value"]) for r in before if r["name"] in ("_held", "_apart")
+    ) == [
+        ("_apart", "", "imaging"),
+        ("_apart", "hip-left", "imaging"),
+        ("_held", "hip-left", ""),
     ]
 
     migrate.downgrade(url, "0008")
     older = [(row["name"], row["value"]) for row in content(database)["search_value"]]
-    assert (older.count(("_side", "hip-left")), older.count(("_stage", "imaging"))) == (3, 4)
+    assert (older.count(("_side", "hip-left")), older.count(("_stage", "imaging"))) == (5, 6)
     migrate.downgrade(url, "0007")
     assert {row["name"] for row in content(database)["search_value"]} == {"identifier"}
     migrate.upgrade(url)

@@ -4,9 +4,13 @@ import html
 import re
 from datetime import UTC, datetime
 
+import pytest
+from sqlalchemy import event
+
 from pathways import catalogue
 from service.store import parameters
 from service.web import document, queries
+from service.web.worklist import ROWS
 
 PAGE = "/pathways/gluteus-medius-tear"
 
@@ -49,26 +53,109 @@ define function "B"(x Integer):
     }
 
 
-def test_open_plans_are_counted_by_stage_and_lead_to_the_list(client, record, story):
-    for number in range(3):
-        quiet = story(patient=f"p-{number}", stage=("imaging", "Imaging")).person().care_plan()
-        quiet.step("open-hip", "Opened", None, "imaging", "2026-06-21")
-        quiet.save(record)
+HOLD = {"url": "https://w3id.org/hipway/StructureDefinition/pathway-hold", "extension": []}
+AWAY = {"stage": ("diverted", "Diverted"), "status": "on-hold"}
 
+
+@pytest.fixture
+def everywhere(record, story):
+    """Plans that are open, held, late, set apart or closed, and one that was ended for good."""
+    for number in range(3):
+        quiet = story(patient=f"quiet-{number}", stage=("imaging", "Imaging"), holds=[HOLD] * (number == 0))
+        quiet.person().care_plan().save(record)
+    for name, fields in (("late", {}), ("away", AWAY)):
+        late = story(patient=name, **fields).person().care_plan()
+        late.task("t", "Do", due="2026-06-21T08:00:00Z")
+        late.task("u", "Do more", due="2026-06-20T08:00:00Z")
+        late.save(record)
+    soon = story(patient="soon").person().care_plan()
+    soon.task("t", "Do", due="2026-06-23T08:00:00Z")
+    soon.save(record)
+    story(patient="waits-apart", **AWAY).person().care_plan().save(record)
+    for name, status in (("closed", "completed"), ("died", "revoked")):
+        stage = ("discharged", "Discharged")
+        story(patient=name, stage=stage, status=status).person().care_plan().save(record)
+    return record
+
+
+def numbers(page):
+    """Return each number of the table by the address of its list."""
+    table = page.split('id="stages"')[1].split("</table>")[0]
+    return {html.unescape(a): int(n) for a, n in re.findall(r'href="(/\?[^"]*)">(\d+)<', table)}
+
+
+def listed(client, address):
+    return re.findall(r'<td class="who"><a href="/careplans/([\w-]+)"', client.get(address).text)
+
+
+def test_each_number_of_the_map_leads_to_the_list_of_exactly_those(client, everywhere):
     page = client.get(PAGE).text
 
-    assert re.search(r'href="/\?view=plans&amp;stage=imaging">3<', page)
-    assert "stage=surgical-referral" not in page
+    found = numbers(page)
+    assert sorted((*address.split("?")[1].split("&")[1:], n) for address, n in found.items()) == [
+        ("need=apart", "stage=discharged", 1),
+        ("need=apart", "stage=diverted", 2),
+        ("need=held", "stage=imaging", 1),
+        ("need=overdue", "stage=diverted", 1),
+        ("need=overdue", "stage=surgical-referral", 1),
+        ("stage=imaging", 3),
+        ("stage=surgical-referral", 2),
+    ]
+    assert {address: len(listed(client, address)) for address in found} == found
+    drawn = page.split('<svg class="map"')[1].split("</svg>")[0]
+    said = re.findall(r'<a href="([^"]+)" aria-label="(\d+) ', drawn)
+    assert {html.unescape(address): int(n) for address, n in said} == found
+    assert "5 open plans" in plain(page)
 
 
-def test_of_several_pathways_each_counts_its_own_plans(record, story):
-    quiet = story(patient="p-1", stage=("imaging", "Imaging")).person().care_plan()
-    quiet.save(record)
+def test_what_a_list_of_plans_hides_is_counted_also_where_it_shows_what_is_not_open(client, everywhere):
+    for need, hidden in (("", 0), ("held", 4), ("overdue", 4), ("apart", 5)):
+        page = client.get(f"/?view=plans&need={need}").text
+        assert (f"{hidden} rows hidden" in page) == bool(hidden), need
+        assert ">All 5 shown<" in page or hidden
 
-    with record.transaction() as tx:
-        assert queries.open_plans_by_stage(tx, "gluteus-medius-tear", tenant=0) == {"imaging": 1}
-        assert queries.open_plans_by_stage(tx, "gluteus_medius_tear", tenant=0) == {}
-        assert queries.open_plans_by_stage(tx, "another", tenant=0) == {}
+
+def test_the_lists_behind_the_map_go_on_page_by_page(client, record, story):
+    for number in range(ROWS + 3):
+        away = story(patient=f"away-{number:03}", **AWAY).person().care_plan()
+        if number % 10 == 0:
+            away.task("t", "Do", due="2026-06-23T08:00:00Z")
+        away.save(record)
+
+    pages = [listed(client, f"/?view=plans&need=apart&stage=diverted&page={page}") for page in (1, 2)]
+
+    assert [len(page) for page in pages] == [ROWS, 3]
+    assert len({plan for page in pages for plan in page}) == ROWS + 3
+
+
+def test_of_several_pathways_each_counts_and_lists_its_own_plans(client, everywhere):
+    with everywhere.transaction() as tx:
+        own = queries.plans_by_stage(tx, "gluteus-medius-tear", tenant=0)
+        assert own == queries.plans_by_stage(tx, None, tenant=0)
+        assert own["_open"] == {"imaging": 3, "surgical-referral": 2}
+        for name in ("gluteus_medius_tear", "another"):
+            assert not any(queries.plans_by_stage(tx, name, tenant=0).values())
+
+    for need in ("", "held", "overdue", "apart"):
+        own = listed(client, f"/?view=plans&need={need}&pathway=gluteus-medius-tear")
+        assert own == listed(client, f"/?view=plans&need={need}")
+        assert listed(client, f"/?view=plans&need={need}&pathway=another") == []
+
+
+def test_the_map_takes_as_many_queries_for_many_plans_as_for_few(client, everywhere, story):
+    def asked():
+        statements = []
+        event.listen(everywhere._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        assert client.get(PAGE).status_code == 200
+        return len(statements)
+
+    few = asked()
+    for number in range(20):
+        more = story(patient=f"more-{number}", stage=("imaging", "Imaging")).person().care_plan()
+        more.task("t", "Do", due="2026-06-21T08:00:00Z")
+        more.save(everywhere)
+
+    assert asked() == few
 
 
 def test_a_value_that_the_site_has_changed_is_shown_beside_its_default(client, record):

@@ -2,20 +2,25 @@
 
 import re
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
+import playing
 import pytest
-from fhir_visits import visit
+from fhir_visits import bundle, observation, patient, put, unusable, visit
 
 from fhir_profiles import reading
+from pathways import catalogue
 from service import broker, clock
 from service.app import create_app
 from service.settings import Settings
-from service.store import heartbeats, promises
+from service.store import heartbeats, promises, schema, sendings
+from service.version import VERSION
 from service.web.operations import ROWS
 from worker.advance import advance
 
 PATIENT = "gmt-1066"
+STORIES = Path(__file__).parents[2] / "stories"
 REASON = "EvaluationFailed: Pain Persists: a division by <zero>"
 
 
@@ -65,7 +70,8 @@ def states(html):
 def test_where_everything_flows_each_part_is_in_order_and_nobody_is_given_up(operator, broker_url):
     page = operator.get("/operations").text
 
-    parts = ("oldest", "parked", "sweep", "broker", "worker", "messages")
+    parts = ("oldest", "undelivered", "messages", "sweep", "senders", "parked", "broker", "worker")
+    assert list(states(page)) == list(parts)
     assert states(page) == dict.fromkeys(parts, "good")
     assert figure(page, "oldest")[:2] == [["nothing", "waits"], ["at", "most", "60", "s"]]
     # The broker is shared with other tests, which leave wake-ups that nobody takes.
@@ -273,3 +279,148 @@ def test_the_bar_about_patients_that_are_not_evaluated_leads_here(operator, reco
 
     assert "/operations#given-up" in operator.get("/").text
     assert "/operations#given-up" not in operator.get("/operations").text
+
+
+def sent(database, sender, ago=timedelta(), **more):
+    """Write down that somebody sent something a while ago; only the owner of the table can say so."""
+    with database.transaction() as tx:
+        row = {"interaction": "transaction", "status": 200, "entries": 1, **more}
+        sendings.add(tx, tenant=0, sender=sender, **row)
+        tx.exec_driver_sql(
+            "UPDATE sending SET at = clock_timestamp() - %(ago)s WHERE key = (SELECT max(key) FROM sending)",
+            {"ago": ago},
+        )
+
+
+@pytest.mark.parametrize(("hours", "silent"), [(71, False), (73, True)], ids=["within", "beyond"])
+def test_a_sender_that_is_silent_beyond_its_limit_is_shown_with_since_when(
+    operator, owner, record, hours, silent
+):
+    sent(owner, "urn:lab", timedelta(hours=hours))
+    sent(owner, "urn:ris")
+
+    page = operator.get("/operations").text
+
+    assert figure(page, "senders")[0] == [str(int(silent)), "of", "2"]
+    assert figure(page, "senders")[1] == ["at", "most", "3", "days"]
+    assert ("since" in figure(page, "senders")[2]) == silent
+    rows = re.findall(r'<span translate="no" class="path">(urn:\w+)</span>.*?</tr>', page, re.DOTALL)
+    assert rows == ["urn:lab", "urn:ris"]
+    assert ("silent for" in page) == silent
+
+
+def test_the_limit_of_silence_is_a_setting_of_the_site(record, owner, broker_url):
+    sent(owner, "urn:lab", timedelta(hours=3))
+    settings = Settings(broker_url=broker_url, sender_silence_hours=2)
+
+    page = create_app(settings, record).test_client().get("/operations").text
+
+    assert states(page)["senders"] == "danger"
+
+
+def test_work_is_counted_by_kind_what_was_given_up_first_and_tried_again_as_what_it_is(operator, record):
+    with record.transaction() as tx:
+        now = clock.now(tx)
+        promises.want(tx, "due", tenant=0, due_at=now - timedelta(minutes=3))
+        promises.want(tx, "later", tenant=0, due_at=now + timedelta(minutes=3))
+        promises.want(tx, "at-work", tenant=0, due_at=now)
+        assert promises.claim(tx, tenant=0, patient="at-work")
+        for patient, attempts in (("again", 3), ("parked", 1)):
+            promises.want(tx, patient, tenant=0, kind="deliver", due_at=now - timedelta(minutes=9))
+            claim = promises.claim(tx, tenant=0, patient=patient, kind="deliver")
+            promises.fail(tx, claim, REASON, max_attempts=attempts)
+
+    page = operator.get("/operations").text
+
+    rows = re.findall(r'<tr id="kind-(\w+)">(.*?)</tr>', page, re.DOTALL)
+    cells = {kind: re.findall(r"<td.*?>(?:<span.*?</svg> )?(\d+)", row, re.DOTALL) for kind, row in rows}
+    # given up, tried again, due, at work, later
+    assert cells == {"deliver": ["1", "1", "1", "0", "0"], "advance": ["0", "0", "2", "1", "1"]}
+    assert list(cells) == ["deliver", "advance"]
+    assert states(page)["undelivered"] == "danger"
+    assert figure(page, "undelivered")[0] == ["9", "min,", "of", "1", "patient"]
+    row = re.search(r'<tr id="parked-parked-deliver">.*?</tr>', page, re.DOTALL)[0]
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', row))
+    assert operator.post("/operations/retry", data=fields).status_code == 303
+    with record.transaction() as tx:
+        asked = promises.standing(tx, "parked", tenant=0, kind="deliver")
+    assert (asked.parked_at, asked.arrivals) == (None, 2)
+    assert standing(record, "parked") is None
+
+
+def test_the_versions_at_work_are_named(operator):
+    page = operator.get("/operations").text.split('id="versions"')[1]
+
+    (pathway,) = catalogue.pathways()
+    assert {VERSION, schema.head(), pathway.canonical, pathway.elm_hash} <= set(re.split("[<> ]", page))
+
+
+def bundle_rows(page):
+    """Return of each row all entries; then those used, without effect, held, rejected and waiting."""
+    rows = re.findall(r'<tr id="sending-\d+">(.*?)</tr>', page, re.DOTALL)
+    return [list(map(int, re.findall(r'<td class="num[^>]*>(\d+)', row))) for row in rows]
+
+
+def post(client, body):
+    data = reading.write(body)
+    return client.post("/fhir", data=data, content_type="application/fhir+json").status_code
+
+
+def test_what_became_of_the_entries_of_each_bundle_adds_up_to_all(operator, record):
+    assert post(operator, unusable("gmt-7")) == 200
+    page = operator.get("/operations/bundles").text
+    total = len(unusable("gmt-7")["entry"])
+    assert bundle_rows(page) == [[total, 0, 2, 0, 0, total - 2]], "not evaluated yet"
+    assert advance(record, 0, "gmt-7")
+    body = bundle(put(observation("o", "Patient/gmt-7", status="maybe")), put(patient("gmt-7")))
+    assert post(operator, body) == 422
+
+    rows = bundle_rows(operator.get("/operations/bundles").text)
+
+    assert rows[0] == [2, 0, 0, 0, 2, 0]
+    assert rows[1] == [total, 0, 2, 7, 0, 0]
+    assert all(sum(counts) == total for total, *counts in rows)
+
+
+def test_what_a_step_rests_on_is_used_and_what_was_replaced_is_told_by_its_version(operator, record):
+    steps = playing.read(STORIES / "V02.json")["steps"]
+    first = [put(entry["resource"]) for entry in steps[0]["bundle"]["entry"]]
+    with record.transaction() as tx:
+        clock.set_(tx, datetime.fromisoformat(steps[0]["advanceTo"]), held=False)
+    assert post(operator, bundle(*first)) == 200
+    assert advance(record, 0, "gmt-v02")
+    patient_again = first[0]["resource"] | {"telecom": [{"system": "phone", "value": "1"}]}
+    assert post(operator, bundle(put(patient_again))) == 200
+    assert advance(record, 0, "gmt-v02")
+
+    rows = bundle_rows(operator.get("/operations/bundles").text)
+
+    assert rows[0] == [1, 0, 1, 0, 0, 0]
+    assert rows[1][0] == len(first)
+    assert rows[1][1] >= 3
+    assert sum(rows[1][1:]) == len(first)
+
+
+def test_the_last_hundred_are_shown_page_by_page_and_summed_up(operator, owner):
+    for number in range(105):
+        sent(owner, "urn:lab", status=422 if number % 10 == 4 else 200, refused=int(number % 10 == 4))
+
+    first, last, beyond = (operator.get(f"/operations/bundles?page={n}").text for n in (1, 5, 99))
+
+    assert (len(bundle_rows(first)), len(bundle_rows(last))) == (20, 20)
+    assert re.findall(r'id="sending-(\d+)"', last) == re.findall(r'id="sending-(\d+)"', beyond)
+    page = operator.get("/operations").text
+    assert "100 requests since" in page
+    assert "In 10 of them something was refused." in page
+    for query in ("page=0", "page=-1", "page=x", f"page={'9' * 50}"):
+        assert len(bundle_rows(operator.get(f"/operations/bundles?{query}").text)) == 20
+
+
+def test_no_name_of_a_patient_is_on_the_pages(operator, record):
+    post(operator, unusable("gmt-7"))
+    advance(record, 0, "gmt-7")
+
+    for path in ("/operations", "/operations/bundles"):
+        page = operator.get(path).text
+        assert "ROSSI" not in page.upper()
+    assert "gmt-7" in page

@@ -4,13 +4,13 @@ What is stored already has none of the new rows: `hipway reindex` makes them, an
 that need them are refused. An empty database needs none.
 
 Revision ID: 0015
-Revises: 0012
+Revises: 0014
 """
 
 from alembic import op
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,3 @@
+"""The version of the service, as it says it everywhere."""
+
+VERSION = "0.1.0"
