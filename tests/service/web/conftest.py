@@ -201,7 +201,9 @@ class Story:
         focus: str = "",
         sided: bool = True,
         owner: Json | None = None,
+        step: int | None = None,
     ) -> str:
+        """Add a Task; `step` is the number of the decision that raised it, the latest one by default."""
         id_ = derived(self.patient, self.side if sided else "", "Task", code, due)
         body: Json = {
             "resourceType": "Task",
@@ -233,7 +235,7 @@ class Story:
             body["owner"] = owner
         self.add({key: value for key, value in body.items() if value != []})
         if sided:
-            self.tasks.append(Task(id=id_, code=code, state="open", made=at("2026-06-22"), step=1))
+            self.tasks.append(Task(id=id_, code=code, state="open", made=at("2026-06-22"), step=step or 0))
         return id_
 
     def step(
@@ -315,7 +317,7 @@ class Story:
                     stage_since=self.since,
                     stage_entered=at(self.since),
                     orders=tuple(self.orders),
-                    tasks=tuple(self.tasks),
+                    tasks=tuple(replace(t, step=t.step or self.rows[-1].number) for t in self.tasks),
                     holds=(hold,) if self.holds else (),
                 ).to_json()
             )
