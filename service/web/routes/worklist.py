@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service.store import promises
-from service.web import ended, export, inbox, queries, tasks, visit, worklist
+from service.web import closed, ended, export, inbox, queries, tasks, visit, worklist
 from service.web.pages import pages
 from service.web.patients import Person
 from service.web.tasks import Work
@@ -52,6 +52,7 @@ def show_worklist() -> str:
             stages=_stages(seen.pathways),
             sides=_sides(seen.pathways),
             plan_of=worklist.first_plans(found.places.values()),
+            closed=closed.count(tx, closed.day(seen.when), tenant=TENANT),
             about_data=inbox.is_about_data,
             known=queries.knows_a_patient(tx, tenant=TENANT),
         )

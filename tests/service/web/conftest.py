@@ -238,6 +238,48 @@ class Story:
             self.tasks.append(Task(id=id_, code=code, state="open", made=at("2026-06-22"), step=step or 0))
         return id_
 
+    def close(
+        self,
+        database: Database,
+        task: str,
+        *,
+        by: str = "",
+        status: str = "completed",
+        now: datetime = NOW,
+        owner: Json | None = None,
+    ) -> None:
+        """Close a Task that is stored: by the decision of a person, or of the pathway by itself."""
+        source = [{"role": "source", "what": {"reference": f"Task/decided-{task}/_history/1"}}]
+        self.add(
+            {
+                "resourceType": "Provenance",
+                "id": derived(task, "closed"),
+                "target": [{"reference": f"CarePlan/{self.plan}"}, {"reference": f"Task/{task}"}],
+                "recorded": now.isoformat(),
+                "activity": coded(CODES + "pathway-rule", "T16", "Results came back"),
+                "agent": [{"who": ENGINE}],
+                **({"entity": source} if by else {}),
+            }
+        )
+        if by:
+            self.add(
+                {
+                    "resourceType": "Task",
+                    "id": f"decided-{task}",
+                    "status": "completed",
+                    "intent": "order",
+                    "code": coded(CODES + "clinician-decision", "sign", "Sign a proposal"),
+                    "for": {"reference": f"Patient/{self.patient}"},
+                    "owner": owner or {"reference": f"Practitioner/{by}"},
+                },
+                owned=False,
+            )
+        with database.transaction() as tx:
+            stored = resources.current(tx, "Task", task, tenant=0)
+        assert stored
+        self.add({**stored.resource, "status": status})
+        self.save(database, now=now)
+
     def step(
         self,
         rule: str,

@@ -103,6 +103,7 @@ def test_what_is_pressing_or_to_be_signed_stays_in_its_band_and_says_it_as_well(
     rows = band(client.get("/?view=all").text, f"{heading} <")
     assert "Odd one" in rows
     assert "which ended" in rows
+    assert "Odd one" in client.get("/?view=all&need=overdue").text
 
 
 def test_the_plan_says_it_too_and_does_not_wait_for_it(client, left):
