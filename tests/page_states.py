@@ -48,8 +48,10 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     away.save(record)
     signed = story(patient="gmt-4", family="Tan", side="left").person().care_plan()
     signed.signed(signed.proposal("Surgical referral", "SURG", status="completed"), "Referral", "SURG")
+    done = signed.task("sign-referral", "Sign the surgical referral", due="2026-06-29T09:15:00Z")
     signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
     signed.save(record)
+    signed.close(record, done, by="vogt")
     transaction.accept(record, reading.read(reading.write(unusable(HELD))), sender="hospital")
     transaction.accept(record, reading.read(reading.write(local(HELD))), sender="hospital")
     assert advance(record, 0, HELD)
@@ -75,6 +77,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
     """Return the addresses of every page that is asked for by GET, by its endpoint."""
     return {
         "web.show_worklist": ["/", "/?view=plans", "/?view=all&need=sign&stage=none", "/?view=mine"],
+        "web.show_closed": ["/closed", "/closed?page=2"],
         "web.export_worklist": ["/worklist.csv"],
         "web.show_patients": ["/patients"],
         "web.show_inbox": ["/inbox"],

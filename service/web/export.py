@@ -41,6 +41,7 @@ def table(
     people: Mapping[str, Person],
     places: Mapping[str, Place],
     since: Mapping[str, str],
+    ended: Mapping[str, str],
     when: Moments,
     words: Words,
 ) -> str:
@@ -48,6 +49,7 @@ def table(
 
     Args:
         since: for how long each plan has been in its stage, in words.
+        ended: which stage of a Task is over, in words, by its id.
     """
     text = io.StringIO()
     text.write("\ufeff")
@@ -56,10 +58,10 @@ def table(
     as_of = when.exact(when.now)
     for band in worklist.bands:
         for work in band.rows:
-            row = _work(work, words) | _place(places.get(work.plan), since)
+            row = _work(work, words, ended) | _place(places.get(work.plan), since)
             writer.writerow(_cells({**row, "as_of": as_of} | _person(people, work.patient, words)))
     for plan in worklist.plans:
-        row = _plan(plan, words) | _place(plan.place, since)
+        row = _plan(plan, words, ended) | _place(plan.place, since)
         writer.writerow(_cells({**row, "as_of": as_of} | _person(people, plan.place.patient, words)))
     return text.getvalue()
 
@@ -77,21 +79,21 @@ def _person(people: Mapping[str, Person], id: str, words: Words) -> dict[str, st
     return {"patient": person.name, "birth_date": person.born, "record_number": person.identifier}
 
 
-def _work(work: Work, words: Words) -> dict[str, str]:
+def _work(work: Work, words: Words, ended: Mapping[str, str]) -> dict[str, str]:
     return {
         "band": words(f"band.{work.band}"),
         "side": work.side.text if work.side else words("person"),
         "need": " · ".join((work.title, *work.qualifiers)),
-        "why": work.reason,
-        "due": work.due.distance,
+        "why": " ".join(part for part in (work.reason, ended.get(work.id, "")) if part),
+        "due": "" if work.band == "ended" else work.due.distance,
         "due_exact": work.due.exact,
         "owner": work.owner_name if work.owner else words("owner.nobody"),
         "role": work.role_words,
     }
 
 
-def _plan(row: PlanRow, words: Words) -> dict[str, str]:
-    first = _work(row.next, words) if row.next else {"need": words("plans.quiet")}
+def _plan(row: PlanRow, words: Words, ended: Mapping[str, str]) -> dict[str, str]:
+    first = _work(row.next, words, ended) if row.next else {"need": words("plans.quiet")}
     return {**first, "side": row.place.side.text}
 
 

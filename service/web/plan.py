@@ -16,6 +16,7 @@ from service.web import (
     charts,
     course,
     elements,
+    ended,
     evidence,
     goals,
     moments,
@@ -137,6 +138,8 @@ class PlanPage:
     evidence: tuple[Topic, ...]
     work: tuple[Work, ...]
     person_work: tuple[Work, ...]
+    #: id of a Task -> which stage of it is over, and since when, in words
+    ended: Mapping[str, str]
     waiting: tuple[Waiting, ...]
     facts: tuple[Input, ...]
     goals: tuple[Goal, ...]
@@ -158,7 +161,8 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     memory = record.rows[0].after if record.rows else {}
     taken = way.read(record.rows, words)
     requests = [r for r in found.get("ServiceRequest", ()) if _of(r, reference)]
-    all_work = [tasks.read(t, when, words) for t in found.get("Task", ()) if _open(t)]
+    over = ended.of_rows(memory, record.rows)
+    all_work = tasks.mark((tasks.read(t, when, words) for t in found.get("Task", ()) if _open(t)), over)
     work = sorted((w for w in all_work if w.plan == reference), key=tasks.by_urgency)
     person_work = sorted((w for w in all_work if w.side is None), key=tasks.by_urgency)
     names = {elements.identity(r): _order_name(r, words) for r in requests} | {
@@ -206,6 +210,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         evidence=evidence.topics(pathway, elements.stage(plan).code),
         work=tuple(work),
         person_work=tuple(person_work),
+        ended={w.id: ended.say(w.ended, (pathway,), when, words) for w in work if w.ended},
         waiting=_waiting(cards, receipts, work, words),
         facts=_facts(record.rows, when, words),
         goals=goals.build(mine.get("Goal", ()), when, words),
@@ -310,7 +315,7 @@ def _sentence(
         return words(late, what=names, day=when.day(end), distance=when.distance(end), **said)
     for task in work:
         end = moments.read(task.due_at)
-        if end is not None:
+        if end is not None and task.band != "ended":
             return words(
                 "where.next", what=task.title, day=when.day(end), distance=when.distance(end), **said
             )
@@ -366,7 +371,7 @@ def _waiting(
     found += [
         Waiting(what=w.title, who=w.owner_name or w.role_words, due=w.due.distance, state=w.due.state)
         for w in work
-        if not w.orders
+        if not w.orders and w.band != "ended"
     ]
     return tuple(found)
 

@@ -1,16 +1,18 @@
 """An open Task as the pages say it: what is needed, why, until when, and who has it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from service.web import elements, moments
 from service.web.elements import PRESSING, Json, Word
+from service.web.ended import Ended
 from service.web.moments import Due, Moments
 from service.web.words import Words
 
 #: the bands of the worklist, most urgent first
-BANDS = ("now", "overdue", "week", "later")
+BANDS = ("now", "overdue", "week", "later", "ended")
 
 WEEK_DAYS = 7
 
@@ -22,6 +24,8 @@ class Work:
     task: Json
     when: Moments
     words: Words
+    #: that its stage is over; None: it is not, or nobody can tell
+    ended: Ended | None = None
 
     @property
     def id(self) -> str:
@@ -60,6 +64,8 @@ class Work:
         """Return where it stands in the worklist, one of `BANDS`."""
         if self.priority in PRESSING:
             return "now"
+        if self._set_apart:
+            return "ended"
         if self.overdue:
             return "overdue"
         end = self._end
@@ -69,8 +75,8 @@ class Work:
 
     @property
     def overdue(self) -> bool:
-        """Return whether it was due before now."""
-        return self._end is not None and self._end < self.when.now
+        """Return whether it was due before now; work of an ended stage does not nag."""
+        return not self._set_apart and self._end is not None and self._end < self.when.now
 
     @cached_property
     def due(self) -> Due:
@@ -133,6 +139,11 @@ class Work:
         """Return the version of the Task."""
         return elements.version(self.task)
 
+    @property
+    def _set_apart(self) -> bool:
+        """Return whether it stands apart. What is pressing, or waits for a signature, never does."""
+        return self.ended is not None and self.priority not in PRESSING and not self.orders
+
     @cached_property
     def _end(self) -> datetime | None:
         return moments.read(self.due_at)
@@ -141,6 +152,11 @@ class Work:
 def read(task: Json, when: Moments, words: Words) -> Work:
     """Return the Task in words."""
     return Work(task=task, when=when, words=words)
+
+
+def mark(work: Iterable[Work], ended: Mapping[str, Ended]) -> list[Work]:
+    """Return the work with what is known of ended stages, by the id of the Task."""
+    return [replace(w, ended=ended[w.id]) if w.id in ended else w for w in work]
 
 
 def by_urgency(work: Work) -> tuple[int, str, str]:

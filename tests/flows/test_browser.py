@@ -63,6 +63,11 @@ def test_a_clinician_finds_the_referral_and_signs_it(
     receipts.get_by_text("Surgical referral", exact=False).first.wait_for()
     assert "Ines Halvorsen" in receipts.inner_text()
 
+    # The signing Task is closed, and the list of the day says who has closed it.
+    page.goto(f"{empty.url}/closed")
+    row = page.get_by_role("row").filter(has_text="Lindholm").filter(has_text="Sign the surgical referral")
+    assert "Ines Halvorsen" in row.inner_text()
+
     (order,) = [
         order
         for order in empty.search("ServiceRequest", {"intent": "order"})

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service.store import promises, search_index
-from service.web import export, inbox, queries, tasks, visit, worklist
+from service.web import closed, ended, export, inbox, queries, tasks, visit, worklist
 from service.web.pages import pages
 from service.web.patients import Person
 from service.web.tasks import Work
@@ -31,6 +31,8 @@ class Read:
     places: Mapping[str, Place]
     #: plan -> for how long it has been in its stage, in words
     since: Mapping[str, str]
+    #: id of a Task -> which stage of it is over, and since when, in words
+    ended: Mapping[str, str]
     people: Mapping[str, Person]
 
 
@@ -48,11 +50,13 @@ def show_worklist() -> str:
             token=seen.forms.token,
             places=found.places,
             since=found.since,
+            ended=found.ended,
             people=found.people,
             needs=worklist.NEEDS_OF_PLANS if found.list.filters.view == "plans" else worklist.NEEDS,
             stages=_stages(seen.pathways),
             sides=_sides(seen.pathways),
             plan_of=worklist.first_plans(found.places.values()),
+            closed=closed.count(tx, closed.day(seen.when), tenant=TENANT),
             about_data=inbox.is_about_data,
             known=queries.knows_a_patient(tx, tenant=TENANT),
         )
@@ -63,7 +67,9 @@ def export_worklist() -> Response:
     """Return every row of a view as a table for a spreadsheet, with the time it was read."""
     with visit.begin() as (tx, seen):
         found = _read(tx, seen, size=ALL)
-        body = export.table(found.list, found.people, found.places, found.since, seen.when, seen.words)
+        body = export.table(
+            found.list, found.people, found.places, found.since, found.ended, seen.when, seen.words
+        )
     answer = Response(body, mimetype="text/csv")
     name = f"hipway-{found.list.filters.view}-{seen.when.now:%Y-%m-%dT%H%M}.csv"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -83,12 +89,16 @@ def _read(
     plans = queries.plans_of(tx, {w.patient for w in work} | set(besides), tenant=TENANT)
     placed = (worklist.place(plan, seen.words) for plan in plans)
     places = {place.plan: place for place in placed}
+    instances = {places[w.plan].instance for w in work if w.plan in places}
+    work = tasks.mark(work, ended.read(tx, instances, tenant=TENANT))
     filters = _filters(request.args, "team" if seen.acting else "all")
     shown = worklist.build(
         work, places, filters, seen.acting, _open_plans(tx, seen, filters, work, places), size=size
     )
     rows = {row.place.plan: row.place for row in shown.plans}
     of_page = {w.plan: places[w.plan] for b in shown.bands for w in b.rows if w.plan in places} | rows
+    left = [w for band in shown.bands for w in band.rows if w.ended]
+    known = ended.read_since(tx, {places[w.plan].instance for w in left}, tenant=TENANT)
     memories = queries.latest_memories(tx, {p.patient for p in of_page.values()}, tenant=TENANT)
     return Read(
         list=shown,
@@ -96,6 +106,11 @@ def _read(
         since={
             plan: worklist.since(memories.get(place.instance, {}), seen.when, seen.words)
             for plan, place in of_page.items()
+        },
+        ended={
+            w.id: ended.say(known.get(w.id, w.ended), seen.pathways, seen.when, seen.words)
+            for w in left
+            if w.ended
         },
         people=visit.people_of(tx, seen, worklist.people_shown(shown) | set(besides)),
     )

@@ -201,7 +201,9 @@ class Story:
         focus: str = "",
         sided: bool = True,
         owner: Json | None = None,
+        step: int | None = None,
     ) -> str:
+        """Add a Task; `step` is the number of the decision that raised it, the latest one by default."""
         id_ = derived(self.patient, self.side if sided else "", "Task", code, due)
         body: Json = {
             "resourceType": "Task",
@@ -233,8 +235,50 @@ class Story:
             body["owner"] = owner
         self.add({key: value for key, value in body.items() if value != []})
         if sided:
-            self.tasks.append(Task(id=id_, code=code, state="open", made=at("2026-06-22"), step=1))
+            self.tasks.append(Task(id=id_, code=code, state="open", made=at("2026-06-22"), step=step or 0))
         return id_
+
+    def close(
+        self,
+        database: Database,
+        task: str,
+        *,
+        by: str = "",
+        status: str = "completed",
+        now: datetime = NOW,
+        owner: Json | None = None,
+    ) -> None:
+        """Close a Task that is stored: by the decision of a person, or of the pathway by itself."""
+        source = [{"role": "source", "what": {"reference": f"Task/decided-{task}/_history/1"}}]
+        self.add(
+            {
+                "resourceType": "Provenance",
+                "id": derived(task, "closed"),
+                "target": [{"reference": f"CarePlan/{self.plan}"}, {"reference": f"Task/{task}"}],
+                "recorded": now.isoformat(),
+                "activity": coded(CODES + "pathway-rule", "T16", "Results came back"),
+                "agent": [{"who": ENGINE}],
+                **({"entity": source} if by else {}),
+            }
+        )
+        if by:
+            self.add(
+                {
+                    "resourceType": "Task",
+                    "id": f"decided-{task}",
+                    "status": "completed",
+                    "intent": "order",
+                    "code": coded(CODES + "clinician-decision", "sign", "Sign a proposal"),
+                    "for": {"reference": f"Patient/{self.patient}"},
+                    "owner": owner or {"reference": f"Practitioner/{by}"},
+                },
+                owned=False,
+            )
+        with database.transaction() as tx:
+            stored = resources.current(tx, "Task", task, tenant=0)
+        assert stored
+        self.add({**stored.resource, "status": status})
+        self.save(database, now=now)
 
     def step(
         self,
@@ -315,7 +359,7 @@ class Story:
                     stage_since=self.since,
                     stage_entered=at(self.since),
                     orders=tuple(self.orders),
-                    tasks=tuple(self.tasks),
+                    tasks=tuple(replace(t, step=t.step or self.rows[-1].number) for t in self.tasks),
                     holds=(hold,) if self.holds else (),
                 ).to_json()
             )
