@@ -52,6 +52,8 @@ class Settings:
     #: signs cookies; the sandbox has nothing to protect with it
     secret_key: str = field(default="sandbox", repr=False)
     log_level: str = "info"
+    #: the callers of CDS Hooks that are trusted, see `service.cds.clients`; none: nobody but in a sandbox
+    cds_clients: Path | None = None
 
     @property
     def sandbox(self) -> bool:
@@ -114,6 +116,7 @@ class Settings:
             demo=_one_of(environment, "HIPWAY_DEMO", ("1", "0")) == "1" and mode == "sandbox",
             secret_key=_secret_key(environment),
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
+            cds_clients=Path(named) if (named := environment.get("HIPWAY_CDS_CLIENTS")) else None,
         )
 
 

@@ -27,6 +27,7 @@ NEEDED: Mapping[str, Privileges] = {
     "access": APPEND,
     "alembic_version": READ,
     "arrival": QUEUE,
+    "cds_feedback": APPEND,
     "clock": READ,
     "decision": APPEND,
     "evaluation": APPEND,
@@ -44,6 +45,7 @@ NEEDED: Mapping[str, Privileges] = {
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
 SANDBOX: Mapping[str, Privileges] = {
     "access": frozenset({"TRUNCATE"}),
+    "cds_feedback": frozenset({"TRUNCATE"}),
     "clock": frozenset({"UPDATE"}),
     "decision": frozenset({"TRUNCATE"}),
     "evaluation": frozenset({"TRUNCATE"}),
