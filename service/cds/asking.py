@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from fhir_profiles import gate
 from pathways.record import Entry
+from service import supplied
 from service.cds import services
 from service.cds.services import Service
 from service.fhir import references
 from service.fhir.refusals import Issue, NotExchanged
-from service.store.search_index import PATIENT_ELEMENTS
 
 Json = Mapping[str, Any]
 
@@ -78,7 +77,7 @@ def _base(body: Json) -> str:
 
 
 def _prefetched(prefetch: Json, patient: str, base: str) -> Iterator[Json]:
-    """Yield each resource once, the newest look at it last in the order of the keys."""
+    """Yield each resource once, as it was sent last in the order of the keys."""
     found: dict[tuple[str, str], Json] = {}
     for key in services.KEYS:
         value = prefetch.get(key)
@@ -87,8 +86,8 @@ def _prefetched(prefetch: Json, patient: str, base: str) -> Iterator[Json]:
                 raise Lacking(f"the prefetch {key} is needed; send null where there is nothing")
             continue
         for where, resource in _resources(key, value):
-            _check_subject(where, resource, patient, base)
-            found[resource["resourceType"], resource["id"]] = _relative(resource, base)
+            taken = supplied.taken(where, resource, patient, base, NotExchanged)
+            found[taken["resourceType"], taken["id"]] = taken
     yield from found.values()
 
 
@@ -103,20 +102,16 @@ def _resources(key: str, value: object) -> Iterator[tuple[str, Json]]:
         return
     if not isinstance(value, dict):
         raise _malformed(at, f"{at} is a resource, a Bundle or null")
-    _check_gate(at, value)
+    supplied.check_gate(at, value, NotExchanged)
     if value["resourceType"] != "Bundle":
-        yield at, _identified(at, value)
+        yield at, value
         return
     if any(link["relation"] == "next" for link in value.get("link", ())):
         raise Lacking(f"the prefetch {key} is one page of several; send all of it")
-    for number, entry in enumerate(value.get("entry", ())):
-        resource = entry.get("resource")
-        where = f"{at}.entry[{number}].resource"
-        if entry.get("search", {}).get("mode") == "outcome" or resource is None:
-            continue
+    for where, resource in supplied.entries(at, value):
         if _failed(resource):
             raise Lacking(f"the prefetch {key} could not be read completely")
-        yield where, _identified(where, resource)
+        yield where, resource
 
 
 def _orders(context: Json, patient: str, base: str) -> Iterator[Entry]:
@@ -124,66 +119,23 @@ def _orders(context: Json, patient: str, base: str) -> Iterator[Entry]:
     bundle = _object(context, "draftOrders", f"{at} is a Bundle", at)
     # A Bundle of this context often has no type, which says nothing here.
     typed = {"type": "collection", **bundle}
-    _check_gate(at, typed)
+    supplied.check_gate(at, typed, NotExchanged)
     if typed["resourceType"] != "Bundle":
         raise _malformed(at, f"{at} is a Bundle")
-    entries = typed.get("entry", ())
-    if len(entries) > MOST_ORDERS:
+    found = [(where, r) for where, r in supplied.entries(at, typed) if r["resourceType"] == "ServiceRequest"]
+    if len(found) > MOST_ORDERS:
         raise _malformed(at, f"at most {MOST_ORDERS} orders are looked at")
-    for number, entry in enumerate(entries):
-        resource = entry.get("resource", {})
-        if resource.get("resourceType") != "ServiceRequest":
-            continue
-        where = f"{at}.entry[{number}].resource"
-        _check_subject(where, resource, patient, base)
-        yield _entry(_relative(_identified(where, resource), base), number)
-
-
-def _entry(resource: Json, number: int) -> Entry:
-    return Entry(
-        type=resource["resourceType"],
-        id=resource["id"],
-        version=1,
-        seq=number,
-        received=datetime.min.replace(tzinfo=UTC),
-        body=dict(resource),
-    )
-
-
-def _check_gate(at: str, resource: dict[str, Any]) -> None:
-    faults = [fault.within(at) for fault in gate.check(resource)]
-    if faults:
-        raise NotExchanged(*(Issue(code=f.code, text=f.text, expression=f.expression) for f in faults))
-
-
-def _check_subject(where: str, resource: Json, patient: str, base: str) -> None:
-    """Refuse what belongs to somebody else: nothing is mixed up."""
-    if resource["resourceType"] == "Patient":
-        whose = resource.get("id")
-    else:
-        elements = PATIENT_ELEMENTS.get(resource["resourceType"])
-        if elements is None:
-            return
-        stated = [resource[e].get("reference", "") for e in elements if isinstance(resource.get(e), dict)]
-        local = [references.local(target.removeprefix(base)) for target in stated]
-        whose = next((id_ for kind, id_ in filter(None, local) if kind == "Patient"), None)
-    if whose != patient:
-        raise _malformed(where, "this is not about the patient of the context")
-
-
-def _relative(resource: Json, base: str) -> Json:
-    """Return the resource with references to the client's own server as `Type/id`."""
-    found = references.literal(resource)
-    if not base:
-        return resource
-    targets = {f.target: f.target.removeprefix(base) for f in found}
-    return references.replaced(resource, found, targets)
-
-
-def _identified(where: str, resource: Json) -> Json:
-    if "id" not in resource:
-        raise _malformed(where, "a resource that was read has an id")
-    return resource
+    for number, (where, resource) in enumerate(found):
+        taken = supplied.taken(where, resource, patient, base, NotExchanged)
+        yield Entry(
+            type=taken["resourceType"],
+            id=taken["id"],
+            version=1,
+            seq=number,
+            # When a draft was received says nothing of it.
+            received=datetime.min.replace(tzinfo=UTC),
+            body=dict(taken),
+        )
 
 
 def _object(holder: Json, name: str, text: str, at: str = "") -> dict[str, Any]:
