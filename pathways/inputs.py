@@ -115,6 +115,10 @@ class Gate:
         except Unusable:
             return False
 
+    def sides_of(self, entry: Entry, structures: Mapping[str, Json]) -> frozenset[str]:
+        """Return the sides that a resource states, an output of a pathway among them."""
+        return self._sides.named(entry, structures) | self._sides.of_output(entry.body)
+
     def standing(self, entry: Entry, record: Record) -> str | None:
         """Return "accepted", "early" or "withdrawn", as its status and its reports say; None: no input."""
         definition = self._definition(entry.type, entry.body)

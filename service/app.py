@@ -1,6 +1,6 @@
 """The Flask application: which parts are wired, and what holds for every request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +11,8 @@ from fhir_profiles import reading
 from pathways import catalogue
 from pathways.definition import Pathway
 from service import errors, health, log
+from service.cds import clients
+from service.cds.routes import cds
 from service.fhir import routes as _interactions  # noqa: F401 - importing them registers them
 from service.fhir.admission import Admission
 from service.fhir.blueprint import fhir
@@ -73,21 +75,26 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         health=watch,
         intake=intake,
     )
-    app.before_request(lambda: _check_origin(settings))
+    # Whom the file trusts is part of the settings: one that cannot be used ends the start.
+    trusted = clients.read(settings.cds_clients, sandbox=settings.sandbox)
+    app.extensions["hipway-cds"] = trusted
+    app.before_request(lambda: _check_origin(settings, trusted.origins))
     app.after_request(health.count)
     app.register_blueprint(health.health)
     app.register_blueprint(fhir)
+    app.register_blueprint(cds)
     app.register_blueprint(pages)
     if settings.sandbox:
         app.register_blueprint(sandbox)
     return app
 
 
-def _check_origin(settings: Settings) -> Response | None:
+def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | None:
     """Refuse what a browser sends for a page that is not ours.
 
     A sandbox has no login, so whoever reaches it may do everything; a page elsewhere must
     not reach it through a visitor's browser, nor under a name it made up for our address.
+    The pages of a trusted client of CDS Hooks may call that, with a token, and nothing else.
     """
     host = _name(request.host)
     ours = {_name(urlsplit(settings.base_url).netloc), settings.host, *LOOPBACK}
@@ -97,6 +104,8 @@ def _check_origin(settings: Settings) -> Response | None:
     if request.method in SAFE:
         return None
     origin = request.headers.get("Origin")
+    if origin in trusted and request.blueprint == cds.name:
+        return None
     from_elsewhere = origin is not None and urlsplit(origin).netloc not in {
         request.host,
         urlsplit(settings.base_url).netloc,

@@ -36,7 +36,7 @@ def of(who: str, received: Sequence[Entry], own: Iterable[Entry], known: Iterabl
         patient=patient,
         received=tuple(received),
         own={each.reference: each for each in own},
-        people={s.reference: _called(s.resource.get("name", [])) for s in known if not s.deleted},
+        people={s.reference: called(s.resource.get("name", [])) for s in known if not s.deleted},
     )
 
 
@@ -54,7 +54,7 @@ def people(entries: Iterable[Entry]) -> set[Identity]:
     return {(kind, id) for kind, _, id in split if kind == "Practitioner"}
 
 
-def _called(names: Sequence[Mapping[str, Any]]) -> str:
+def called(names: Sequence[Mapping[str, Any]]) -> str:
     """Return how somebody is called; empty where no name is stored."""
     if not names:
         return ""

@@ -55,6 +55,8 @@ class Settings:
     log_level: str = "info"
     #: the hospital's FHIR server, to which results are delivered; None: nothing is
     hospital: Hospital | None = None
+    #: the callers of CDS Hooks that are trusted, see `service.cds.clients`; none: nobody but in a sandbox
+    cds_clients: Path | None = None
 
     @property
     def sandbox(self) -> bool:
@@ -121,6 +123,7 @@ class Settings:
             secret_key=_secret_key(environment),
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
             hospital=hospital.from_environment(environment),
+            cds_clients=Path(named) if (named := environment.get("HIPWAY_CDS_CLIENTS")) else None,
         )
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from pathways.basis import basis
 from pathways.definition import Pathway
+from pathways.edition import ENGINE
 from pathways.steps import Outcome
 from service.store.decisions import Row
 
-ENGINE = "1.0.0"
+__all__ = ["ENGINE", "logged"]
 
 
 def logged(

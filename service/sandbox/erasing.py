@@ -18,7 +18,7 @@ def erase(tx: Connection) -> None:
     """
     # First: it waits for every worker that has looked at decisions, and keeps the others
     # from looking until this is done, so that neither holds what the other needs.
-    tx.execute(text("TRUNCATE decision, evaluation, access, seal, sealed"))
+    tx.execute(text("TRUNCATE decision, evaluation, access, seal, sealed, cds_feedback"))
     # The answers under Idempotency-Keys, and what is known of requests, name what is removed here.
     for table in (tables.arrival, tables.promise, tables.idempotency_key, tables.sending):
         tx.execute(delete(table))

@@ -28,6 +28,7 @@ NEEDED: Mapping[str, Privileges] = {
     "alembic_version": READ,
     "arrival": QUEUE,
     "circuit": CHANGE,
+    "cds_feedback": APPEND,
     "clock": READ,
     "decision": APPEND,
     "delivered": OTHER,
@@ -54,6 +55,7 @@ NEEDED: Mapping[str, Privileges] = {
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
 SANDBOX: Mapping[str, Privileges] = {
     "access": frozenset({"TRUNCATE"}),
+    "cds_feedback": frozenset({"TRUNCATE"}),
     "clock": frozenset({"UPDATE"}),
     "decision": frozenset({"TRUNCATE"}),
     "delivery": frozenset({"DELETE"}),

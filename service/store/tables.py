@@ -400,6 +400,23 @@ retranslation = Table(
     Column("began_at", INSTANT, nullable=False),  # the database's clock
 )
 
+cds_feedback = Table(
+    "cds_feedback",
+    metadata,
+    # What became of the cards of CDS Hooks: ids, codes and times only; never changed.
+    # The key keeps the promise that the same feedback sent again is kept once.
+    Column("tenant", SmallInteger, primary_key=True),
+    Column("service", Text, primary_key=True),
+    Column("card", Uuid(as_uuid=False), primary_key=True),
+    Column("outcome_at", INSTANT, primary_key=True),  # as the client says
+    Column("outcome", Text, primary_key=True),  # accepted | overridden
+    Column("sender", Text, primary_key=True),  # the issuer of the client's token, or empty
+    Column("suggestions", ARRAY(Text), nullable=False),  # ids of those accepted
+    Column("reason_system", Text),  # of the override reason, where it is one that a card offers
+    Column("reason_code", Text),
+    Column("received", INSTANT, nullable=False),  # the service clock
+)
+
 heartbeat = Table(
     "heartbeat",
     metadata,

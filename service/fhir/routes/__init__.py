@@ -1,6 +1,7 @@
 """One file for each FHIR interaction; importing them registers their routes."""
 
 from service.fhir.routes import (
+    apply,
     capabilities,
     create,
     delete,
@@ -15,6 +16,7 @@ from service.fhir.routes import (
 )
 
 __all__ = [
+    "apply",
     "capabilities",
     "create",
     "delete",

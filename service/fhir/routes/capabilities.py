@@ -28,7 +28,10 @@ DOCUMENTATION = (
     "versions may come twice."
 )
 #: by type, each operation with its definition
-OPERATIONS = {"CarePlan": {"why": canonical.operation("CarePlan-why")}}
+OPERATIONS = {
+    "CarePlan": {"why": canonical.operation("CarePlan-why")},
+    "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
+}
 INTERACTIONS = (
     "read",
     "vread",

@@ -1,0 +1,134 @@
+"""What an operation is given: in the query, or as Parameters in the body.
+
+http://hl7.org/fhir/R4/operations.html#executing
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from flask import request
+
+from fhir_profiles import gate, reading
+from service.fhir import blueprint
+from service.fhir.blueprint import NOT_XML, READ
+from service.fhir.refusals import Issue, NotExchanged, NotReadable
+
+_T = TypeVar("_T")
+
+#: they shape every answer
+OF_THE_ANSWER = ("_format", "_pretty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The values of an operation's parameters, by name."""
+
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    resources: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    #: the body, where it is a resource and not Parameters
+    alone: dict[str, Any] | None = None
+
+    def text(self, name: str) -> str | None:
+        """Return the one value of a parameter; None where it is not given.
+
+        Raises:
+            NotExchanged: there are several.
+        """
+        return self._one(name, self.texts)
+
+    def resource(self, name: str) -> dict[str, Any] | None:
+        """Return the one resource of a parameter; None where it is not given.
+
+        Raises:
+            NotExchanged: there are several.
+        """
+        return self._one(name, self.resources)
+
+    def _one(self, name: str, held: Mapping[str, Sequence[_T]]) -> _T | None:
+        found = held.get(name, ())
+        if len(found) > 1:
+            raise NotExchanged(Issue(code="not-supported", text=f"{name} is given once here"))
+        return found[0] if found else None
+
+
+def given(known: Collection[str], *, takes_alone: bool = False) -> Given:
+    """Return what the request gives the operation.
+
+    Args:
+        known: the names of its parameters.
+        takes_alone: whether the body may be a resource in place of Parameters.
+
+    Raises:
+        NotExchanged: a name is not known, or the body is no Parameters.
+        NotReadable: the body is in a form that is not read.
+    """
+    texts: dict[str, list[str]] = {}
+    for name, value in request.args.items(multi=True):
+        if name in OF_THE_ANSWER:
+            continue
+        if _is_known(name, known):
+            texts.setdefault(name, []).append(value)
+    if request.method != "POST":
+        return Given(texts=texts)
+    body = _body()
+    if body is None:
+        return Given(texts=texts)
+    if body.get("resourceType") != "Parameters":
+        if takes_alone:
+            return Given(texts=texts, alone=body)
+        raise NotExchanged(Issue(code="structure", text="the body is a Parameters resource"))
+    return _of_parameters(body, known, texts)
+
+
+def _of_parameters(body: dict[str, Any], known: Collection[str], texts: dict[str, list[str]]) -> Given:
+    # What an inner resource is worth the operation says; here only that it can be taken out.
+    parts = body.get("parameter", [])
+    shell = (
+        {**body, "parameter": [_without_resource(part) for part in parts]} if _are_objects(parts) else body
+    )
+    if faults := gate.check(shell):
+        raise NotExchanged(*(Issue(code=f.code, text=f.text, expression=f.expression) for f in faults))
+    resources: dict[str, list[dict[str, Any]]] = {}
+    for part in parts:
+        if not _is_known(part["name"], known):
+            continue
+        if isinstance(part.get("resource"), dict):
+            resources.setdefault(part["name"], []).append(part["resource"])
+        else:
+            texts.setdefault(part["name"], []).append(_value(part))
+    return Given(texts=texts, resources=resources)
+
+
+def _are_objects(parts: object) -> bool:
+    return isinstance(parts, list) and all(isinstance(part, dict) for part in parts)
+
+
+def _without_resource(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part with something in place of its resource: every part has a value."""
+    if "resource" not in part:
+        return part
+    return {**{name: value for name, value in part.items() if name != "resource"}, "valueBoolean": True}
+
+
+def _value(part: Mapping[str, Any]) -> str:
+    value = next((value for name, value in part.items() if name.startswith("value")), "")
+    if isinstance(value, dict):
+        value = value.get("reference", "")
+    return str(value)
+
+
+def _is_known(name: str, known: Collection[str]) -> bool:
+    if name not in known and not blueprint.lenient():
+        text = f"the parameters are {', '.join(sorted(known))}"
+        raise NotExchanged(Issue(code="not-supported", text=text))
+    return name in known
+
+
+def _body() -> dict[str, Any] | None:
+    if request.mimetype not in READ:
+        raise NotReadable(Issue(code="not-supported", text=f"{NOT_XML}: send Content-Type: {READ[0]}"))
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise NotReadable(Issue(code="not-supported", text="the body of an operation is sent as it is"))
+    raw = request.get_data()
+    return reading.read(raw) if raw else None
