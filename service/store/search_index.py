@@ -142,13 +142,13 @@ def _of_person(patient: Json) -> Iterator[Value]:
 def _of_plan(plan: Json) -> Iterator[Value]:
     ours = any(system == canonical.CARE_PLAN_IDS for system, _ in _tokens(plan.get("identifier")))
     if ours:
-        place = {"system": _coded(plan, canonical.SIDE), "value": _coded(plan, canonical.STAGE)}
+        side, stage = _coded(plan, canonical.SIDE), _coded(plan, canonical.STAGE)
         if plan.get("status") == "active":
-            yield Value(name=OPEN, **place)
+            yield Value(name=OPEN, system=side, value=stage)
             if _says(plan, canonical.HOLD):
-                yield Value(name=HELD, **place)
+                yield Value(name=HELD, system=side, value=stage)
         elif plan.get("status") in STANDING_APART:
-            yield Value(name=APART, **place)
+            yield Value(name=APART, system=side, value=stage)
 
 
 def _says(resource: Json, url: str) -> bool:
