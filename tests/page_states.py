@@ -90,7 +90,12 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_sandbox": ["/sandbox"],
         "web.choose_person": ["/acting"],
         "web.show_keys": ["/keys"],
-        "web.show_audit": ["/audit", "/audit?patient=gmt-2&action=R", "/audit?patient=nobody"],
+        "web.show_audit": [
+            "/audit",
+            "/audit?patient=gmt-2&action=R",
+            "/audit?patient=nobody",
+            "/audit?day=2026-06-22",
+        ],
         "web.show_pathways": ["/pathways"],
         "web.show_pathway": ["/pathways/gluteus-medius-tear", "/pathways/unknown"],
         "web.show_value": [

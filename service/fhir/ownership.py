@@ -19,6 +19,9 @@ OF_A_SIGNED_ORDER = ("status",)
 #: the software that decides; every output names it
 ENGINE = ("Device", "hipway-engine")
 
+#: how the ids begin of the AuditEvents that are rendered of the record of accesses
+ACCESSES = "access-"
+
 
 def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
     """Return the stored resource with the permitted changes.
@@ -53,7 +56,7 @@ def refuse_removal(stored: Json, *, at: str) -> None:
 
 
 def refuse_reserved(incoming: Json, id: str, *, at: str) -> None:
-    """Refuse what only the engine may make: its own device, and plans under its own identifiers.
+    """Refuse what only the engine may make: its own device, plans under its own identifiers, and accesses.
 
     Raises:
         NotYours: naming the element.
@@ -62,6 +65,9 @@ def refuse_reserved(incoming: Json, id: str, *, at: str) -> None:
     systems = [given.get("system") for given in incoming.get("identifier", ()) if isinstance(given, Mapping)]
     if (type_, id) == ENGINE:
         text = "this Device is the pathway engine itself: it cannot be written from outside"
+        raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.id"))
+    if type_ == "AuditEvent" and id.startswith(ACCESSES):
+        text = f"ids that begin with {ACCESSES} are those of this service's own record of accesses"
         raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.id"))
     if type_ == "CarePlan" and canonical.CARE_PLAN_IDS in systems:
         text = "identifiers of this system are given by the pathway alone; use a system of your own"

@@ -5,7 +5,7 @@ nothing that the record itself does not (http://hl7.org/fhir/R4/auditevent.html)
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +40,11 @@ class Filters:
     patient: str = ""
     who: str = ""
     action: str = ""
+    #: from this instant on, and before this one
+    since: datetime | None = None
+    until: datetime | None = None
+    #: one of them
+    key: int = 0
 
 
 def add(
@@ -88,14 +93,23 @@ def find(
     ]
 
 
+def count(tx: Connection, filters: Filters, *, tenant: int) -> int:
+    """Return how many accesses the filters let through."""
+    return int(tx.execute(text(_COUNT), {**_parameters(filters), "tenant": tenant}).scalar_one())
+
+
 def _parameters(filters: Filters) -> Mapping[str, Any]:
-    return {"patient": filters.patient, "who": filters.who, "action": filters.action}
+    return asdict(filters)
 
 
-_FIND = """
-    SELECT key, at, who, action, place, reference, patients, status FROM access
-    WHERE tenant = :tenant AND (:before = 0 OR key < :before)
-        AND (:patient = '' OR patients @> ARRAY[:patient]) AND (:who = '' OR who = :who)
-        AND (:action = '' OR action = :action)
-    ORDER BY key DESC LIMIT :limit
+_MATCH = """
+    tenant = :tenant AND (:patient = '' OR patients @> ARRAY[:patient]) AND (:who = '' OR who = :who)
+        AND (:action = '' OR action = :action) AND (:key = 0 OR key = :key)
+        AND (CAST(:since AS timestamptz) IS NULL OR at >= :since)
+        AND (CAST(:until AS timestamptz) IS NULL OR at < :until)
 """
+_FIND = f"""
+    SELECT key, at, who, action, place, reference, patients, status FROM access
+    WHERE {_MATCH} AND (:before = 0 OR key < :before) ORDER BY key DESC LIMIT :limit
+"""  # noqa: S608 - constants of this module
+_COUNT = f"SELECT count(*) FROM access WHERE {_MATCH}"  # noqa: S608

@@ -286,6 +286,8 @@ access = Table(
     Column("patients", ARRAY(Text), nullable=False),  # ids of whose data were in the answer
     Column("status", SmallInteger, nullable=False),  # of the answer
     Index("access_of_patient", "patients", postgresql_using="gin"),
+    # what happened on a day
+    Index("access_at", "tenant", "at"),
 )
 
 seal = Table(

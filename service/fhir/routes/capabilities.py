@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response
 
 from fhir_profiles import canonical, reading
-from service.fhir import blueprint, idempotency, json_patch, searching
+from service.fhir import access_events, blueprint, idempotency, json_patch, searching
 from service.fhir.blueprint import fhir
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
@@ -90,6 +90,8 @@ def _resource(type_: str) -> dict[str, Any]:
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())
         ],
     }
+    if type_ == access_events.TYPE:
+        offered["documentation"] = access_events.DOCUMENTATION
     if type_ in OPERATIONS:
         offered["operation"] = [{"name": name, "definition": url} for name, url in OPERATIONS[type_].items()]
     return offered

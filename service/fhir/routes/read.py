@@ -5,8 +5,9 @@ http://hl7.org/fhir/R4/http.html#read
 
 from flask import Response, request
 
+from fhir_profiles import reading
 from service import accessed
-from service.fhir import blueprint, subset
+from service.fhir import access_events, blueprint, subset
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Gone, Issue, NotFound
 from service.fhir.subset import Shape
@@ -19,6 +20,8 @@ def read(type_: str, id_: str) -> Response:
     """Return the current version, or 304 if the client has it."""
     shape = _shape(type_)
     with blueprint.database().transaction() as tx:
+        if type_ == access_events.TYPE and (event := access_events.one(tx, id_, tenant=blueprint.TENANT)):
+            return blueprint.resource(subset.of(reading.write(event).decode(), shape))
         stored = resources.current(tx, blueprint.known(type_), id_, tenant=blueprint.TENANT)
     return _answer(stored, shape)
 

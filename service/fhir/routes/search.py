@@ -9,7 +9,7 @@ http://hl7.org/fhir/R4/http.html#search
 from flask import Response, request
 
 from fhir_profiles import reading
-from service.fhir import blueprint, searching, searchset
+from service.fhir import access_events, blueprint, searching, searchset
 from service.fhir.blueprint import fhir
 from service.fhir.searching import TYPES
 from service.store import horizon
@@ -38,6 +38,8 @@ def search_compartment(id_: str, type_: str) -> Response:
 
 
 def _answer(type_: str, asked: list[tuple[str, str]], *, within: str | None = None) -> Response:
+    if within is None and access_events.asked_for(type_, asked):
+        return _accesses(asked)
     wanted = searching.read(
         type_,
         asked,
@@ -51,4 +53,12 @@ def _answer(type_: str, asked: list[tuple[str, str]], *, within: str | None = No
             wanted = wanted.until(horizon.read(tx))
     with blueprint.database().transaction("REPEATABLE READ") as tx:
         found = searchset.bundle(tx, wanted, base=blueprint.base(), tenant=blueprint.TENANT)
+    return blueprint.resource(reading.write(found).decode())
+
+
+def _accesses(asked: list[tuple[str, str]]) -> Response:
+    base = blueprint.base()
+    wanted = access_events.read(asked, base=base, lenient=blueprint.lenient())
+    with blueprint.database().transaction("REPEATABLE READ") as tx:
+        found = access_events.bundle(tx, wanted, base=base, tenant=blueprint.TENANT)
     return blueprint.resource(reading.write(found).decode())

@@ -2,22 +2,26 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import request
 
 from service.fhir.references import ID
 from service.fhir.senders import HOSPITAL
-from service.store import accesses, seals
+from service.store import accesses, oversight, seals
 from service.store.accesses import Access, Filters
 from service.web import visit
 from service.web.pages import pages
-from service.web.visit import TENANT
+from service.web.visit import TENANT, Visit
 
 ROWS = 50
 #: the newest links of the chain that are checked while one waits; `hipway audit` checks all
 CHECKED = 50
 #: patients of one access that are named; of a list there may be hundreds
 MOST = 3
+#: days of which it is counted how proposals were signed
+DAYS = 90
 
 
 @pages.get("/audit")
@@ -27,8 +31,10 @@ def show_audit() -> str:
     before = request.args.get("before", "")
     number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else 0
     with visit.begin() as (tx, seen):
+        filters = _of_day(filters, seen)
         found = accesses.find(tx, filters, before=number, limit=ROWS + 1, tenant=TENANT)
         shown = [_first(access, filters.patient) for _, access in found[:ROWS]]
+        since = seen.clock.now - timedelta(days=DAYS)
         named = {who for access in shown for who in access.patients[:MOST]}
         return visit.page(
             seen,
@@ -42,7 +48,32 @@ def show_audit() -> str:
             link=seals.latest(tx, tenant=TENANT),
             fault=next(seals.check(tx, tenant=TENANT, newest=CHECKED), None),
             checked=CHECKED,
+            day=_day(),
+            since=seen.when.day(since),
+            days=DAYS,
+            signed=oversight.signed(tx, since, tenant=TENANT),
+            reasons=oversight.reasons(tx, since, tenant=TENANT),
         )
+
+
+def _of_day(filters: Filters, seen: Visit) -> Filters:
+    """Return the filters with the day that is asked for, as it is at the site."""
+    day = _day()
+    if day is None:
+        return filters
+    zone = ZoneInfo(seen.zone)
+    midnights = (datetime.combine(each, time.min, zone) for each in (day, day + timedelta(days=1)))
+    since, until = (midnight.astimezone(UTC) for midnight in midnights)
+    return replace(filters, since=since, until=until)
+
+
+def _day() -> date | None:
+    try:
+        found = date.fromisoformat(request.args.get("day", ""))
+    except ValueError:
+        return None
+    # The day after must be one, too.
+    return found if date.min < found < date.max - timedelta(days=1) else None
 
 
 def _first(access: Access, patient: str) -> Access:

@@ -2,13 +2,19 @@
 
 import html
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import page_states
 import pytest
 from sqlalchemy import text
 
-from service.store import accesses, seals
+from service import clock
+from service.store import accesses, decisions, oversight, parameters, resources, seals
 from service.store.accesses import Filters
+
+NOW = datetime(2026, 6, 22, 9, 15, tzinfo=UTC)
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -177,3 +183,120 @@ def test_where_nothing_can_be_written_down_nothing_is_shown(client, record, stat
     assert fhir.status_code >= 500
     assert "OKOYE" not in answer.text + fhir.text
     assert "Okoye" not in answer.text + fhir.text
+
+
+def test_a_day_is_a_day_of_the_site(client, record, owner, states):
+    client.get(states["imaging"])
+    with record.transaction() as tx:
+        parameters.set_(tx, {"site.timeZone": "Europe/Berlin"}, "test", NOW)
+    with owner.transaction() as tx:
+        tx.execute(text("SET LOCAL session_replication_role = replica"))
+        tx.execute(text("UPDATE access SET at = '2026-06-21T22:30:00Z'"))
+
+    shown = {day: client.get(f"/audit?day={day}&patient=gmt-2").text for day in ("2026-06-21", "2026-06-22")}
+
+    assert "Nothing was looked at" in shown["2026-06-21"]
+    assert "OKOYE" in shown["2026-06-22"]
+    assert 'value="2026-06-22"' in shown["2026-06-22"]
+    with record.transaction() as tx:
+        parameters.set_(tx, {}, "test", NOW)
+
+
+@pytest.mark.parametrize("day", ["x", "2026-13-01", "0001-01-01", "9999-12-31", "%00"])
+def test_a_day_that_is_none_is_no_filter(client, states, day):
+    client.get(states["imaging"])
+
+    page = client.get(f"/audit?day={day}")
+
+    assert page.status_code == 200
+    assert "OKOYE" in page.text
+
+
+def test_who_looked_at_somebody_is_a_click_from_the_person(client, act, states, form):
+    act(client, "vogt")
+    client.get(states["imaging"])
+    page = client.get("/patients").text
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+
+    found = client.post("/patients", data={**fields, "family": "Okoye", "given": "Samuel"}).text
+
+    (link,) = re.findall(r'href="(/audit\?patient=[^"]+)"', found)
+    assert "OKOYE" in client.get(link).text
+
+
+def signed_row(client):
+    """Return orders, median, longest and those signed unread, of the one kind of order there is."""
+    card = plain(client.get("/audit").text.split('id="oversight"')[1].split("</section>")[0])
+    (found,) = re.findall(r"Surgical referral (\d+) (\d+ days) (\d+ days) (\d+)", card)
+    return found
+
+
+@pytest.fixture
+def signatures(record, story):
+    """Two referrals: one is signed after two days, one after ten."""
+
+    def signed(patient, when):
+        told = story(patient=patient, family="Okoye").person().care_plan()
+        proposal = told.proposal("Surgical referral", "SURG", status="completed", made="2026-06-01")
+        told.signed(proposal, "Surgical referral", "SURG", when=when)
+        return told.save(record)
+
+    return signed("gmt-11", "2026-06-03"), signed("gmt-12", "2026-06-11")
+
+
+def test_how_long_proposals_waited_and_who_signed_without_opening_the_basis_is_counted(
+    client, act, signatures
+):
+    read, _ = signatures
+    assert signed_row(client) == ("2", "6 days", "10 days", "2")
+
+    act(client, "arslan")
+    client.get(f"/careplans/{read.plan}")
+    assert signed_row(client)[-1] == "2", "somebody else has opened it"
+
+    act(client, "vogt")
+    client.get(f"/careplans/{read.plan}")
+    assert signed_row(client)[-1] == "1"
+
+
+def test_an_access_after_the_signature_does_not_count(client, act, record, signatures):
+    read, _ = signatures
+    act(client, "vogt")
+    client.get(f"/careplans/{read.plan}")
+    with record.transaction() as tx:
+        clock.unset(tx)
+
+    with record.transaction() as tx:
+        (found,) = oversight.signed(tx, NOW - timedelta(days=90), tenant=0)
+    assert (found.orders, found.unread) == (2, 2)
+
+
+def test_what_was_signed_longer_ago_is_not_counted(record, signatures):
+    with record.transaction() as tx:
+        (found,) = oversight.signed(tx, datetime(2026, 6, 5, tzinfo=UTC), tenant=0)
+        assert (found.orders, found.longest_s) == (1, 10 * 86400)
+        assert oversight.signed(tx, NOW, tenant=0) == []
+
+
+def test_decisions_are_counted_by_reason_without_those_that_were_not_applied(
+    client, record, story, act, form
+):
+    plan = story("referral").save(record)
+    act(client, "vogt")
+    fields = form(client.get(f"/careplans/{plan.plan}").text, "decline")
+    client.post(fields.action, data={**fields.values, "reason": "wrong-value", "text": "measured again"})
+
+    def counted():
+        with record.transaction() as tx:
+            found = oversight.reasons(tx, NOW - timedelta(days=1), tenant=0)
+        return [(one.reason, one.decisions) for one in found]
+
+    assert counted() == [("A value used is wrong", 1)]
+    assert "A value used is wrong 1" in plain(client.get("/audit").text)
+    with record.transaction() as tx:
+        (task,) = resources.of_patient(tx, plan.patient, types=["Task"], owned=False, tenant=0)
+        last = decisions.latest(tx, plan.patient, tenant=0)["gluteus-medius-tear", "right"]
+        rejected = {"event": "decision-rejected", "decision": {"reference": f"{task.reference}/_history/1"}}
+        row = replace(last, number=last.number + 1, basis=rejected, run=uuid4())
+        decisions.append(tx, [row], read=(), tenant=0)
+    assert counted() == []

@@ -68,6 +68,7 @@ CREATE TABLE sending (
 );
 CREATE INDEX sending_of_sender ON sending (tenant, sender, at);
 CREATE INDEX sending_at ON sending (at);
+CREATE INDEX access_at ON access (tenant, at);
 """
 
 
@@ -80,4 +81,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DELETE FROM search_value WHERE type = 'CarePlan' AND name IN ('_held', '_apart')")
     op.execute("DROP TABLE site_proposal, sending")
+    op.execute("DROP INDEX access_at")
     op.execute("ALTER TABLE site_parameter DROP COLUMN reason, DROP COLUMN confirmed")
