@@ -25,6 +25,7 @@ def send_again() -> Response | tuple[str, int]:
             return refused or problem("nobody", 422)
         if seen.settings.hospital is None or not re.fullmatch(ID, patient):
             return problem("no_page", 404)
+    accessed.note([patient])
     server = seen.settings.hospital.url
     with visit.database().transaction() as tx:
         if deliveries.again(tx, patient, tenant=TENANT, server=server):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 
 import hospital_server
@@ -15,9 +16,11 @@ from hospital_server import answering, outcome
 
 from service.hospital import outgoing, pauses
 from service.hospital.answers import Kind
-from service.store import deliveries
+from service.store import deliveries, resources
+from service.store.resources import Write
 
 ROOT = Path(__file__).parents[3]
+NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
 KILLED = -9
 
 
@@ -88,11 +91,36 @@ def test_references_name_what_the_hospital_knows(deliverer):
     assert not [reference for reference in own if "identifier" in named[reference]]
 
 
-def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone():
-    ours = "01890a5d-ac96-774b-bcce-b302099a8057"
-    assert outgoing._made_here(ours)
-    assert not outgoing._made_here("gmt-v03")
-    assert not outgoing._made_here("5f1f2e5c-9c1b-5d7e-8f3a-0c7a6c1b2d3e")
+def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone(database, visited):
+    made_here = "01890a5d-ac96-774b-bcce-b302099a8057"
+    name = {"system": "urn:mrn", "value": "M-1"}
+    bodies = [
+        {"resourceType": "Practitioner", "id": made_here, "identifier": [name]},
+        {"resourceType": "Practitioner", "id": "dr-1", "identifier": [name]},
+        {"resourceType": "Practitioner", "id": "dr-2"},
+    ]
+    with database.transaction() as tx:
+        writes = [Write(type=body["resourceType"], id=body["id"], body=body) for body in bodies]
+        seen = resources.look_up_or_lock(tx, writes, tenant=0)
+        resources.save(tx, writes, tenant=0, now=NOW, sender="hospital", seen=seen)
+    named = [
+        {"reference": f"Practitioner/{made_here}", "display": "Berg"},
+        {"reference": "Practitioner/dr-1/_history/4"},
+        {"reference": "Practitioner/dr-2/_history/1"},
+        {"reference": "Practitioner/nobody"},
+        {"reference": "#contained"},
+    ]
+
+    with database.transaction() as tx:
+        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", "author": named}], tenant=0)
+
+    assert sent["author"] == [
+        {"type": "Practitioner", "identifier": name, "display": "Berg"},
+        {"reference": "Practitioner/dr-1", "identifier": name},
+        {"reference": "Practitioner/dr-2"},
+        {"reference": "Practitioner/nobody"},
+        {"reference": "#contained"},
+    ]
 
 
 def test_no_hospital_and_nothing_is_noted(database, visited):

@@ -1,0 +1,155 @@
+"""The process that delivers: it finds what there is, and is started again when it is lost."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import hospital_server
+import playing
+import pytest
+from hospital_server import HospitalServer, answering
+from sqlalchemy import text
+
+from service import clock
+from service.fhir import transaction
+from service.hospital.connection import Connection
+from service.hospital.settings import Hospital
+from service.settings import Settings
+from service.store import circuits
+from service.store.database import Database
+from worker import courier, rounds
+from worker.advance import advance
+from worker.courier import Courier
+from worker.rounds import Rounds
+
+STORY = playing.read(Path(__file__).parents[1] / "stories" / "V03.json")
+NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
+PATIENT = "gmt-v03"
+#: a process is started and reads the record, on a slow machine
+START_S = 60
+
+
+@pytest.fixture
+def server() -> Iterator[HospitalServer]:
+    with hospital_server.running() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _visited(database: Database) -> Iterator[None]:
+    with database.transaction() as tx:
+        tables = "arrival, promise, decision, history, resource, delivery, dispatch, delivered, circuit"
+        tx.execute(text(f"TRUNCATE {tables} CASCADE"))
+        clock.set_(tx, NOW, held=False)
+    transaction.accept(database, STORY["steps"][0]["bundle"], sender="hospital")
+    assert advance(database, 0, PATIENT)
+    yield
+    with database.transaction() as tx:
+        clock.unset(tx)
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + START_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def count(database: Database, rows: str) -> int:
+    with database.transaction() as tx:
+        return tx.execute(text(f"SELECT count(*) FROM {rows}")).scalar_one()
+
+
+def forget(database: Database, type_: str) -> None:
+    """Have it look as if nothing of this type had been acknowledged."""
+    with database.transaction() as tx:
+        tx.execute(text("DELETE FROM delivered WHERE type = :type"), {"type": type_})
+
+
+OUTPUTS = "resource WHERE owned AND type <> 'AuditEvent'"
+
+
+def test_it_delivers_and_is_started_again_after_it_was_killed(database, database_url, server):
+    settings = Settings(database_url=database_url, hospital=Hospital(url=server.url, rate=1000))
+    kept = Courier(settings)
+    try:
+        kept.keep(0.0)
+        until(lambda: count(database, "delivered") == count(database, OUTPUTS))
+        first = kept.pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{first}").exists() or kept._process.exitcode is not None)
+        kept.keep(courier.AGAIN_S - 1)
+        assert kept.pid == first
+        forget(database, "CarePlan")
+
+        kept.keep(courier.AGAIN_S)
+
+        assert kept.pid != first
+        until(lambda: count(database, "delivered") == count(database, OUTPUTS))
+        assert {len(versions) for versions in server.record.values()} == {1}
+    finally:
+        kept.close()
+    assert kept.pid is None
+
+
+def test_without_a_hospital_there_is_no_process(database_url):
+    kept = Courier(Settings(database_url=database_url))
+
+    kept.keep(0.0)
+
+    assert kept.pid is None
+
+
+@pytest.fixture
+def going(database: Database, server: HospitalServer) -> Iterator[Rounds]:
+    hospital = Hospital(url=server.url, rate=1000, poll_s=60)
+    with Connection(hospital) as connection:
+        yield Rounds(database, connection, hospital, lambda: 0.0)
+
+
+def test_what_was_committed_late_is_found_though_its_number_is_older(database, going):
+    going.round(0.0)
+    forget(database, "CarePlan")
+    # Another output was written meanwhile, with a higher number.
+    going.round(1.0)
+    assert count(database, "delivered WHERE type = 'CarePlan'") == 0
+
+    going.round(rounds.LATE_S)
+
+    assert count(database, "delivered WHERE type = 'CarePlan'") == 1
+
+
+def test_everything_is_looked_at_again_now_and_then(database, going):
+    for moment in (0.0, rounds.LATE_S, 2 * rounds.LATE_S):
+        going.round(moment)
+    forget(database, "CarePlan")
+
+    going.round(3 * rounds.LATE_S)
+    assert count(database, "delivered WHERE type = 'CarePlan'") == 0
+    going.round(rounds.LATE_S + rounds.WHOLE_S)
+    assert count(database, "delivered WHERE type = 'CarePlan'") == 1
+
+
+def test_the_hospital_is_asked_as_often_as_it_is_set_and_left_alone_when_it_answers_badly(
+    database, going, server
+):
+    def searches() -> int:
+        return sum(asked.path.endswith("/_search") for asked in server.asked)
+
+    going.round(0.0)
+    assert searches() == 2
+    going.round(59.0)
+    assert searches() == 2
+
+    server.mood = answering(500)
+    for moment in (60.0, 120.0, 180.0, 240.0):
+        going.round(moment)
+
+    assert searches() == 5
+    with database.transaction() as tx:
+        left = circuits.read(tx, "return", tenant=0, server=server.url)
+    assert (left.failures, left.answer, left.open_until is not None) == (3, "server-error", True)
