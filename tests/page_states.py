@@ -9,7 +9,7 @@ from fhir_visits import TENDERNESS, asked_about, local, unusable
 from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
-from service.store import promises, resources
+from service.store import promises, resources, saved_views
 from service.store.database import Database
 from worker.advance import advance
 
@@ -29,7 +29,9 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     Returns:
         the address of each plan, by the name of its state.
     """
-    referral = story("referral").save(record)
+    referral = story("referral")
+    referral.task("review-6w", "Review at six weeks", due="2026-06-01T09:15:00Z", step=4)
+    referral.save(record)
     imaging = story(patient="gmt-2", family="Okoye", given="Samuel", stage=("imaging", "Imaging"))
     imaging.person().care_plan()
     first = imaging.proposal("MRI without contrast", "MRI", priority="urgent", made="2026-06-21")
@@ -61,6 +63,12 @@ def plans(record: Database, story: Any) -> dict[str, str]:
             claim = promises.claim(tx, tenant=0, patient=patient)
             assert claim
             promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=attempts)
+    with record.transaction() as tx:
+        for name, query in (
+            ("Bilder links", "view=all&side=hip-left"),
+            ("Waiting", "view=plans&stage=imaging"),
+        ):
+            saved_views.add(tx, "Practitioner/vogt", name, query, tenant=0)
     stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
 

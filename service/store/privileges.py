@@ -35,6 +35,7 @@ NEEDED: Mapping[str, Privileges] = {
     "promise": CHANGE,
     "resource": CHANGE,
     "retranslation": CHANGE,
+    "saved_view": CHANGE | {"DELETE"},
     "seal": APPEND,
     "sealed": APPEND,
     "search_value": QUEUE,

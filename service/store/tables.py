@@ -218,6 +218,8 @@ access = Table(
     Column("patients", ARRAY(Text), nullable=False),  # ids of whose data were in the answer
     Column("status", SmallInteger, nullable=False),  # of the answer
     Index("access_of_patient", "patients", postgresql_using="gin"),
+    # what a person opened last
+    Index("access_of_reader", "tenant", "who", "place", "key"),
 )
 
 seal = Table(
@@ -298,4 +300,18 @@ heartbeat = Table(
     # when each kind of process was last seen alive, by the database's clock
     Column("process", Text, primary_key=True),
     Column("seen_at", INSTANT, nullable=False),
+)
+
+saved_view = Table(
+    "saved_view",
+    metadata,
+    # a view of the worklist, of one person; codes and ids only
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("person", Text, nullable=False),  # a reference
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),  # as in an address
+    Column("saved_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    # a form sent twice saves once, and each name means one view
+    UniqueConstraint("tenant", "person", "name", name="saved_view_name"),
 )

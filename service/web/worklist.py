@@ -6,6 +6,7 @@ counted. Nothing is signed from here.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from service import situation
 from service.situation import Instance
@@ -60,6 +61,17 @@ class Filters:
     def set(self) -> bool:
         """Return whether rows may be hidden."""
         return bool(self.need or self.stage or self.side)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return what an address says of them: the page is left out, each page has the same filters."""
+        said = {"view": self.view, "need": self.need, "stage": self.stage, "side": self.side}
+        return {name: value for name, value in said.items() if value}
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Return the same with the page, where it is not the first."""
+        return self.query | ({"page": str(self.page)} if self.page > 1 else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,28 +141,27 @@ def build(
         places: where the plans stand that `open_work` is about.
         size: rows of a page.
     """
-    views = {view: [w for w in open_work if _in_view(w, view, acting)] for view in VIEWS[:-1]}
     busy = busy_plans(open_work, places)
-    counts = {view: len(found) for view, found in views.items()} | {"plans": every.count}
-    rows: list[Work] = []
+    counts = count(open_work, acting) | {"plans": every.count}
+    shown: list[Work] = []
     found: list[Work] = []
     plans: list[PlanRow] = []
     if filters.view == "plans":
-        matching = [place for place in busy if _place_matches(place, filters)]
+        matching = [place for place in busy if place_matches(place, filters)]
         total, wanted = every.matching(), every.count
         page = _page(total, size, filters)
         plans = _plan_rows(matching, open_work, every.read_quiet, (page - 1) * size, size)
     else:
-        found = sorted((w for w in views[filters.view] if _matches(w, places, filters)), key=tasks.by_urgency)
+        found = sorted(rows(open_work, places, filters, acting), key=tasks.by_urgency)
         total, wanted = len(found), counts[filters.view]
         page = _page(total, size, filters)
-        rows = found[(page - 1) * size : page * size]
+        shown = found[(page - 1) * size : page * size]
     return Worklist(
         filters=replace(filters, page=page),
         counts=counts,
-        bands=_bands(rows, found),
+        bands=_bands(shown, found),
         plans=tuple(plans),
-        shown=len(rows) + len(plans),
+        shown=len(shown) + len(plans),
         total=total,
         hidden=wanted - total,
         pages=_pages(total, size),
@@ -158,6 +169,47 @@ def build(
         quiet_plans=every.count - len(busy),
         open_plans=every.count,
     )
+
+
+def count(open_work: Iterable[Work], acting: Colleague | None) -> dict[str, int]:
+    """Return how many Tasks are in each view, whatever the filters."""
+    counts = dict.fromkeys(VIEWS[:-1], 0)
+    for work in open_work:
+        for view in counts:
+            counts[view] += _in_view(work, view, acting)
+    return counts
+
+
+def rows(
+    open_work: Iterable[Work], places: Mapping[str, Place], filters: Filters, acting: Colleague | None
+) -> list[Work]:
+    """Return the Tasks of a view that the filters let through, in no order."""
+    return [w for w in open_work if _in_view(w, filters.view, acting) and _matches(w, places, filters)]
+
+
+def read_filters(asked: Mapping[str, Any], default: str) -> Filters:
+    """Return the filters that an address or a form names; `default` is the view where it names none."""
+    view, page = str(asked.get("view") or default), str(asked.get("page") or "1")
+    need = str(asked.get("need") or "")
+    return Filters(
+        view=view if view in VIEWS else default,
+        need=need if need in NEEDS else "",
+        stage=_code(asked.get("stage")),
+        side=_code(asked.get("side")),
+        page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+    )
+
+
+def _code(text: str | None) -> str:
+    """Return a code of an address; no text of the database can hold a NUL, so none is found by one."""
+    return (text or "").replace("\0", "\ufffd")
+
+
+def place_matches(place: Place, filters: Filters) -> bool:
+    """Return whether the filters let a plan through."""
+    if filters.stage and place.stage.code != filters.stage:
+        return False
+    return not filters.side or place.side.code == filters.side
 
 
 def busy_plans(open_work: Iterable[Work], places: Mapping[str, Place]) -> list[Place]:
@@ -273,9 +325,3 @@ def _matches(work: Work, places: Mapping[str, Place], filters: Filters) -> bool:
             return work.focus.partition("/")[0] in ("DetectedIssue", "Observation")
         case _:
             return True
-
-
-def _place_matches(place: Place, filters: Filters) -> bool:
-    if filters.stage and place.stage.code != filters.stage:
-        return False
-    return not filters.side or place.side.code == filters.side

@@ -17,6 +17,7 @@ from service.web.routes import (
     pathway,
     patients,
     sandbox,
+    saved,
     worklist,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "pathway",
     "patients",
     "sandbox",
+    "saved",
     "worklist",
 ]
