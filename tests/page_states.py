@@ -9,8 +9,9 @@ from fhir_visits import TENDERNESS, asked_about, local, unusable
 from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
-from service.store import promises, resources, saved_views
+from service.store import accesses, promises, resources, saved_views
 from service.store.database import Database
+from service.web.routes.patients import OPENED_AT
 from worker.advance import advance
 
 #: whoever has nothing usable
@@ -69,6 +70,16 @@ def plans(record: Database, story: Any) -> dict[str, str]:
             ("Waiting", "view=plans&stage=imaging"),
         ):
             saved_views.add(tx, "Practitioner/vogt", name, query, tenant=0)
+        accesses.add(
+            tx,
+            tenant=0,
+            who="Practitioner/vogt",
+            action=accesses.READ,
+            place=OPENED_AT,
+            reference=f"CarePlan/{imaging.plan}",
+            patients=[imaging.patient],
+            status=200,
+        )
     stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
 
