@@ -46,7 +46,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_is_not_kept(
 def test_a_file_of_the_pages_is_kept_by_its_content(client: FlaskClient, record: Database):
     found = re.findall(r'(?:src|href)="(/assets/[^"]+)"', client.get("/").text)
 
-    assert len(found) == 6
+    assert len(found) == 7
     for address in found:
         with client.get(address) as kept:
             assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable", address
