@@ -106,6 +106,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
         "web.show_operations": ["/operations", "/operations?retried=gmt-5"],
         "web.show_sandbox": ["/sandbox"],
+        "web.show_progress": ["/sandbox/progress"],
         "web.choose_person": ["/acting"],
         "web.show_keys": ["/keys"],
         "web.show_audit": ["/audit", "/audit?patient=gmt-2&action=R", "/audit?patient=nobody"],
@@ -116,7 +117,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
 
 
 #: what is no page of its own: a file, and a part that a page refreshes
-PARTS = ("web.export_worklist", "web.refresh_stamp")
+PARTS = ("web.export_worklist", "web.refresh_stamp", "web.show_progress")
 
 
 def pages(database: Database, plans: Mapping[str, str]) -> list[str]:
