@@ -9,8 +9,9 @@ from fhir_visits import TENDERNESS, asked_about, local, unusable
 from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
-from service.store import promises, resources
+from service.store import accesses, promises, resources, saved_views
 from service.store.database import Database
+from service.web.routes.patients import OPENED_AT
 from worker.advance import advance
 
 #: whoever has nothing usable
@@ -29,7 +30,9 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     Returns:
         the address of each plan, by the name of its state.
     """
-    referral = story("referral").save(record)
+    referral = story("referral")
+    referral.task("review-6w", "Review at six weeks", due="2026-06-01T09:15:00Z", step=4)
+    referral.save(record)
     imaging = story(patient="gmt-2", family="Okoye", given="Samuel", stage=("imaging", "Imaging"))
     imaging.person().care_plan()
     first = imaging.proposal("MRI without contrast", "MRI", priority="urgent", made="2026-06-21")
@@ -61,6 +64,22 @@ def plans(record: Database, story: Any) -> dict[str, str]:
             claim = promises.claim(tx, tenant=0, patient=patient)
             assert claim
             promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=attempts)
+    with record.transaction() as tx:
+        for name, query in (
+            ("Bilder links", "view=all&side=hip-left"),
+            ("Waiting", "view=plans&stage=imaging"),
+        ):
+            saved_views.add(tx, "Practitioner/vogt", name, query, tenant=0)
+        accesses.add(
+            tx,
+            tenant=0,
+            who="Practitioner/vogt",
+            action=accesses.READ,
+            place=OPENED_AT,
+            reference=f"CarePlan/{imaging.plan}",
+            patients=[imaging.patient],
+            status=200,
+        )
     stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
 
@@ -88,6 +107,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_operations": ["/operations", "/operations?retried=gmt-5"],
         "web.show_bundles": ["/operations/bundles", "/operations/bundles?page=2"],
         "web.show_sandbox": ["/sandbox"],
+        "web.show_progress": ["/sandbox/progress"],
         "web.choose_person": ["/acting"],
         "web.show_keys": ["/keys"],
         "web.show_audit": [
@@ -111,7 +131,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
 
 
 #: what is no page of its own: a file, and a part that a page refreshes
-PARTS = ("web.export_worklist", "web.refresh_stamp")
+PARTS = ("web.export_worklist", "web.refresh_stamp", "web.show_progress")
 
 
 def pages(database: Database, plans: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, text
 
 READ, EXECUTE = "R", "E"
 
+#: of one person, to find whom they saw last
+LOOKED_AT = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
@@ -98,6 +101,18 @@ def count(tx: Connection, filters: Filters, *, tenant: int) -> int:
     return int(tx.execute(text(_COUNT), {**_parameters(filters), "tenant": tenant}).scalar_one())
 
 
+def opened_last(
+    tx: Connection, who: str, place: str, limit: int, *, tenant: int
+) -> list[tuple[str, datetime]]:
+    """Return whose data somebody saw last at a place, with the latest time of each, the newest first.
+
+    Only the newest `LOOKED_AT` accesses are looked at: somebody who goes back and forth between two
+    patients all day has fewer.
+    """
+    asked = {"tenant": tenant, "who": who, "place": place, "limit": limit, "looked_at": LOOKED_AT}
+    return [(row.patient, row.at) for row in tx.execute(text(_OPENED_LAST), asked)]
+
+
 def _parameters(filters: Filters) -> Mapping[str, Any]:
     return asdict(filters)
 
@@ -113,3 +128,12 @@ _FIND = f"""
     WHERE {_MATCH} AND (:before = 0 OR key < :before) ORDER BY key DESC LIMIT :limit
 """  # noqa: S608 - constants of this module
 _COUNT = f"SELECT count(*) FROM access WHERE {_MATCH}"  # noqa: S608
+
+_OPENED_LAST = """
+    SELECT patient, max(at) AS at FROM (
+        SELECT key, at, patients FROM access
+        WHERE tenant = :tenant AND who = :who AND place = :place AND action = 'R' AND status = 200
+        ORDER BY key DESC LIMIT :looked_at
+    ) AS a CROSS JOIN LATERAL unnest(patients) AS p (patient)
+    GROUP BY patient ORDER BY max(key) DESC LIMIT :limit
+"""

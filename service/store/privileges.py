@@ -41,6 +41,7 @@ NEEDED: Mapping[str, Privileges] = {
     "reindexing": CHANGE,
     "resource": CHANGE,
     "retranslation": CHANGE,
+    "saved_view": CHANGE | {"DELETE"},
     "seal": APPEND,
     "sealed": APPEND,
     "search_date": QUEUE,

@@ -442,6 +442,12 @@ def waiting(tx: Connection, now: datetime) -> Waiting:
     return Waiting(**tx.execute(text(statement), {"now": now}).mappings().one())
 
 
+def done_since(tx: Connection, moment: datetime) -> int:
+    """Return of how many patients the last evaluation was at this moment of the service clock, or later."""
+    statement = text("SELECT count(*) FROM promise WHERE done_at >= :moment AND parked_at IS NULL")
+    return int(tx.execute(statement, {"moment": moment}).scalar_one())
+
+
 def standing(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> Standing | None:
     """Return where the patient's promise stands; None if there never was one."""
     where = "tenant = :tenant AND kind = :kind AND patient = :patient"

@@ -288,6 +288,8 @@ access = Table(
     Index("access_of_patient", "patients", postgresql_using="gin"),
     # what happened on a day
     Index("access_at", "tenant", "at"),
+    # what a person opened last
+    Index("access_of_reader", "tenant", "who", "place", "key"),
 )
 
 seal = Table(
@@ -501,4 +503,18 @@ circuit = Table(
     Column("asked_at", INSTANT),
     Column("skew_s", Double),  # by how much the server's clock is ahead
     PrimaryKeyConstraint("tenant", "server", "purpose", name="circuit_one_per_purpose"),
+)
+
+saved_view = Table(
+    "saved_view",
+    metadata,
+    # a view of the worklist, of one person; codes and ids only
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("person", Text, nullable=False),  # a reference
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),  # as in an address
+    Column("saved_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    # a form sent twice saves once, and each name means one view
+    UniqueConstraint("tenant", "person", "name", name="saved_view_name"),
 )

@@ -84,10 +84,19 @@ def of_rows(memory: Mapping[str, Any], rows: Iterable[Any]) -> dict[str, Ended]:
     return {id: ended for id, ended in found.items() if ended is not None}
 
 
-def read(tx: Connection, instances: Collection[Instance], *, tenant: int) -> dict[str, Ended]:
+def read(
+    tx: Connection,
+    instances: Collection[Instance],
+    *,
+    tenant: int,
+    stood: Mapping[Instance, str] | None = None,
+) -> dict[str, Ended]:
     """Return the Tasks of these instances whose stage is over, by id, without since when.
 
     Two queries, however many there are.
+
+    Args:
+        stood: the stages that instances were in at another moment than now.
     """
     if not instances:
         return {}
@@ -95,6 +104,9 @@ def read(tx: Connection, instances: Collection[Instance], *, tenant: int) -> dic
         Instance(row.patient, row.pathway, row.instance): msgspec.json.decode(row.after, type=Kept)
         for row in tx.execute(text(_LATEST), {"tenant": tenant, **_parts(sorted(instances))})
     }
+    for which, stage in (stood or {}).items():
+        if which in kept:
+            kept[which].stage = stage
     raised = [(which, task) for which, memory in kept.items() for task in memory.tasks]
     steps = sorted({(*which, task.step) for which, task in raised})
     origins = {

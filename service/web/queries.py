@@ -125,6 +125,16 @@ def _of_pathway(pathway: str, tenant: int) -> Select[Any]:
     )
 
 
+def open_plans_by_place(tx: Connection, *, tenant: int) -> dict[tuple[str, str], int]:
+    """Return how many open plans there are, by the codes of their stage and side; no side: the person."""
+    value = tables.search_value.c
+    counted = select(value.value, value.system, func.count()).where(
+        value.tenant == tenant, value.type == "CarePlan", value.name == search_index.OPEN
+    )
+    rows = tx.execute(counted.group_by(value.value, value.system))
+    return {(str(row[0]), str(row[1])): int(row[2]) for row in rows}
+
+
 def find_patients(
     tx: Connection, wanted: Mapping[str, Sequence[str]], limit: int, *, tenant: int
 ) -> list[Json]:
@@ -276,27 +286,6 @@ def by_keys(tx: Connection, keys: Collection[int]) -> dict[int, Json]:
     """Return current versions by their keys."""
     chosen = select(_resource.key, _resource.body).where(_resource.key.in_(keys))
     return {row.key: msgspec.json.decode(row.body) for row in tx.execute(chosen)}
-
-
-def newest_seq(tx: Connection, *, tenant: int, patient: str | None = None) -> int:
-    """Return the number of the latest thing that the engine wrote, for one patient or for all."""
-    conditions: list[ColumnElement[bool]] = [_resource.tenant == tenant, _resource.owned]
-    if patient is not None:
-        conditions.append(_resource.patient == patient)
-    return int(tx.execute(select(func.coalesce(func.max(_resource.seq), 0)).where(*conditions)).scalar_one())
-
-
-def changes(tx: Connection, since: int, *, tenant: int, patient: str | None = None) -> int:
-    """Return how many Tasks and CarePlans of the engine changed after a number."""
-    conditions: list[ColumnElement[bool]] = [
-        _resource.tenant == tenant,
-        _resource.owned,
-        _resource.type.in_(("Task", "CarePlan", "ServiceRequest")),
-        _resource.seq > since,
-    ]
-    if patient is not None:
-        conditions.append(_resource.patient == patient)
-    return _count(tx, *conditions)
 
 
 def open_task_count(tx: Connection, *, tenant: int) -> int:

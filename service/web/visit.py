@@ -16,9 +16,10 @@ from service.acting import COOKIE
 from service.automation import Automation
 from service.clock import Clock
 from service.settings import Settings
-from service.store import parameters
+from service.store import parameters, since
 from service.store.database import Database
 from service.store.promises import Waiting
+from service.store.since import Mark
 from service.web import languages, patients, people, queries
 from service.web.forms import Forms
 from service.web.moments import Moments
@@ -45,8 +46,8 @@ class Visit:
     acting: Colleague | None
     automation: Automation
     open_tasks: int
-    #: the newest thing of the engine when this page was read
-    seq: int
+    #: when this page was read, as far as the engine had written
+    since: Mark
 
     @property
     def waiting(self) -> Waiting:
@@ -117,8 +118,13 @@ def read(tx: Connection) -> Visit:
         acting=acting,
         automation=automation.look(tx, now.now),
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
-        seq=queries.newest_seq(tx, tenant=TENANT),
+        since=since.now(tx, tenant=TENANT),
     )
+
+
+def first_view(seen: Visit) -> str:
+    """Return the view of the worklist that is shown where none is asked for."""
+    return "team" if seen.acting else "all"
 
 
 def people_of(tx: Connection, seen: Visit, ids: Collection[str]) -> dict[str, Person]:

@@ -6,6 +6,7 @@ counted. Nothing is signed from here.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from service import situation
 from service.situation import Instance
@@ -67,6 +68,23 @@ class Filters:
     def set(self) -> bool:
         """Return whether rows may be hidden."""
         return bool(self.need or self.pathway or self.stage or self.side)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return what an address says of them: the page is left out, each page has the same filters."""
+        said = {
+            "view": self.view,
+            "need": self.need,
+            "pathway": self.pathway,
+            "stage": self.stage,
+            "side": self.side,
+        }
+        return {name: value for name, value in said.items() if value}
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Return the same with the page, where it is not the first."""
+        return self.query | ({"page": str(self.page)} if self.page > 1 else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,32 +154,31 @@ def build(
         places: where the plans stand that `open_work` is about.
         size: rows of a page.
     """
-    views = {view: [w for w in open_work if _in_view(w, view, acting)] for view in VIEWS[:-1]}
     busy = busy_plans(open_work, places)
     listed = plans_with_work(open_work, places, filters)
-    counts = {view: len(found) for view, found in views.items()} | {"plans": every.count}
-    rows: list[Work] = []
+    counts = count(open_work, acting) | {"plans": every.count}
+    shown: list[Work] = []
     found: list[Work] = []
     plans: list[PlanRow] = []
     if filters.view == "plans":
         total = len(listed) if filters.need == "overdue" else every.matching()
         # What stands apart is not among the rows of the view, so the filter hides all of those.
-        shown = 0 if filters.need == "apart" else total - sum(not place.open for place in listed)
-        hidden = every.count - shown
+        of_view = 0 if filters.need == "apart" else total - sum(not place.open for place in listed)
+        hidden = every.count - of_view
         page = _page(total, size, filters)
         plans = _plan_rows(listed, open_work, every.read_quiet, (page - 1) * size, size)
     else:
-        found = sorted((w for w in views[filters.view] if _matches(w, places, filters)), key=tasks.by_urgency)
+        found = sorted(rows(open_work, places, filters, acting), key=tasks.by_urgency)
         total = len(found)
         hidden = counts[filters.view] - total
         page = _page(total, size, filters)
-        rows = found[(page - 1) * size : page * size]
+        shown = found[(page - 1) * size : page * size]
     return Worklist(
         filters=replace(filters, page=page),
         counts=counts,
-        bands=_bands(rows, found),
+        bands=_bands(shown, found),
         plans=tuple(plans),
-        shown=len(rows) + len(plans),
+        shown=len(shown) + len(plans),
         total=total,
         hidden=hidden,
         pages=_pages(total, size),
@@ -169,6 +186,64 @@ def build(
         quiet_plans=every.count - len(busy),
         open_plans=every.count,
     )
+
+
+def count(open_work: Iterable[Work], acting: Colleague | None) -> dict[str, int]:
+    """Return how many Tasks are in each view, whatever the filters."""
+    counts = dict.fromkeys(VIEWS[:-1], 0)
+    for work in open_work:
+        for view in counts:
+            counts[view] += _in_view(work, view, acting)
+    return counts
+
+
+def rows(
+    open_work: Iterable[Work], places: Mapping[str, Place], filters: Filters, acting: Colleague | None
+) -> list[Work]:
+    """Return the Tasks of a view that the filters let through, in no order."""
+    return [w for w in open_work if _in_view(w, filters.view, acting) and _matches(w, places, filters)]
+
+
+def read_filters(asked: Mapping[str, Any], default: str) -> Filters:
+    """Return the filters that an address or a form names; `default` is the view where it names none."""
+    view, page = str(asked.get("view") or default), str(asked.get("page") or "1")
+    need = str(asked.get("need") or "")
+    view = view if view in VIEWS else default
+    return Filters(
+        view=view,
+        need=need if need in (NEEDS_OF_PLANS if view == "plans" else NEEDS) else "",
+        pathway=_code(asked.get("pathway")),
+        stage=_code(asked.get("stage")),
+        side=_code(asked.get("side")),
+        page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+    )
+
+
+def _code(text: str | None) -> str:
+    """Return a code of an address; no text of the database can hold a NUL, so none is found by one."""
+    return (text or "").replace("\0", "\ufffd")
+
+
+def lists_plan(place: Place, filters: Filters, *, overdue: bool) -> bool:
+    """Return whether a plan is among those that the filters let through.
+
+    Args:
+        overdue: whether a Task about it is.
+    """
+    match filters.need:
+        case "overdue":
+            wanted = overdue and (place.open or place.apart)
+        case "apart":
+            wanted = place.apart
+        case "held":
+            wanted = place.open and place.held
+        case _:
+            wanted = place.open
+    if not wanted or (filters.pathway and place.instance.pathway != filters.pathway):
+        return False
+    if filters.stage and place.stage.code != filters.stage:
+        return False
+    return not filters.side or place.side.code == filters.side
 
 
 def busy_plans(open_work: Iterable[Work], places: Mapping[str, Place]) -> list[Place]:
@@ -179,19 +254,9 @@ def busy_plans(open_work: Iterable[Work], places: Mapping[str, Place]) -> list[P
 
 def plans_with_work(open_work: Sequence[Work], places: Mapping[str, Place], filters: Filters) -> list[Place]:
     """Return the plans about which a Task is open and that the filters let through, of any view."""
-    if filters.need == "overdue":
-        open_work = [work for work in open_work if work.overdue]
-    known = [place for w in dict.fromkeys(w.plan for w in open_work) if (place := places.get(w))]
-    match filters.need:
-        case "overdue":
-            known = [place for place in known if place.open or place.apart]
-        case "apart":
-            known = [place for place in known if place.apart]
-        case "held":
-            known = [place for place in known if place.open and place.held]
-        case _:
-            known = [place for place in known if place.open]
-    return [place for place in known if _place_matches(place, filters)]
+    late = {work.plan for work in open_work if work.overdue}
+    known = [place for plan in dict.fromkeys(w.plan for w in open_work) if (place := places.get(plan))]
+    return [place for place in known if lists_plan(place, filters, overdue=place.plan in late)]
 
 
 def place(plan: Json, words: Words) -> Place:
@@ -305,11 +370,3 @@ def _matches(work: Work, places: Mapping[str, Place], filters: Filters) -> bool:
             return work.focus.partition("/")[0] in ("DetectedIssue", "Observation")
         case _:
             return True
-
-
-def _place_matches(place: Place, filters: Filters) -> bool:
-    if filters.pathway and place.instance.pathway != filters.pathway:
-        return False
-    if filters.stage and place.stage.code != filters.stage:
-        return False
-    return not filters.side or place.side.code == filters.side

@@ -18,6 +18,7 @@ from service.web.routes import (
     pathway,
     patients,
     sandbox,
+    saved,
     value,
     worklist,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "pathway",
     "patients",
     "sandbox",
+    "saved",
     "value",
     "worklist",
 ]

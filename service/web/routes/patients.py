@@ -1,12 +1,32 @@
 """`/patients`: which person do I mean? What is searched for is posted, so it is in no address."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from flask import request
+from sqlalchemy import Connection
 
 from service import accessed
+from service.store import accesses
 from service.web import queries, search, visit
 from service.web.pages import pages
-from service.web.search import Search
-from service.web.visit import TENANT
+from service.web.search import Found, Search
+from service.web.visit import TENANT, Visit
+
+#: the page on which a patient is opened, as accesses name it
+OPENED_AT = "/careplans/<id>"
+
+#: patients below the search
+LAST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Last:
+    """The patients whom the person who acts opened last, the newest first."""
+
+    found: tuple[Found, ...] = ()
+    #: when, by the machine's clock, by the id of the patient
+    at: Mapping[str, str]
 
 
 @pages.get("/patients")
@@ -14,7 +34,15 @@ def show_patients() -> str:
     """Show the empty search."""
     with visit.begin() as (tx, seen):
         known = queries.patient_count(tx, tenant=TENANT)
-        return visit.page(seen, "patients.html", search=Search(), asked=False, known=known, found=())
+        return visit.page(
+            seen,
+            "patients.html",
+            search=Search(),
+            asked=False,
+            known=known,
+            found=(),
+            last=_last(tx, seen),
+        )
 
 
 @pages.post("/patients")
@@ -37,4 +65,21 @@ def find_patients() -> str:
             more=len(bodies) > search.ROWS,
             known=queries.patient_count(tx, tenant=TENANT),
             found=search.build(shown, plans, seen.when, seen.words),
+            last=_last(tx, seen),
         )
+
+
+def _last(tx: Connection, seen: Visit) -> Last:
+    """Return whom this person opened last, from the record of accesses; nobody acting has opened nobody."""
+    if seen.acting is None:
+        return Last(at={})
+    opened = accesses.opened_last(tx, seen.acting.reference, OPENED_AT, LAST, tenant=TENANT)
+    ids = [patient for patient, _ in opened]
+    bodies = queries.of_type(tx, "Patient", ids, tenant=TENANT)
+    accessed.note(bodies)
+    plans = queries.plans_of(tx, ids, tenant=TENANT)
+    found = search.build(bodies.values(), plans, seen.when, seen.words)
+    return Last(
+        found=tuple(sorted(found, key=lambda each: ids.index(each.person.id))),
+        at={patient: seen.when.exact(at) for patient, at in opened},
+    )

@@ -16,14 +16,30 @@ from service.fhir import transaction
 from service.fhir.refusals import Refusal
 from service.sandbox import clocks, erasing, site
 from service.sandbox.answers import NotDone
-from service.store import parameters
+from service.store import parameters, promises
 from service.web import queries, visit
 from service.web.forms import Foreign
 from service.web.pages import pages, problem
 from service.web.visit import TENANT, Visit
 
-#: a Bundle posted on the page is usually evaluated long before
+#: A Bundle posted on the page is usually evaluated long before, and so are a few patients after the clock
+#: was moved; of many the page shows how far they are.
 PATIENCE_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluating:
+    """How far the patients are whom the clock has made due. Read from their promises, so it can be left."""
+
+    #: evaluated at the moment at which the clock stands
+    done: int
+    #: due and not evaluated
+    left: int
+
+    @property
+    def total(self) -> int:
+        """Return how many there are."""
+        return self.done + self.left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +58,20 @@ Answer = tuple[str, int]
 def show_sandbox() -> Answer:
     """Show the controls of the sandbox."""
     return _page(None, 200)
+
+
+@pages.get("/sandbox/progress")
+def show_progress() -> str:
+    """Return the part of the page that says how far the evaluation is; it asks again until all is done."""
+    with visit.begin() as (tx, seen):
+        return visit.page(seen, "_evaluating.html", evaluating=_evaluating(tx, seen))
+
+
+def _evaluating(tx: Connection, seen: Visit) -> Evaluating | None:
+    """Return how far the evaluation is; None while it is held, and where no moment was set to count from."""
+    if seen.clock.held or not seen.clock.is_set:
+        return None
+    return Evaluating(done=promises.done_since(tx, seen.clock.now), left=seen.waiting.count)
 
 
 @pages.post("/sandbox/clock/by")
@@ -150,8 +180,8 @@ def _act(work: Callable[[Connection, Visit], str]) -> Answer:
     with visit.begin() as (_, seen):
         settings, held, words = seen.settings, seen.clock.held, seen.words
     lines: tuple[str, ...] = ()
-    if not held and not evaluation.drain(visit.database(), settings, timeout_s=30):
-        lines = (words("clock.behind"),)
+    if not held and not evaluation.drain(visit.database(), settings, timeout_s=PATIENCE_S):
+        lines = (words("clock.evaluating"),)
     return _page(Said(good=True, title=title, lines=lines), 200)
 
 
@@ -190,5 +220,6 @@ def _page(said: Said | None, status: int, bundle: str = "") -> Answer:
             token=seen.forms.token,
             said=said,
             bundle=bundle,
+            evaluating=_evaluating(tx, seen),
             patients=queries.patient_count(tx, tenant=TENANT),
         ), status

@@ -1,23 +1,20 @@
 """`/`: what needs a person now?"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from flask import Response, request
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
-from service.store import promises, search_index
-from service.web import closed, ended, export, inbox, queries, tasks, visit, worklist
+from service.store import promises, saved_views
+from service.web import closed, ended, export, inbox, open_work, queries, saved, visit, worklist
+from service.web.open_work import OpenWork
 from service.web.pages import pages
 from service.web.patients import Person
 from service.web.tasks import Work
 from service.web.visit import TENANT, Visit
 from service.web.worklist import Filters, OpenPlans, Place, Worklist
-
-#: which plans a need asks for
-KINDS = {"held": search_index.HELD, "apart": search_index.APART}
 
 #: more than any hospital has open at once, and a table that spreadsheets still take
 ALL = 1_000_000
@@ -27,6 +24,7 @@ ALL = 1_000_000
 class Read:
     """What the URL asks for, and what its rows say beside the work."""
 
+    open: OpenWork
     list: Worklist
     places: Mapping[str, Place]
     #: plan -> for how long it has been in its stage, in words
@@ -46,6 +44,7 @@ def show_worklist() -> str:
             seen,
             "worklist.html",
             list=found.list,
+            live=found.list.filters.address,
             parked=parked,
             token=seen.forms.token,
             places=found.places,
@@ -56,6 +55,8 @@ def show_worklist() -> str:
             stages=_stages(seen.pathways),
             sides=_sides(seen.pathways),
             plan_of=worklist.first_plans(found.places.values()),
+            saved=saved.read(tx, seen.acting, found.open, tenant=TENANT),
+            longest=saved_views.LONGEST,
             closed=closed.count(tx, closed.day(seen.when), tenant=TENANT),
             about_data=inbox.is_about_data,
             known=queries.knows_a_patient(tx, tenant=TENANT),
@@ -85,13 +86,9 @@ def _read(
         size: rows of a page.
         besides: patients who are shown besides the rows.
     """
-    work = [tasks.read(t, seen.when, seen.words) for t in queries.open_tasks(tx, tenant=TENANT)]
-    plans = queries.plans_of(tx, {w.patient for w in work} | set(besides), tenant=TENANT)
-    placed = (worklist.place(plan, seen.words) for plan in plans)
-    places = {place.plan: place for place in placed}
-    instances = {places[w.plan].instance for w in work if w.plan in places}
-    work = tasks.mark(work, ended.read(tx, instances, tenant=TENANT))
-    filters = _filters(request.args, "team" if seen.acting else "all")
+    found = open_work.read(tx, seen.when, seen.words, tenant=TENANT, besides=besides)
+    work, places = found.work, found.places
+    filters = worklist.read_filters(request.args, visit.first_view(seen))
     shown = worklist.build(
         work, places, filters, seen.acting, _open_plans(tx, seen, filters, work, places), size=size
     )
@@ -101,6 +98,7 @@ def _read(
     known = ended.read_since(tx, {places[w.plan].instance for w in left}, tenant=TENANT)
     memories = queries.latest_memories(tx, {p.patient for p in of_page.values()}, tenant=TENANT)
     return Read(
+        open=found,
         list=shown,
         places=places,
         since={
@@ -120,9 +118,7 @@ def _open_plans(
     tx: Connection, seen: Visit, filters: Filters, work: Sequence[Work], places: Mapping[str, Place]
 ) -> OpenPlans:
     every = queries.Plans(tenant=TENANT)
-    side = "" if filters.side == worklist.PERSON else filters.side or None
-    kind = KINDS.get(filters.need, every.kind)
-    wanted = replace(every, kind=kind, pathway=filters.pathway, stage=filters.stage, side=side)
+    wanted = open_work.plans(filters, tenant=TENANT)
     count = every.count(tx)
 
     def read_quiet(offset: int, limit: int) -> list[Place]:
@@ -137,26 +133,6 @@ def _open_plans(
         matching=lambda: count if wanted == every else wanted.count(tx),
         read_quiet=read_quiet,
     )
-
-
-def _filters(args: Mapping[str, Any], default: str) -> Filters:
-    view = str(args.get("view") or default)
-    page = str(args.get("page") or "1")
-    need = str(args.get("need") or "")
-    view = view if view in worklist.VIEWS else default
-    return Filters(
-        view=view,
-        need=need if need in (worklist.NEEDS_OF_PLANS if view == "plans" else worklist.NEEDS) else "",
-        pathway=_code(args.get("pathway")),
-        stage=_code(args.get("stage")),
-        side=_code(args.get("side")),
-        page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
-    )
-
-
-def _code(text: str | None) -> str:
-    """Return a code of the URL; no text of the database can hold a NUL, so none is found by one."""
-    return (text or "").replace("\0", "\ufffd")
 
 
 def _stages(pathways: Iterable[Pathway]) -> list[tuple[str, str]]:

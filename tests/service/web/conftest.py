@@ -21,7 +21,7 @@ from service import clock
 from service.app import create_app
 from service.sandbox import erasing
 from service.settings import Settings
-from service.store import decisions, heartbeats, resources
+from service.store import decisions, heartbeats, resources, tables
 from service.store.database import Database
 from service.store.decisions import Row
 from service.store.resources import Write
@@ -425,6 +425,7 @@ def people(database: Database) -> None:
 def erase(database: Database) -> None:
     with database.transaction() as tx:
         erasing.erase(tx)
+        tx.execute(tables.saved_view.delete())
         clock.set_(tx, NOW, held=False)
         for part in (heartbeats.SWEEP, heartbeats.BROKER, heartbeats.WORKER):
             heartbeats.beat(tx, part)

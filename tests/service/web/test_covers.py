@@ -47,7 +47,7 @@ def plans(client):
 
 def counts(client):
     views = client.get("/?view=mine").text.split('class="views"')[1].split("</nav>")[0]
-    return [int(n) for n in re.findall(r'class="count">(\d+)', views)][:3]
+    return [int(n) for n in re.findall(r'class="count"[^>]*>(\d+)', views)][:3]
 
 
 def arranged(client, form, **more):

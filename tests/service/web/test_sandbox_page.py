@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
 from service import clock
+from service.store import promises
 from service.store.database import Database
+from worker.advance import advance
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -96,3 +99,62 @@ def test_deleting_everything_leaves_an_empty_worklist(
 
     assert "Everything is deleted." in page.text
     assert "No patients are known yet." in client.get("/").text
+
+
+@pytest.fixture
+def three(record: Database) -> list[str]:
+    """Three patients who are due at the time of the clock."""
+    patients = ["gmt-1", "gmt-2", "gmt-3"]
+    with record.transaction() as tx:
+        for patient in patients:
+            promises.want(tx, patient, tenant=0, due_at=clock.now(tx))
+    return patients
+
+
+def test_how_far_the_evaluation_is_can_be_left_and_come_back_to(
+    client: FlaskClient, record: Database, three: list[str]
+):
+    assert "Evaluating: 0 of 3 patients done" in client.get("/sandbox").text
+    assert advance(record, 0, three[0])
+
+    part = client.get("/sandbox/progress").text
+    assert "Evaluating: 1 of 3 patients done" in part
+    assert '<progress id="evaluating-bar" max="3" value="1">1 of 3</progress>' in part
+    assert 'hx-get="/sandbox/progress"' in part
+    assert "Evaluating: 1 of 3 patients done" in client.get("/sandbox").text
+
+
+def test_it_ends_with_how_many_there_were_and_asks_no_more(
+    client: FlaskClient, record: Database, three: list[str]
+):
+    for patient in three:
+        assert advance(record, 0, patient)
+
+    part = client.get("/sandbox/progress").text
+    assert "3 patients were evaluated at this time of the clock. Nothing more is due." in part
+    assert "hx-get" not in part
+
+
+def test_it_ends_with_who_could_not_be_evaluated(client: FlaskClient, record: Database, three: list[str]):
+    with record.transaction() as tx:
+        claim = promises.claim(tx, tenant=0, patient=three[0])
+        assert claim
+        promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=1)
+    for patient in three[1:]:
+        assert advance(record, 0, patient)
+
+    part = client.get("/sandbox/progress").text
+    assert "2 patients were evaluated" in part
+    assert "1 patient is not evaluated." in part
+    assert "/operations#given-up" in part
+    assert "hx-get" not in part
+
+
+def test_while_evaluation_is_held_nothing_is_on_its_way(
+    client: FlaskClient, record: Database, three: list[str]
+):
+    with record.transaction() as tx:
+        clock.set_(tx, clock.now(tx), held=True)
+
+    assert "patients done" not in client.get("/sandbox").text
+    assert "hx-get" not in client.get("/sandbox/progress").text

@@ -37,7 +37,7 @@ def rows(html: str) -> list[str]:
 
 def counts(html: str) -> list[int]:
     views = html.split('class="views"')[1].split("</nav>")[0]
-    return [int(n) for n in re.findall(r'class="count">(\d+)', views)]
+    return [int(n) for n in re.findall(r'class="count"[^>]*>(\d+)', views)]
 
 
 def test_an_empty_record_says_so(client: FlaskClient, record: Database):

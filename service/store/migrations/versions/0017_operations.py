@@ -6,13 +6,13 @@ While the values are made nothing is written to `resource`, so that none is made
 changed. A plan that a node of the version before writes afterwards has its values from its next version on.
 
 Revision ID: 0017
-Revises: 0015
+Revises: 0016
 """
 
 from alembic import op
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
