@@ -12,6 +12,7 @@ from service.fhir.routes import (
     search,
     transaction,
     update,
+    validate,
     why,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "search",
     "transaction",
     "update",
+    "validate",
     "why",
 ]
