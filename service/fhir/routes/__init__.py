@@ -6,12 +6,14 @@ from service.fhir.routes import (
     create,
     delete,
     elsewhere,
+    everything,
     history,
     patch,
     read,
     search,
     transaction,
     update,
+    validate,
     why,
 )
 
@@ -21,11 +23,13 @@ __all__ = [
     "create",
     "delete",
     "elsewhere",
+    "everything",
     "history",
     "patch",
     "read",
     "search",
     "transaction",
     "update",
+    "validate",
     "why",
 ]

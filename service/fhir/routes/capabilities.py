@@ -27,9 +27,12 @@ DOCUMENTATION = (
     "the Bundle before, or the newest lastModified that was seen; the moment itself is included, so the last "
     "versions may come twice."
 )
-#: by type, each operation with its definition
+#: of every type
+OF_EVERY_TYPE = {"validate": canonical.operation("Resource-validate")}
+#: by type, each further operation with its definition
 OPERATIONS = {
     "CarePlan": {"why": canonical.operation("CarePlan-why")},
+    "Patient": {"everything": canonical.operation("Patient-everything")},
     "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
 }
 INTERACTIONS = (
@@ -75,6 +78,7 @@ def metadata() -> Response:
 
 
 def _resource(type_: str) -> dict[str, Any]:
+    operations = OF_EVERY_TYPE | OPERATIONS.get(type_, {})
     offered = {
         "type": type_,
         "interaction": [{"code": code} for code in INTERACTIONS],
@@ -89,9 +93,8 @@ def _resource(type_: str) -> dict[str, Any]:
         "searchParam": [
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())
         ],
+        "operation": [{"name": name, "definition": url} for name, url in operations.items()],
     }
     if type_ == access_events.TYPE:
         offered["documentation"] = access_events.DOCUMENTATION
-    if type_ in OPERATIONS:
-        offered["operation"] = [{"name": name, "definition": url} for name, url in OPERATIONS[type_].items()]
     return offered

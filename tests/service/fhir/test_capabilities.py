@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from fhir_visits import MRN, bundle, patient, practitioner, put
 
-from fhir_profiles import gate
+from fhir_profiles import definitions, gate
 from service.fhir.searching import TYPES
 
 PATCH = "application/json-patch+json"
@@ -176,6 +176,40 @@ def test_each_search_parameter_is_understood_and_no_other(client, rest):
             answer = client.get(url, query_string={name: values[kind], "_count": "0"})
             assert answer.status_code == 200, (resource["type"], name)
         assert client.get(f"/fhir/{resource['type']}?colour=red").status_code == 400
+
+
+def operations(rest):
+    """Return each operation that is claimed: the type, its name and its definition."""
+    defined = {each["url"]: each for each in definitions.resources() if each["resourceType"] == OPERATION}
+    for resource in rest["resource"]:
+        for claimed in resource["operation"]:
+            yield resource["type"], claimed["name"], defined[claimed["definition"]]
+
+
+OPERATION = "OperationDefinition"
+
+
+def test_each_operation_is_offered_where_its_definition_says_and_nowhere_else(client, rest):
+    for type_, name, definition in operations(rest):
+        assert definition["code"] == name
+        assert definition["resource"] == ["Resource"] or type_ in definition["resource"]
+        for level, path in (("type", f"{type_}/${name}"), ("instance", f"{type_}/nothing/${name}")):
+            answer = client.post(f"/fhir/{path}", json={"resourceType": "Parameters"})
+            issue = answer.get_json()["issue"][0]
+            # What is offered asks for a parameter, or finds no such resource.
+            offered = answer.status_code in (200, 400, 404, 405) and issue["code"] != "not-supported"
+            why = name == "why" and level == "instance"
+            assert offered is (definition[level] and not why), (path, issue)
+            if why:
+                assert client.get(f"/fhir/{path}").get_json()["issue"][0]["code"] == "not-found"
+
+
+def test_each_operation_there_is_is_claimed(client, rest):
+    claimed = {(type_, name) for type_, name, _ in operations(rest)}
+    for rule in client.application.url_map.iter_rules():
+        if "$" in rule.rule:
+            type_, name = rule.rule.split("/")[2], rule.rule.rpartition("$")[2]
+            assert (TYPES[0] if type_ == "<type_>" else type_, name) in claimed
 
 
 def test_what_is_said_of_patches_and_forms_is_so(client, send):
