@@ -21,7 +21,7 @@ from service import automation, broker, clock, log
 from service.fhir import retranslation
 from service.settings import Settings
 from service.stop_request import StopRequest
-from service.store import heartbeats, idempotency_keys, promises, seals, sendings
+from service.store import heartbeats, idempotency_keys, promises, reindexing, seals, sendings
 from service.store.database import Database
 from service.store.promises import Due
 from worker.aside import Aside
@@ -80,7 +80,7 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        for part in (self._translate, self._seal, partial(self._purge, moment)):
+        for part in (self._translate, self._reindex, self._seal, partial(self._purge, moment)):
             try:
                 part()
             except (DBAPIError, psycopg.Error) as error:
@@ -112,6 +112,21 @@ class Sweep:
         for tenant in retranslation.TENANTS:
             part = partial(retranslation.step, tenant=tenant)
             while self._database.run(part) and time.monotonic() < end:
+                pass
+
+    def _reindex(self) -> None:
+        """Index what a sandbox stored before it was upgraded; elsewhere a person knows when that may begin.
+
+        A sandbox has no nodes of the version before, which would write what is not indexed.
+        """
+        if self._settings.mode != "sandbox":
+            return
+        end = time.monotonic() + TRANSLATING_S
+        for tenant in retranslation.TENANTS:
+            if self._database.run(partial(reindexing.progress, tenant=tenant)).complete:
+                continue
+            part = partial(reindexing.step, tenant=tenant)
+            while not self._database.run(part).complete and time.monotonic() < end:
                 pass
 
     def _seal(self) -> None:

@@ -27,7 +27,7 @@ from fhir_profiles.r4 import published
 from fhir_profiles.r4.search_parameters import FILE
 from fhir_profiles.r4.search_paths import NotRead, values
 
-_DEFINITIONS = "org/hl7/fhir/r4/model/sp/search-parameters.json"
+DEFINITIONS = "org/hl7/fhir/r4/model/sp/search-parameters.json"
 _BASE = "http://hl7.org/fhir/SearchParameter/"
 
 #: for each, why nothing can be found by it here
@@ -51,7 +51,7 @@ Json = Mapping[str, Any]
 def main(archive: str, compartment: str) -> None:
     """Write the file from the archive of definitions and the definition of the compartment."""
     with ZipFile(archive) as files:
-        bundle = json.loads(files.read(_DEFINITIONS))
+        bundle = json.loads(files.read(DEFINITIONS))
     definitions = [entry["resource"] for entry in bundle["entry"]]
     patient = json.loads(Path(compartment).read_bytes())
     found = parameters(definitions, systems(published.read(Path(archive))))

@@ -20,6 +20,7 @@ SUBCOMMANDS = (
     "replay",
     "audit",
     "migrate",
+    "reindex",
     "post",
     "vignettes",
     "translate",

@@ -23,7 +23,7 @@ def erase(tx: Connection) -> None:
     for table in (tables.arrival, tables.promise, tables.idempotency_key, tables.sending):
         tx.execute(delete(table))
     of_patients = select(tables.resource.c.key).where(tables.resource.c.patient.is_not(None))
-    for found in (tables.search_text, tables.search_date, tables.search_number):
+    for found in (tables.search_value, tables.search_text, tables.search_date, tables.search_number):
         tx.execute(delete(found).where(found.c.key.in_(of_patients)))
     for table in (tables.delivery, tables.dispatch, tables.delivered):
         tx.execute(delete(table))

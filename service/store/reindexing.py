@@ -30,9 +30,14 @@ class Progress:
     complete: bool
 
     @property
+    def done(self) -> bool:
+        """Return whether everything was gone through; only then it is complete."""
+        return self.complete and self.reached >= self.until
+
+    @property
     def percent(self) -> int:
         """Return how much is done, 0 to 100."""
-        return 100 if self.complete or not self.until else 100 * self.reached // self.until
+        return 100 * self.reached // self.until if self.until else 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,11 @@ def progress(tx: Connection, *, tenant: int) -> Progress:
     """Return how far the rows of this release are made; where nothing is known, nothing is done."""
     found = raw(tx).execute(_STATE, [tenant, VERSION]).fetchone()
     return Progress(reached=found[0], until=found[1], complete=found[2]) if found else _NOTHING
+
+
+def unfinished(state: Progress) -> bool:
+    """Return whether a run was stopped before its end, so that the next one goes on where it was."""
+    return 0 < state.reached < state.until
 
 
 def begin(tx: Connection, *, tenant: int) -> Progress:

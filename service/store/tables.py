@@ -14,7 +14,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -125,8 +124,9 @@ history = Table(
 search_value = Table(
     "search_value",
     metadata,
-    # the values go when the current version goes, so that no search finds what is no more
-    Column("key", BigInteger, ForeignKey("resource.key", ondelete="CASCADE"), nullable=False),
+    # The values go when the current version goes, so that no search finds what is no more. No foreign key
+    # says so: checking it would cost as much as the row, and keys are never used again.
+    Column("key", BigInteger, nullable=False),
     Column("tenant", SmallInteger, nullable=False),
     Column("type", Text, nullable=False),
     Column("name", Text, nullable=False),
@@ -140,11 +140,7 @@ search_value = Table(
 
 
 def _search_columns() -> list[Column[object]]:
-    """Return what the other rows have by which a resource is found.
-
-    They go with their version like those of `search_value`. No foreign key says so: checking it would cost as
-    much as the row, and keys are never used again.
-    """
+    """Return what the other rows have by which a resource is found; they go like those of `search_value`."""
     return [
         Column("key", BigInteger, nullable=False),
         Column("tenant", SmallInteger, nullable=False),

@@ -26,11 +26,23 @@ _COPY = """
             deleted, received, 'filling', sha256((new_id || n)::bytea), replace(body, id, new_id)
         FROM copies ORDER BY n
         RETURNING key, tenant, type, id
+    ), same AS (
+        SELECT i.key, i.tenant, i.type, c.key AS of, c.n FROM inserted i JOIN copies c ON c.new_id = i.id
+    ), texts AS (
+        INSERT INTO search_text SELECT s.key, s.tenant, s.type, v.name, v.part, v.folded, v.written
+        FROM same s JOIN search_text v ON v.key = s.of
+    ), dates AS (
+        INSERT INTO search_date SELECT s.key, s.tenant, s.type, v.name, v.part, v.low, v.high
+        FROM same s JOIN search_date v ON v.key = s.of
+    ), numbers AS (
+        INSERT INTO search_number SELECT s.key, s.tenant, s.type, v.name, v.part, v.low, v.high, v.base,
+            v.base_low, v.base_high, v.code, v.unit
+        FROM same s JOIN search_number v ON v.key = s.of
     )
-    INSERT INTO search_value (key, tenant, type, name, system, value)
-    SELECT i.key, i.tenant, i.type, v.name, v.system,
-        CASE v.name WHEN 'identifier' THEN 'F' || c.n ELSE v.value END
-    FROM inserted i JOIN copies c ON c.new_id = i.id JOIN search_value v ON v.key = c.key
+    INSERT INTO search_value (key, tenant, type, name, system, value, part)
+    SELECT s.key, s.tenant, s.type, v.name, v.system,
+        CASE v.name WHEN 'identifier' THEN 'F' || s.n ELSE v.value END, v.part
+    FROM same s JOIN search_value v ON v.key = s.of
 """
 
 
@@ -39,6 +51,9 @@ _EMPTY = """
         SELECT * FROM resource WHERE type IN ('Patient', 'Practitioner');
     CREATE TEMPORARY TABLE kept_values ON COMMIT DROP AS
         SELECT v.* FROM search_value v JOIN kept USING (key);
+    DELETE FROM search_text WHERE key NOT IN (SELECT key FROM kept);
+    DELETE FROM search_date WHERE key NOT IN (SELECT key FROM kept);
+    DELETE FROM search_number WHERE key NOT IN (SELECT key FROM kept);
     TRUNCATE resource, search_value, history, arrival, promise;
     INSERT INTO resource OVERRIDING SYSTEM VALUE SELECT * FROM kept;
     INSERT INTO search_value SELECT * FROM kept_values;

@@ -18,11 +18,12 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import psycopg
+from sqlalchemy import Table
 
 from fhir_profiles import reading
 from service.fhir.placing import new_id
-from service.store import content, search_index, versions
-from service.store.versions import IndexRow, Version
+from service.store import content, search_index, tables, versions
+from service.store.versions import Index, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +33,17 @@ class Bundle:
     patient: str
     received: datetime
     versions: tuple[Version, ...]
-    index: tuple[IndexRow, ...]
+    index: Index
 
 
 def _by_rows(connection: psycopg.Connection[Any], bundle: Bundle) -> None:
     with connection.pipeline(), connection.cursor() as cursor:
-        cursor.executemany(_RESOURCE, [(*row[:-2], bundle.received, *row[-2:]) for row in bundle.versions])
         cursor.executemany(
-            _INDEX, [(row.name, row.system, row.value, row.type, row.id) for row in bundle.index]
+            _RESOURCE, [(*row[:8], bundle.received, row.digest, row.body) for row in bundle.versions]
         )
+        found = (bundle.index.values, bundle.index.texts, bundle.index.spans, bundle.index.numbers)
+        for statement, rows in zip(_INDEXES, found, strict=True):
+            cursor.executemany(statement, [(*row[2:], *row[:2]) for row in rows])
         cursor.execute(_ARRIVAL, [bundle.patient, bundle.received, bundle.received])
         connection.commit()
 
@@ -59,9 +62,20 @@ _RESOURCE = (
     "digest, body, seq, deleted) VALUES (0, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'bench', decode(%s, 'hex'), "
     "%s, nextval('receipt_seq'), false)"
 )
-_INDEX = (
-    "INSERT INTO search_value (key, tenant, type, name, system, value) "
-    "SELECT key, tenant, type, %s, %s, %s FROM resource WHERE tenant = 0 AND type = %s AND id = %s"
+
+
+def _index(table: Table) -> str:
+    """Return the statement for one row of a search table: its columns, then type and id of its version."""
+    names = [name for name in table.c.keys() if name not in ("key", "tenant", "type")]  # noqa: SIM118
+    return (
+        f"INSERT INTO {table.name} (key, tenant, type, {', '.join(names)}) "
+        f"SELECT key, tenant, type, {', '.join('%s' for _ in names)} FROM resource "
+        "WHERE tenant = 0 AND type = %s AND id = %s"
+    )
+
+
+_INDEXES = tuple(
+    map(_index, (tables.search_value, tables.search_text, tables.search_date, tables.search_number))
 )
 _ARRIVAL = (
     "INSERT INTO arrival (tenant, kind, patient, received, due_at, settles, forced) "
@@ -165,7 +179,7 @@ def _prepared(body: bytes, patient: str) -> Bundle:
     """Return the rows that the service would write for the body."""
     now = datetime.now(UTC)
     rows: list[Version] = []
-    index: list[IndexRow] = []
+    index = Index()
     for entry in reading.read(body)["entry"]:
         resource = {**entry["resource"], "subject": {"reference": f"Patient/{patient}"}}
         columns = search_index.promoted(resource)
@@ -182,7 +196,9 @@ def _prepared(body: bytes, patient: str) -> Bundle:
                 owned=False,
                 digest=content.digest(resource).hex(),
                 body=content.stamped(resource, id_=id_, version=1, received=now),
+                posted=False,
+                deleted=False,
             )
         )
-        index += [IndexRow(resource["resourceType"], id_, *value) for value in search_index.values(resource)]
-    return Bundle(patient=patient, received=now, versions=tuple(rows), index=tuple(index))
+        index.add(resource["resourceType"], id_, search_index.rows(resource, patient=patient))
+    return Bundle(patient=patient, received=now, versions=tuple(rows), index=index)

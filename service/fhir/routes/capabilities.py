@@ -3,6 +3,7 @@
 http://hl7.org/fhir/R4/http.html#capabilities
 """
 
+from functools import cache
 from typing import Any
 
 from flask import Response
@@ -10,6 +11,7 @@ from flask import Response
 from fhir_profiles import canonical, reading
 from service.fhir import access_events, blueprint, idempotency, json_patch, searching
 from service.fhir.blueprint import fhir
+from service.fhir.criteria import conditions, including
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
 from service.version import VERSION
@@ -25,7 +27,18 @@ DOCUMENTATION = (
     "Patch, in a Bundle as a Binary. Histories are read with _count, _since and, of one resource, _at. To "
     "poll a type or everything without missing a version, ask _history with _since: the meta.lastUpdated of "
     "the Bundle before, or the newest lastModified that was seen; the moment itself is included, so the last "
-    "versions may come twice."
+    "versions may come twice. Searches are strict: what is not known is refused by name, unless Prefer: "
+    "handling=lenient asks to pass over it; the self link says what was used. Modifiers: "
+    + "; ".join(
+        f"of a {kind} {', '.join(f':{word}' for word in words)}"
+        for kind, words in conditions.MODIFIERS.items()
+        if kind != "composite"
+    )
+    + ", and the type that is meant. Chains and _has reach over "
+    f"{conditions.DEEPEST} references. _include and _revinclude take :iterate and send at most "
+    f"{including.MOST} resources along with a page; a parameter that may lead to any type is understood by "
+    "_revinclude for each. A total is left out where counting would take longer than finding, unless "
+    "_total=accurate asks for it. Patient/[id]/[type] searches the compartment of a patient."
 )
 #: of every type
 OF_EVERY_TYPE = {"validate": canonical.operation("Resource-validate")}
@@ -77,6 +90,13 @@ def metadata() -> Response:
     return blueprint.resource(reading.write(statement).decode())
 
 
+def _references(type_: str) -> dict[str, tuple[str, ...]]:
+    """Return the reference parameters of a type with the types they lead to; none: any, see DOCUMENTATION."""
+    parameters = conditions.parameters_of(type_)
+    return {name: each.targets for name, each in parameters.items() if each.kind == "reference"}
+
+
+@cache
 def _resource(type_: str) -> dict[str, Any]:
     operations = OF_EVERY_TYPE | OPERATIONS.get(type_, {})
     offered = {
@@ -90,11 +110,21 @@ def _resource(type_: str) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "local"],
+        "searchInclude": [f"{type_}:{name}" for name in sorted(_references(type_))],
+        "searchRevInclude": [
+            f"{other}:{name}"
+            for other in TYPES
+            for name, targets in sorted(_references(other).items())
+            if type_ in targets
+        ],
         "searchParam": [
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())
         ],
         "operation": [{"name": name, "definition": url} for name, url in operations.items()],
     }
+    for name in ("searchInclude", "searchRevInclude"):
+        if not offered[name]:
+            del offered[name]
     if type_ == access_events.TYPE:
         offered["documentation"] = access_events.DOCUMENTATION
     return offered

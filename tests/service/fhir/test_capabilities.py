@@ -4,13 +4,17 @@ http://hl7.org/fhir/R4/capabilitystatement.html
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from fhir_visits import MRN, bundle, patient, practitioner, put
 
 from fhir_profiles import definitions, gate
 from service.fhir.searching import TYPES
+from service.store.indexing import parameters
 
 PATCH = "application/json-patch+json"
 #: every interaction with a type that R4 has
@@ -26,6 +30,13 @@ OF_A_TYPE = {
     "search-type",
 }
 OF_THE_SYSTEM = {"transaction", "batch", "search-system", "history-system"}
+
+
+def batched(items: Sequence[object], size: int) -> Iterator[list[object]]:
+    """Yield the items, so many at a time."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 @pytest.fixture
@@ -167,15 +178,89 @@ def test_what_is_said_of_conditions_is_so(client, rest, send):
     assert [answer.status_code for answer in removed] == [204, 410]
 
 
+#: a value that is understood, whatever the parameter, by its kind
+VALUES = {
+    "date": "2026",
+    "number": "1",
+    "quantity": "1",
+    "reference": "a",
+    "string": "a",
+    "token": "a",
+    "uri": "https://example.org",
+}
+#: criteria of one request: fewer requests, and each parameter is still named by the self link
+AT_ONCE = 30
+
+
+def value_of(type_, name, kind):
+    if kind != "composite":
+        return VALUES[kind]
+    known = parameters.of(type_)
+    return "$".join(VALUES[known[part].kind] for part, _ in known[name].components)
+
+
 def test_each_search_parameter_is_understood_and_no_other(client, rest):
-    values = {"date": "2026", "token": "a|b", "reference": "Patient/a", "uri": "https://example.org"}
     for resource in rest["resource"]:
-        names = {each["name"]: each["type"] for each in resource["searchParam"]}
-        for name, kind in names.items():
-            url = f"/fhir/{resource['type']}"
-            answer = client.get(url, query_string={name: values[kind], "_count": "0"})
-            assert answer.status_code == 200, (resource["type"], name)
-        assert client.get(f"/fhir/{resource['type']}?colour=red").status_code == 400
+        type_ = resource["type"]
+        asked = [(p["name"], value_of(type_, p["name"], p["type"])) for p in resource["searchParam"]]
+        for part in batched(asked, AT_ONCE):
+            answer = client.get(f"/fhir/{type_}", query_string=[*part, ("_count", "0")])
+            assert answer.status_code == 200, (type_, answer.get_json())
+            used = parse_qsl(urlsplit(answer.get_json()["link"][0]["url"]).query)
+            assert used == [*part, ("_count", "0")]
+        assert client.get(f"/fhir/{type_}?colour=red").status_code == 400
+
+
+def test_each_include_that_is_claimed_is_understood_and_no_other(client, rest):
+    for resource in rest["resource"]:
+        type_ = resource["type"]
+        along = [("_include", value) for value in resource.get("searchInclude", ())]
+        along += [("_revinclude", value) for value in resource.get("searchRevInclude", ())]
+        for part in batched(along, 20):
+            answer = client.get(f"/fhir/{type_}", query_string=[*part, ("_id", "nobody")])
+            assert answer.status_code == 200, (type_, answer.get_json())
+    assert client.get("/fhir/Task?_include=Task:status").status_code == 400
+    assert client.get("/fhir/Task?_revinclude=Task:nothing").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Patient?name:above=a",
+        "Patient?gender:exact=a",
+        "Patient?birthdate:not=2000",
+        "Observation?value-quantity:contains=1",
+        "Observation?code:in=urn:a",
+        "ValueSet?url:text=a",
+        "Observation?code-value-quantity:not=a$1",
+    ],
+)
+def test_a_modifier_that_is_not_claimed_is_refused_by_name(query, client):
+    answer = client.get(f"/fhir/{query}")
+
+    assert answer.status_code == 400
+    assert "modifiers :missing" in answer.get_json()["issue"][0]["diagnostics"]
+
+
+def test_every_modifier_that_is_claimed_is_understood(client, rest):
+    said = rest["documentation"]
+    asked = {
+        "token": ("Patient", "identifier", "a|b|c"),
+        "string": ("Patient", "name", "a"),
+        "reference": ("Observation", "subject", "Patient/a"),
+        "uri": ("ValueSet", "url", "urn:a"),
+        "date": ("Patient", "birthdate", "2000"),
+        "number": ("RiskAssessment", "probability", "1"),
+        "quantity": ("Observation", "value-quantity", "1"),
+    }
+    for kind, (type_, name, value) in asked.items():
+        words = re.search(rf"of a {kind} ([^;.]*?)(;|, and)", said)[1].split(", ")
+        for word in words:
+            text = {":missing": "true", ":of-type": value}.get(word, "urn:a" if kind == "uri" else "a")
+            if kind == "token" and word == ":text":
+                text = "a"
+            answer = client.get(f"/fhir/{type_}", query_string={f"{name}{word}": text})
+            assert answer.status_code == 200, (name, word, answer.get_json())
 
 
 def operations(rest):

@@ -5,20 +5,13 @@ The table is `searches/queries.txt`, by sections of http://hl7.org/fhir/R4/searc
 """
 
 import re
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+import search_records
+from search_records import FOLDER, RECORDS
 
-from fhir_profiles import gate, reading
-from service import clock
+from fhir_profiles import gate
 from service.app import create_app
-from service.store import resources, search_index
-from service.store.resources import Write
-
-FOLDER = Path(__file__).parent / "searches"
-RECORDS = [entry["resource"] for entry in reading.read((FOLDER / "records.json").read_bytes())["entry"]]
-NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 
 _ROW = re.compile(r"(?P<query>\S+) =>(?P<ordered>>?)(?P<ids>.*)")
 
@@ -40,13 +33,7 @@ ROWS = list(rows())
 
 @pytest.fixture(scope="module", autouse=True)
 def _records(database):
-    with database.transaction() as tx:
-        clock.set_(tx, NOW, held=False)
-        writes = [
-            Write(type=each["resourceType"], id=each["id"], body=each, patient=search_index.about(each))
-            for each in RECORDS
-        ]
-        resources.save(tx, writes, tenant=0, now=NOW)
+    search_records.store(database)
 
 
 @pytest.fixture(scope="module")

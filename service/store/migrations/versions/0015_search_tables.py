@@ -19,6 +19,7 @@ VERSION = 1
 
 UP = """
 ALTER TABLE search_value ADD COLUMN part SMALLINT DEFAULT 0 NOT NULL;
+ALTER TABLE search_value DROP CONSTRAINT search_value_key_fkey;
 CREATE TABLE search_text (
     key BIGINT NOT NULL,
     tenant SMALLINT NOT NULL,
@@ -105,6 +106,9 @@ KNOWN = (
 )
 
 DOWN = f"""
+DELETE FROM search_value v WHERE NOT EXISTS (SELECT FROM resource r WHERE r.key = v.key);
+ALTER TABLE search_value ADD CONSTRAINT search_value_key_fkey
+    FOREIGN KEY (key) REFERENCES resource (key) ON DELETE CASCADE;
 DELETE FROM search_value WHERE name NOT IN ({", ".join(map(repr, KNOWN))});
 INSERT INTO search_value (key, tenant, type, name, system, value)
 SELECT key, tenant, type, name, '', written FROM search_text

@@ -1,0 +1,273 @@
+"""What a search sends: also what was asked to be sent along; pages that hold still; true totals and links.
+
+http://hl7.org/fhir/R4/search.html#include
+http://hl7.org/fhir/R4/http.html#paging
+"""
+
+from urllib.parse import urlsplit
+
+import pytest
+import search_records
+from fhir_visits import bundle, observation, patient, put
+
+from fhir_profiles import gate
+from service.store import finding
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _records(database):
+    search_records.store(database)
+
+
+def answered(client, query, **headers):
+    answer = client.get(f"/fhir/{query}", headers=headers)
+    assert answer.status_code == 200, answer.get_json()
+    return answer.get_json()
+
+
+def ids(found, mode="match"):
+    return [entry["resource"]["id"] for entry in found.get("entry", ()) if entry["search"]["mode"] == mode]
+
+
+#: further and further from the patient
+OF_PATIENTS = "&_include:iterate=Patient:organization&_include:iterate=Organization:partof"
+
+
+@pytest.mark.parametrize(
+    ("query", "matches", "along"),
+    [
+        ("Observation?code=1988-5&_include=Observation:subject", "ob9", "p2"),
+        ("Observation?code=1988-5&_include=Observation:patient", "ob9", "p2"),
+        ("Observation?_id=ob1&_include=Observation:performer", "ob1", "d1"),
+        ("Observation?_id=ob1&_include=Observation:performer:Practitioner", "ob1", "d1"),
+        ("Observation?_id=ob1&_include=Observation:performer:Patient", "ob1", ""),
+        ("Observation?_id=ob1&_include=Observation:*", "ob1", "d1 e1 p1"),
+        ("Observation?_id=ob8&_include=Observation:subject", "ob8", "g1"),
+        ("Observation?_id=ob8&_include=Observation:patient", "ob8", ""),
+        ("Observation?_id=ob6&_include=Observation:derived-from", "ob6", "ob1"),
+        ("Observation?_id=ob1,ob6&_include=Observation:derived-from", "ob1 ob6", ""),
+        (
+            "Observation?_id=ob6&_include=Observation:derived-from&_include:iterate=Observation:performer",
+            "ob6",
+            "d1 ob1",
+        ),
+        (
+            "Observation?_id=ob6&_include=Observation:derived-from&_include=Observation:performer",
+            "ob6",
+            "ob1",
+        ),
+        (
+            f"Observation?_id=ob1&_include=Observation:patient{OF_PATIENTS}",
+            "ob1",
+            "o1 o2 p1",
+        ),
+        ("MedicationRequest?_id=m2&_include=MedicationRequest:medication", "m2", ""),
+        ("Patient?_id=p2&_revinclude=Condition:patient", "p2", "c2"),
+        ("Patient?_id=p2&_revinclude=Observation:subject", "p2", "ob3 ob5 ob9"),
+        ("Patient?_id=p1&_revinclude=Appointment:actor", "p1", "a1"),
+        ("Patient?_id=p1&_revinclude=Provenance:target", "p1", ""),
+        ("ServiceRequest?_id=r1&_revinclude=Provenance:target&_revinclude=Task:focus", "r1", "pv1 t1"),
+        ("Practitioner?_id=d1&_revinclude=Observation:performer", "d1", "ob1"),
+        (
+            "Practitioner?_id=d2&_revinclude=Patient:general-practitioner&_revinclude:iterate=Task:patient",
+            "d2",
+            "p2 t2",
+        ),
+        ("ServiceRequest?_id=r1&_revinclude:iterate=ServiceRequest:based-on", "r1", "r2"),
+        ("Patient?_id=nobody&_revinclude=Observation:subject", "", ""),
+    ],
+)
+def test_what_is_asked_to_be_sent_along_is_and_nothing_else(query, matches, along, client):
+    found = answered(client, query)
+
+    assert (ids(found), sorted(ids(found, "include"))) == (matches.split(), along.split())
+    assert found["total"] == len(matches.split())
+    assert gate.check(found) == ()
+
+
+def pages(client, query):
+    url = f"/fhir/{query}"
+    while url:
+        found = client.get(url).get_json()
+        yield found
+        links = {link["relation"]: link["url"] for link in found["link"]}
+        after = urlsplit(links["next"]) if "next" in links else None
+        url = f"{after.path}?{after.query}" if after else None
+
+
+@pytest.mark.parametrize(
+    "order", ["birthdate", "-birthdate", "family", "-family", "gender,-birthdate", "-_id"]
+)
+def test_sorted_pages_hold_everything_once_in_the_same_order(order, client):
+    whole = ids(answered(client, f"Patient?identifier=urn:mrn|&_sort={order}"))
+
+    walked = [
+        id_
+        for page in pages(client, f"Patient?identifier=urn:mrn|&_sort={order}&_count=1")
+        for id_ in ids(page)
+    ]
+
+    assert walked == whole
+    assert sorted(whole) == ["p1", "p2", "p3", "p4"]
+
+
+def test_a_page_begins_where_the_one_before_ended_although_its_last_resource_was_moved(client, send):
+    for id_, born in (("s1", "1901"), ("s2", "1902"), ("s3", "1903"), ("s4", "1904")):
+        assert (
+            send(bundle(put(patient(id_, mrn=f"s-{id_}", birthDate=born, language="fr")))).status_code == 200
+        )
+    walk = pages(client, "Patient?_sort=birthdate&birthdate=lt1950&_count=2")
+    first = next(walk)
+    # What was shown last is now the oldest, and somebody older and somebody younger came.
+    for id_, born in (("s2", "1900"), ("s0", "1899"), ("s5", "1905")):
+        send(bundle(put(patient(id_, mrn=f"s-{id_}", birthDate=born, language="fr"))))
+
+    rest = [id_ for page in walk for id_ in ids(page)]
+
+    assert (ids(first), rest) == (["s1", "s2"], ["s3", "s4", "s5"])
+
+
+def test_no_link_holds_a_value_that_was_not_asked_for(client):
+    found = answered(client, "Patient?_sort=family,birthdate&_count=1")
+
+    next_ = found["link"][1]["url"]
+    assert "_sort=family,birthdate" in next_
+    assert not any(word in next_.lower() for word in ("tour", "1988", "muller"))
+
+
+def test_a_page_of_something_that_is_gone_is_refused(client):
+    answer = client.get("/fhir/Patient?_sort=family&_page=999999.999999")
+
+    assert answer.status_code == 400
+    assert "first page" in answer.get_json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        ("Observation?code=718-7", 4),
+        ("Observation?code=718-7&_total=accurate", 4),
+        ("Observation?code=718-7&_total=none", None),
+        ("Observation?code=718-7&_summary=count", 4),
+    ],
+)
+def test_a_total_is_exact_or_not_there(query, total, client):
+    assert answered(client, query).get("total") == total
+
+
+def test_more_than_is_quickly_counted_has_a_total_only_where_it_is_asked_for(client, monkeypatch):
+    monkeypatch.setattr(finding, "COUNTED", 3)
+
+    assert "total" not in answered(client, "Observation?code=718-7")
+    assert answered(client, "Observation?code=718-7&_total=accurate")["total"] == 4
+    assert answered(client, "Observation?code=718-7&status=final")["total"] == 2
+
+
+def test_the_self_link_says_what_was_applied(client):
+    asked = "code=718-7&colour=red&_include=Observation:patient&_sort=date,colour&_total=none&_count=1"
+    query = f"Observation?{asked}"
+
+    found = answered(client, query, Prefer="handling=lenient")
+
+    assert found["link"][0]["url"] == (
+        "http://127.0.0.1:8000/fhir/Observation?code=718-7&_include=Observation:patient&_sort=date&_total=none"
+        "&_count=1"
+    )
+    assert client.get(f"/fhir/{query}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Patient?birthdate=xx2000",
+        "Patient?birthdate=2000-13",
+        "Observation?value-quantity=many",
+        "Observation?value-quantity=1|2",
+        "Observation?value-quantity=1e9999",
+        "RiskAssessment?probability=1|a|b",
+        "Observation?code=a|b|c",
+        "Observation?code=|",
+        "Observation?code=a,,b",
+        "Observation?code=a\\b",
+        "Observation?code-value-quantity=718-7",
+        "Observation?subject=Medication/a",
+        "Observation?subject:Medication=a",
+        "Observation?subject:Patient.colour=red",
+        "Observation?status.name=a",
+        "Observation?patient.general-practitioner.organization.partof.partof.partof.name=a",
+        "Patient?_has:Observation:code=1",
+        "Patient?_has:Observation:encounter:code=1",
+        "Patient?gender:missing=perhaps",
+        "Patient?family=",
+        "Patient?family=%CC%81",
+        "Patient?_sort=colour",
+        "Patient?_sort=a,b,c,d",
+        "Patient?_sort=family,given,name,birthdate",
+        "Patient?_total=roughly",
+        "Patient?_page=x",
+        "Patient?_include=Observation:subject",
+        "Patient?_include=Patient",
+        "Patient?near=1|2",
+        "Patient?phonetic=a",
+        "Patient?_text=a",
+        "Patient?_filter=a",
+    ],
+)
+def test_what_cannot_be_read_is_refused(query, client):
+    answer = client.get(f"/fhir/{query}")
+
+    assert answer.status_code == 400, answer.get_json()
+    assert answer.get_json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("Patient/p1/Organization", 404),
+        ("Patient/p1/Bundle", 404),
+        ("Patient/p1/_history", 200),
+        ("Patient/nobody/Observation", 200),
+        ("Practitioner/d1/Observation", 404),
+    ],
+)
+def test_only_what_belongs_to_a_patient_has_a_compartment(path, status, client):
+    assert client.get(f"/fhir/{path}").status_code == status
+
+
+def test_a_compartment_is_paged_within_itself(client):
+    found = answered(client, "Patient/p1/Observation?_count=1")
+
+    assert found["link"][1]["url"].startswith(
+        "http://127.0.0.1:8000/fhir/Patient/p1/Observation?_count=1&_page="
+    )
+
+
+def test_a_search_by_form_takes_the_same_parameters(client):
+    form = {
+        "subject:Patient.family": "mü",
+        "_include": "Observation:patient",
+        "_sort": "-date",
+        "_count": "1",
+    }
+
+    found = client.post("/fhir/Observation/_search", data=form).get_json()
+
+    assert (ids(found), ids(found, "include"), found["total"]) == (["ob5"], ["p2"], 6)
+
+
+def test_what_is_sent_along_is_bounded(client, send, monkeypatch):
+    monkeypatch.setattr("service.fhir.criteria.including.MOST", 2)
+
+    answer = client.get("/fhir/Patient?_id=p2&_revinclude=Observation:subject")
+
+    assert answer.status_code == 413
+    assert "_count" in answer.get_json()["issue"][0]["diagnostics"]
+
+
+def test_a_removed_resource_is_neither_found_nor_sent_along(client, send):
+    send(bundle(put(patient("gone", mrn="gone")), put(observation("of-gone", "Patient/gone"))))
+    assert ids(answered(client, "Patient?_has:Observation:patient:_id=of-gone")) == ["gone"]
+    assert client.delete("/fhir/Observation/of-gone").status_code in (200, 204)
+
+    assert ids(answered(client, "Patient?_has:Observation:patient:_id=of-gone")) == []
+    assert ids(answered(client, "Patient?_id=gone&_revinclude=Observation:patient"), "include") == []
