@@ -11,6 +11,7 @@ import hospital_server
 import playing
 import pytest
 from hospital_server import HospitalServer, answering
+from sqlalchemy import Connection as Transaction
 from sqlalchemy import text
 
 from service import clock
@@ -18,8 +19,9 @@ from service.fhir import transaction
 from service.hospital.connection import Connection
 from service.hospital.settings import Hospital
 from service.settings import Settings
-from service.store import circuits
+from service.store import circuits, resources
 from service.store.database import Database
+from service.store.resources import Write
 from worker import courier, rounds
 from worker.advance import advance
 from worker.courier import Courier
@@ -111,16 +113,30 @@ def going(database: Database, server: HospitalServer) -> Iterator[Rounds]:
         yield Rounds(database, connection, hospital, lambda: 0.0)
 
 
-def test_what_was_committed_late_is_found_though_its_number_is_older(database, going):
+def rewrite(tx: Transaction, type_: str) -> str:
+    """Write a new version of one output, as the engine does, and return which."""
+    head = resources.of_patient(tx, PATIENT, tenant=0, types=[type_], owned=True)[0]
+    body = {**head.resource, "language": "en"}
+    write = Write(type=type_, id=head.id, body=body, patient=PATIENT, owned=True)
+    seen = resources.look_up_or_lock(tx, [write], tenant=0)
+    resources.save(tx, [write], tenant=0, now=NOW, sender="hipway-engine", seen=seen)
+    return head.reference
+
+
+def test_what_was_committed_late_is_found_though_its_number_is_older(database, going, server):
+    # Both looks at everything are over; what is found from here on is found by its number.
     going.round(0.0)
-    forget(database, "CarePlan")
-    # Another output was written meanwhile, with a higher number.
-    going.round(1.0)
-    assert count(database, "delivered WHERE type = 'CarePlan'") == 0
-
     going.round(rounds.LATE_S)
+    with database.transaction() as late:
+        task = rewrite(late, "Task")
+        with database.transaction() as early:
+            plan = rewrite(early, "CarePlan")
+        going.round(rounds.LATE_S + 1)
+        assert [len(server.record[of]) for of in (plan, task)] == [2, 1]
 
-    assert count(database, "delivered WHERE type = 'CarePlan'") == 1
+    going.round(rounds.LATE_S + 2)
+
+    assert [len(server.record[of]) for of in (plan, task)] == [2, 2]
 
 
 def test_everything_is_looked_at_again_now_and_then(database, going):
