@@ -1,6 +1,6 @@
 """The Flask application: which parts are wired, and what holds for every request."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from service.fhir.refusals import FromElsewhere, Issue
 from service.sandbox import routes as sandbox
 from service.settings import Settings
 from service.store.database import Database
-from service.web import pages, words
+from service.web import pages, visit, words
 from service.web.words import Words
 
 #: names under which a browser on the same machine reaches a sandbox
@@ -38,6 +38,8 @@ class App:
     words: Mapping[str, Words]
     health: health.Watch
     intake: Admission
+    #: the person who is signed in, for links of pages that lead to the FHIR interface
+    reader: Callable[[], str | None]
 
 
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
@@ -72,6 +74,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         words={language: words.knowing(language, installed) for language in words.LANGUAGES},
         health=watch,
         intake=intake,
+        reader=visit.reader,
     )
     app.before_request(lambda: _check_origin(settings))
     app.after_request(health.count)

@@ -29,6 +29,8 @@ SUBCOMMANDS = (
     "doctor",
     "ready",
     "secrets",
+    "account",
+    "sender",
 )
 
 

@@ -6,6 +6,7 @@ from service.web.routes import (
     careplan,
     cover,
     decide,
+    hospital_sign_on,
     inbox,
     keys,
     language,
@@ -16,6 +17,7 @@ from service.web.routes import (
     pathway,
     patients,
     sandbox,
+    sign_in,
     worklist,
 )
 
@@ -25,6 +27,7 @@ __all__ = [
     "careplan",
     "cover",
     "decide",
+    "hospital_sign_on",
     "inbox",
     "keys",
     "language",
@@ -35,5 +38,6 @@ __all__ = [
     "pathway",
     "patients",
     "sandbox",
+    "sign_in",
     "worklist",
 ]
