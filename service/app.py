@@ -1,6 +1,6 @@
 """The Flask application: which parts are wired, and what holds for every request."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from service.fhir.refusals import FromElsewhere, Issue
 from service.sandbox import routes as sandbox
 from service.settings import Settings
 from service.store.database import Database
-from service.web import pages, words
+from service.web import pages, visit, words
 from service.web.words import Words
 
 #: names under which a browser on the same machine reaches a sandbox
@@ -40,6 +40,8 @@ class App:
     words: Mapping[str, Words]
     health: health.Watch
     intake: Admission
+    #: the person who is signed in, for links of pages that lead to the FHIR interface
+    reader: Callable[[], str | None]
 
 
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
@@ -74,6 +76,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         words={language: words.knowing(language, installed) for language in words.LANGUAGES},
         health=watch,
         intake=intake,
+        reader=visit.reader,
     )
     # Whom the file trusts is part of the settings: one that cannot be used ends the start.
     trusted = clients.read(settings.cds_clients, sandbox=settings.sandbox)

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from fhir_profiles import reading
 from service import log
+from service.auth import calling
 from service.fhir import outcome, refusals
 from service.fhir.admission import Throttled
 from service.fhir.refusals import Issue, Refusal
@@ -26,6 +27,8 @@ MEDIA_TYPE = "application/fhir+json"
 
 ANSWERS: Mapping[type[Refusal], int] = {
     refusals.NotExchanged: 400,
+    refusals.NoCredentials: 401,
+    refusals.NotInScope: 403,
     refusals.NotYours: 403,
     refusals.FromElsewhere: 403,
     refusals.NotFound: 404,
@@ -54,6 +57,12 @@ UNAVAILABLE = ("08", "57P", "57014", "55P03", "53", "40001", "40P01", "25P03")
 
 def answer(error: Exception) -> Response:
     """Return the OperationOutcome, and its status, for what went wrong."""
+    if isinstance(error, refusals.NoCredentials):
+        response = respond(error.issues, ANSWERS[type(error)])
+        response.headers.extend(
+            [("WWW-Authenticate", challenge) for challenge in calling.challenges(request)]
+        )
+        return response
     if isinstance(error, Refusal):
         response = respond(error.issues, _status(error))
         if isinstance(error, refusals.NotIndexed):

@@ -4,6 +4,7 @@ Readiness names each part that is not ready and since when. Nothing here tells a
 about a patient.
 """
 
+import hmac
 import math
 import threading
 import time
@@ -119,8 +120,14 @@ def ready() -> tuple[Response, int]:
 
 @health.get("/metrics")
 def metrics() -> Response:
-    """Return the metrics of this process and of the work that waits, as Prometheus text."""
+    """Return the metrics of this process and of the work that waits, as Prometheus text.
+
+    In production they are for whoever shows the token of the settings: it is not in the database, so that
+    they can be read while that is away. Without such a setting there are none.
+    """
     hipway = current_app.extensions["hipway"]
+    if not hipway.settings.sandbox and (refused := _refused(hipway.settings.metrics_token)):
+        return refused
     watch: Watch = hipway.health
     try:
         with hipway.database.transaction() as tx:
@@ -139,6 +146,16 @@ def metrics() -> Response:
     for part, age in seen.ages.items():
         watch.beat.labels(part).set(age)
     return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _refused(token: str) -> Response | None:
+    if not token:
+        return Response(status=404)
+    shown = request.authorization
+    given = (shown.token or "") if shown is not None and shown.type == "bearer" else ""
+    if hmac.compare_digest(given.encode(), token.encode()):
+        return None
+    return Response(status=401, headers={"WWW-Authenticate": 'Bearer realm="hipway metrics"'})
 
 
 def count(response: Response) -> Response:

@@ -10,6 +10,7 @@ stands in the environment is seen by whoever may inspect the process or the cont
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import parse_qs, quote
@@ -22,6 +23,19 @@ from service.hospital import settings as hospital
 from service.hospital.settings import Hospital
 
 Mode = Literal["sandbox", "production"]
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HospitalSignOn:
+    """The hospital's OpenID Connect provider, and what this service is called there."""
+
+    #: exactly as the provider writes it of itself
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    #: the claim of the id token that is the name of an account here
+    account_claim: str = "preferred_username"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +71,17 @@ class Settings:
     hospital: Hospital | None = None
     #: the callers of CDS Hooks that are trusted, see `service.cds.clients`; none: nobody but in a sandbox
     cds_clients: Path | None = None
+    #: both: the web process speaks TLS itself
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    #: proxies that speak TLS for it, whose word on who asks is taken
+    trusted_proxies: tuple[Network, ...] = ()
+    #: somebody who does nothing for so long signs in again; and everybody after so long
+    session_idle_minutes: int = 30
+    session_hours: int = 12
+    sign_on: HospitalSignOn | None = None
+    #: opens the metrics in production; empty: there are none
+    metrics_token: str = field(default="", repr=False)
 
     @property
     def sandbox(self) -> bool:
@@ -83,6 +108,24 @@ class Settings:
                     f"HIPWAY_{variable}_URL", "is not set; `hipway run` starts a server itself"
                 )
 
+    def assert_served_safely(self) -> None:
+        """Refuse to serve patients' data where anybody on the way could read or change them.
+
+        Raises:
+            InvalidSettings: in production, the first setting that is missing or too weak.
+        """
+        if self.sandbox:
+            return
+        if not self.base_url.startswith("https://"):
+            reason = "must begin with https:// in production: passwords and patients' data cross the network"
+            raise InvalidSettings("HIPWAY_BASE_URL", reason)
+        if self.tls_certificate is None and not self.trusted_proxies:
+            reason = "is required in production and is not set; or name the proxies that speak TLS in "
+            raise InvalidSettings("HIPWAY_TLS_CERTIFICATE_FILE", f"{reason}HIPWAY_TRUSTED_PROXIES")
+        if len(self.secret_key) < SHORTEST_KEY:
+            reason = f"must have at least {SHORTEST_KEY} characters in production; `hipway secrets` makes one"
+            raise InvalidSettings("HIPWAY_SECRET_KEY", reason)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Return the settings the environment asks for.
@@ -97,6 +140,7 @@ class Settings:
                     raise InvalidSettings(variable, "is required in production and is not set")
         host = environment.get("HIPWAY_HOST") or "127.0.0.1"
         port = _number(environment, "HIPWAY_PORT", default=8000, low=1, high=65535)
+        tls = _tls(environment)
         return cls(
             mode=cast("Mode", mode),
             database_url=_url(
@@ -124,7 +168,26 @@ class Settings:
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
             hospital=hospital.from_environment(environment),
             cds_clients=Path(named) if (named := environment.get("HIPWAY_CDS_CLIENTS")) else None,
+            tls_certificate=tls[0],
+            tls_key=tls[1],
+            trusted_proxies=_networks(environment, "HIPWAY_TRUSTED_PROXIES"),
+            session_idle_minutes=_number(
+                environment, "HIPWAY_SESSION_IDLE_MINUTES", default=30, low=1, high=720
+            ),
+            session_hours=_number(environment, "HIPWAY_SESSION_HOURS", default=12, low=1, high=24),
+            sign_on=_sign_on(environment),
+            metrics_token=_optional_secret(environment, "HIPWAY_METRICS_TOKEN_FILE"),
         )
+
+
+def token_of(file: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the token that commands show to a service, from a file or from HIPWAY_TOKEN_FILE; empty: none.
+
+    Raises:
+        InvalidSettings: the file cannot be read.
+    """
+    named = {**environment, "HIPWAY_TOKEN_FILE": file} if file else environment
+    return _optional_secret(named, "HIPWAY_TOKEN_FILE")
 
 
 REQUIRED_IN_PRODUCTION = (
@@ -134,6 +197,9 @@ REQUIRED_IN_PRODUCTION = (
     "HIPWAY_SECRET_KEY",
 )
 
+
+#: 192 bits in base64; `hipway secrets` makes longer ones
+SHORTEST_KEY = 32
 
 #: what may stand in a file instead, and the variable that names the file
 FILE_OF = {"HIPWAY_SECRET_KEY": "HIPWAY_SECRET_KEY_FILE"}
@@ -187,3 +253,57 @@ def _secret_key(environment: Mapping[str, str]) -> str:
     if environment.get(variable):
         raise InvalidSettings(file, f"is set and {variable} too; keep one of them")
     return _from_file(environment, file)
+
+
+def _tls(environment: Mapping[str, str]) -> tuple[Path, Path] | tuple[None, None]:
+    """Return the files of the certificate and of its key: both or none."""
+    variables = ("HIPWAY_TLS_CERTIFICATE_FILE", "HIPWAY_TLS_KEY_FILE")
+    certificate, key = (environment.get(variable, "") for variable in variables)
+    if not certificate and not key:
+        return None, None
+    for variable, path in zip(variables, (certificate, key), strict=True):
+        if not path:
+            raise InvalidSettings(variable, "is not set; a certificate and its key go together")
+        if not os.access(path, os.R_OK):
+            raise InvalidSettings(variable, "names a file that cannot be read")
+    return Path(certificate).absolute(), Path(key).absolute()
+
+
+def _networks(environment: Mapping[str, str], variable: str) -> tuple[Network, ...]:
+    """Return addresses and networks, as `10.0.0.7,192.0.2.0/24`."""
+    parts = [part.strip() for part in environment.get(variable, "").split(",") if part.strip()]
+    try:
+        found = tuple(ip_network(part) for part in parts)
+    except ValueError:
+        reason = "must be addresses or networks, separated by commas, as 10.0.0.7,192.0.2.0/24"
+        raise InvalidSettings(variable, reason) from None
+    if any(network.prefixlen == 0 for network in found):
+        raise InvalidSettings(variable, "names everybody; name the proxies alone")
+    return found
+
+
+def _sign_on(environment: Mapping[str, str]) -> HospitalSignOn | None:
+    """Return the hospital's sign-on, if there is one."""
+    issuer = environment.get("HIPWAY_OIDC_ISSUER", "")
+    client_id = environment.get("HIPWAY_OIDC_CLIENT_ID", "")
+    claim = environment.get("HIPWAY_OIDC_ACCOUNT_CLAIM") or "preferred_username"
+    if not issuer:
+        for variable in ("HIPWAY_OIDC_CLIENT_ID", "HIPWAY_OIDC_CLIENT_SECRET_FILE"):
+            if environment.get(variable):
+                raise InvalidSettings(variable, "is set and HIPWAY_OIDC_ISSUER is not")
+        return None
+    if not issuer.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        raise InvalidSettings("HIPWAY_OIDC_ISSUER", "must begin with https://: who signs in is proved by it")
+    for variable in ("HIPWAY_OIDC_CLIENT_ID", "HIPWAY_OIDC_CLIENT_SECRET_FILE"):
+        if not environment.get(variable):
+            raise InvalidSettings(variable, "is not set; HIPWAY_OIDC_ISSUER needs it")
+    return HospitalSignOn(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=_from_file(environment, "HIPWAY_OIDC_CLIENT_SECRET_FILE"),
+        account_claim=claim,
+    )
+
+
+def _optional_secret(environment: Mapping[str, str], variable: str) -> str:
+    return _from_file(environment, variable) if environment.get(variable) else ""

@@ -8,6 +8,7 @@ from service.settings import Settings
 
 lifeline.end_with_parent()
 settings = Settings.from_environment()
+settings.assert_served_safely()
 log.configure("web", level=settings.log_level)
 app = create_app(settings)
 

@@ -127,6 +127,9 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
             "/pathways/gluteus-medius-tear/values/unknown",
         ],
         "web.refresh_stamp": ["/live"],
+        "web.show_sign_in": ["/sign-in"],
+        "web.go_to_hospital": ["/sign-in/hospital"],
+        "web.come_from_hospital": ["/sign-in/hospital/back"],
     }
 
 

@@ -21,7 +21,18 @@ from service import automation, broker, clock, log
 from service.fhir import retranslation
 from service.settings import Settings
 from service.stop_request import StopRequest
-from service.store import heartbeats, idempotency_keys, promises, reindexing, seals, sendings
+from service.store import (
+    attempts,
+    heartbeats,
+    idempotency_keys,
+    kept_forms,
+    promises,
+    reindexing,
+    seals,
+    sendings,
+    sessions,
+    sign_ons,
+)
 from service.store.database import Database
 from service.store.promises import Due
 from worker.aside import Aside
@@ -35,8 +46,11 @@ AGAIN_S = 10.0
 ALONE = 10
 #: How long in one round what is stored is translated anew.
 TRANSLATING_S = 0.5
-#: How often answers and rows that nobody will ask for again are looked for.
+#: How often what nobody will ask for again is looked for.
 PURGE_S = 60.0
+
+#: what is kept for a time: answers under their keys, and what belongs to signing in
+KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms)
 
 logger = log.get()
 
@@ -135,11 +149,11 @@ class Sweep:
             self._database.run(partial(seals.seal, tenant=tenant))
 
     def _purge(self, moment: float) -> None:
-        """Remove kept answers and rows whose time is over; in the next round again while there are more."""
+        """Remove what is kept for a time that is over; in the next round again while there are more."""
         if moment - self._purged <= PURGE_S:
             return
-        kept = self._database.run(idempotency_keys.purge) < idempotency_keys.PURGED_AT_ONCE
-        if self._database.run(sendings.purge) < sendings.PURGED_AT_ONCE and kept:
+        left = [self._database.run(kept.purge) >= kept.PURGED_AT_ONCE for kept in KEPT]
+        if not any(left):
             self._purged = moment
 
     def _do(self, left: Iterable[Due], *, broker_is_there: bool) -> None:

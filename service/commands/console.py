@@ -30,6 +30,8 @@ SUBCOMMANDS = (
     "doctor",
     "ready",
     "secrets",
+    "account",
+    "sender",
 )
 
 

@@ -43,13 +43,14 @@ def examine(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Iterato
     Args:
         now: this machine's clock.
     """
-    from service.doctor import broker, database, machine
+    from service.doctor import broker, database, machine, sign_in
     from service.doctor.finding import Finding
 
     # An older Python cannot install this package at all, so there is nothing to fix here.
     yield Finding(what="python", seen=".".join(map(str, sys.version_info[:3])))
     try:
         settings = Settings.from_environment()
+        settings.assert_served_safely()
     except InvalidSettings as error:
         yield Finding(what="settings", seen=str(error), fix=f"set {error.variable} and try again")
         return
@@ -57,6 +58,7 @@ def examine(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Iterato
     yield machine.folder(settings)
     yield machine.port(settings)
     yield machine.base_url(settings)
+    yield from sign_in.examine(settings, now)
     if settings.database_url:
         yield from database.examine(settings, now)
     if settings.broker_url:

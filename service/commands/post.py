@@ -24,17 +24,23 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--url", default=DEFAULT_URL, help="the service (default: %(default)s)")
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="with the token of a sender, for a service in production (or HIPWAY_TOKEN_FILE)",
+    )
     parser.add_argument("--evaluate", action="store_true", help="evaluate now, in a sandbox")
 
 
 def run(args: argparse.Namespace) -> int:
     """Post the files; 1 at the first that is refused, 2 when the service or a file cannot be read."""
     from fhir_profiles.reading import Unreadable
+    from service.settings import token_of
     from service.stories.placeholders import NothingMatches
     from service.stories.posting import CannotBePosted
     from service.stories.remote import Refused, Remote, Unreachable
 
-    with Remote(args.url) as remote:
+    with Remote(args.url, token_of(args.token_file)) as remote:
         for file in args.files:
             print(file)
             try:

@@ -26,6 +26,10 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         epilog="example: hipway publish --to http://127.0.0.1:8090/fhir",
     )
     parser.add_argument("--to", metavar="URL", required=True, help="the base of the server")
+    # Named for this server alone: a token of one service must not reach another by the environment.
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="with a Bearer token, where the server asks for one"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,8 +37,11 @@ def run(args: argparse.Namespace) -> int:
     import httpx
 
     from pathways import catalogue
+    from service.settings import token_of
+    from service.stories.remote import bearer
 
-    headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
+    token = token_of(args.token_file, {})
+    headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json", **bearer(token)}
     changes = 0
     resources = catalogue.published()
     try:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def _web(settings: Settings) -> tuple[str, bool]:
     from service.supervisor import address
 
-    url = f"{address.url(settings.host, settings.port)}/health/live"
+    url = f"{address.url(settings.host, settings.port, tls=settings.tls_certificate is not None)}/health/live"
     if address.answers(url):
         return "the web process answers", True
     return f"the web process does not answer at {url}", False

@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from service.settings import InvalidSettings, Settings
+from service.settings import Settings
 from service.supervisor.guard import PR_SET_PDEATHSIG
 
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from service.supervisor.unusable import Unusable
 
     settings = Settings.from_environment()
-    refuse_production(settings)
+    settings.assert_served_safely()
     if settings.hospital is not None:
         # A key or a certificate that cannot be used is named before anything is started.
         from service.hospital.connection import Connection
@@ -51,11 +51,3 @@ def end_with_parent() -> None:
 
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def refuse_production(settings: Settings) -> None:
-    """Refuse to serve patients' data to whoever asks: this version has no sign-in yet."""
-    if not settings.sandbox:
-        raise InvalidSettings(
-            "HIPWAY_MODE", "cannot be production: that needs a sign-in, which this version does not have yet"
-        )

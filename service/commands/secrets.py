@@ -3,10 +3,11 @@
     database_password   of the PostgreSQL user
     broker_password     of the broker
     secret_key          signs cookies
+    metrics_token       opens the metrics in production
 
 Each is one line in a file of its own, read through HIPWAY_DATABASE_PASSWORD_FILE,
-HIPWAY_BROKER_PASSWORD_FILE and HIPWAY_SECRET_KEY_FILE. What is there is never changed, so a folder with a
-hospital's own secrets stays as it is.
+HIPWAY_BROKER_PASSWORD_FILE, HIPWAY_SECRET_KEY_FILE and HIPWAY_METRICS_TOKEN_FILE. What is there is never
+changed, so a folder with a hospital's own secrets stays as it is.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import secrets
 import sys
 from pathlib import Path
 
-NAMES = ("database_password", "broker_password", "secret_key")
+NAMES = ("database_password", "broker_password", "secret_key", "metrics_token")
 
 #: the owner and the group read them: the servers run as other users, in this user's group
 MODE = 0o440

@@ -4,7 +4,6 @@ import argparse
 import gc
 
 from service import log
-from service.commands.run import refuse_production
 from service.settings import Settings
 
 #: Threads beyond those that store or wait to: for pages (a decision waits for its evaluation in
@@ -45,7 +44,7 @@ def run(_args: argparse.Namespace) -> int:
     from service.supervisor import address
 
     settings = Settings.from_environment()
-    refuse_production(settings)
+    settings.assert_served_safely()
     settings.assert_connected()
     log.configure("web", level=settings.log_level)
     _load()
@@ -53,6 +52,8 @@ def run(_args: argparse.Namespace) -> int:
         "service.wsgi:app",
         address=address.numeric(settings.host),
         port=settings.port,
+        ssl_cert=settings.tls_certificate,
+        ssl_key=settings.tls_key,
         interface=Interfaces.WSGI,
         workers=settings.web_processes,
         blocking_threads=settings.intake_slots + settings.intake_queue + SPARE_THREADS,

@@ -41,7 +41,7 @@ def folder(settings: Settings, *, least_free: int = LEAST_FREE) -> Finding:
 
 def port(settings: Settings) -> Finding:
     """Look whether the web process can listen, or already does."""
-    here = address.url(settings.host, settings.port)
+    here = address.url(settings.host, settings.port, tls=settings.tls_certificate is not None)
     try:
         address.assert_free(settings.host, settings.port)
     except Unusable as error:

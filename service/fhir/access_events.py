@@ -18,11 +18,11 @@ from urllib.parse import quote, urlencode
 from sqlalchemy import Connection
 
 from service import accessed
+from service.auth.calling import HOSPITAL
 from service.fhir import references
 from service.fhir.ownership import ACCESSES
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, OF_THE_ANSWER
-from service.fhir.senders import HOSPITAL
 from service.store import accesses, content, search_index
 from service.store.accesses import Access, Filters
 

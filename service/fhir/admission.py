@@ -24,6 +24,8 @@ from flask import Request
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.auth import calling
+
 #: A client gives up after some 30 seconds, and its request with it; until then there must be
 #: time for the store itself, and for the answer that says when to come back.
 LONGEST_WAIT_S = 10.0
@@ -209,10 +211,11 @@ class Admission(Collector):
 
 
 def sender_of(request: Request) -> str:
-    """Return by whom a request is counted: the client's address.
+    """Return by whom a request is counted: the sender whose token it shows, else the client's address.
 
-    There is no sign-in yet, so nothing better is known that a sender could not choose
-    freely. Behind a proxy everybody has the proxy's address and is one sender; its
-    X-Forwarded-For is not believed, because everybody can write one.
+    In a sandbox nobody shows one, and nothing better is known that a sender could not choose freely.
+    There, behind a proxy, everybody has the proxy's address and is one sender; its X-Forwarded-For is
+    not believed, because everybody can write one.
     """
-    return request.remote_addr or ""
+    caller = calling.caller()
+    return caller.name if caller.is_known else request.remote_addr or ""

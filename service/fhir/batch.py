@@ -42,6 +42,8 @@ class Batch:
     turn: Callable[[], AbstractContextManager[None]]
     #: after the commit of an entry
     stored: Callable[[Accepted], None]
+    #: refuses an entry that its sender may not ask for
+    check: Callable[[Entry | Read], None]
     #: the Idempotency-Key of the batch
     key: str | None = None
 
@@ -59,6 +61,7 @@ class Batch:
 
     def _entry(self, index: int, row: object) -> Any:
         entry = entries.one_of(index, row, base=self.base)
+        self.check(entry)
         if isinstance(entry, Read):
             with self.turn():
                 return self.database.run(

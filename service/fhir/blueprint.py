@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from pathways.definition import Pathway
 from service import accessed, acting, errors
+from service.auth import calling
 from service.fhir import json_patch, references, sent
 from service.fhir.refusals import (
     Issue,
@@ -24,17 +25,17 @@ from service.fhir.refusals import (
     Refusal,
 )
 from service.fhir.searching import TYPES
-from service.fhir.senders import HOSPITAL
 from service.fhir.transaction import Accepted
 from service.store import content
 from service.store.database import Database
 from service.store.resources import Head, Stored
+from service.store.senders import READ as READ_SCOPE
+from service.store.senders import WRITE as WRITE_SCOPE
 
 fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
 
-#: the one tenant that is served until access control tells others apart
+#: the one tenant that is served
 TENANT = 0
-
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: routes that only say that something is not offered
@@ -84,6 +85,29 @@ def methods() -> tuple[str, ...]:
 
 
 @fhir.before_request
+def only_with_credentials() -> None:
+    """Refuse whoever does not say who they are, before anything else is said. A sandbox asks nobody."""
+    hipway = current_app.extensions["hipway"]
+    if hipway.settings.sandbox or request.endpoint == "fhir.metadata":
+        return
+    shown = request.authorization
+    reader = hipway.reader() if shown is None and request.method in accessed.READS else None
+    if reader is None:
+        calling.note(calling.system(database(), shown, tenant=TENANT))
+    else:
+        calling.note(calling.person(reader))
+    calling.require(*_scopes())
+
+
+def _scopes() -> tuple[str, ...]:
+    """Return the scopes of which one is needed. Of a Bundle, each entry needs its own later."""
+    if request.method == "OPTIONS" or request.endpoint == "fhir.transaction":
+        return (READ_SCOPE, WRITE_SCOPE)
+    reads = request.method in accessed.READS or request.path.endswith("/_search")
+    return (READ_SCOPE,) if reads else (WRITE_SCOPE,)
+
+
+@fhir.before_request
 def check_text() -> None:
     """Refuse a zero character in a URL or a form: no text of the store can hold one."""
     form = request.form.values() if request.path.endswith("/_search") else ()
@@ -130,10 +154,11 @@ def check_accept() -> None:
 @fhir.after_request
 def write_down(response: Response) -> Response:
     """Write down whose data the answer holds."""
+    settings = current_app.extensions["hipway"].settings
     # A link of a page leads here, too, and then it is a person who reads.
-    secret = current_app.extensions["hipway"].settings.secret_key
-    person = acting.opened(secret, request.cookies.get(acting.COOKIE))
-    accessed.by(f"Practitioner/{person}" if person else HOSPITAL)
+    cookie = request.cookies.get(acting.COOKIE) if settings.sandbox else None
+    person = acting.opened(settings.secret_key, cookie)
+    accessed.by(f"Practitioner/{person}" if person else calling.caller().name)
     accessed.write(response, tenant=TENANT)
     return response
 

@@ -18,13 +18,13 @@ from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import broker, log
+from service.auth import calling
 from service.fhir import admission, entries, idempotency, sent, transaction
 from service.fhir.batch import Batch
 from service.fhir.blueprint import NOT_XML, READ, TENANT, base, database, resource
 from service.fhir.entries import Entry, Read
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
-from service.fhir.senders import HOSPITAL
 from service.fhir.transaction import Accepted
 from service.store import idempotency_keys
 
@@ -53,11 +53,11 @@ def take_in(
 
     Raises:
         Throttled: there is no room now; nothing is stored.
-        Refusal: nothing is stored.
+        Refusal: nothing is stored. One is `NotInScope`: the sender may not do all that the Bundle asks for.
         Unreadable: the body is no JSON; nothing is stored.
     """
     # PUT is idempotent without a key.
-    key = idempotency.key_of(request.headers.get(idempotency.HEADER)) if request.method == "POST" else None
+    key = _key() if request.method == "POST" else None
     noted = sent.begin()
     packed = _body(forms)
     with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
@@ -71,6 +71,7 @@ def take_in(
         sent.read(bundle)
         if not _is_batch(bundle):
             asked_for = transaction.read(bundle, base=base())
+            calling.require_for(asked_for, Read)
 
             def store(tx: Connection) -> tuple[Response, Accepted | None]:
                 # Again under the lock: the first of two at the same time has stored by now.
@@ -118,8 +119,16 @@ def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
 
 def _store(tx: Connection, asked_for: Sequence[Entry | Read], *, repeatable: bool) -> Accepted:
     return transaction.store(
-        tx, asked_for, tenant=TENANT, sender=HOSPITAL, base=base(), repeatable=repeatable
+        tx, asked_for, tenant=TENANT, sender=calling.caller().name, base=base(), repeatable=repeatable
     )
+
+
+def _key() -> str | None:
+    """Return the key of the request, which is the sender's own where senders are told apart."""
+    key = idempotency.key_of(request.headers.get(idempotency.HEADER))
+    caller = calling.caller()
+    # No key of a client holds this character, so none is ever taken for another sender's.
+    return f"{caller.name}\x1e{key}" if key is not None and caller.is_known else key
 
 
 def _is_batch(bundle: dict[str, Any]) -> bool:
@@ -132,10 +141,11 @@ def _carry_out_each(bundle: dict[str, Any], once: Once | None) -> Response:
     batch = Batch(
         database=database(),
         tenant=TENANT,
-        sender=HOSPITAL,
+        sender=calling.caller().name,
         base=base(),
         turn=partial(intake.turn, admission.sender_of(request)),
         stored=_stored_of_batch,
+        check=lambda entry: calling.require_for([entry], Read),
         key=once.key if once else None,
     )
     answer = batch.answer(entries.rows(bundle))

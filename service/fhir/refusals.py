@@ -84,3 +84,11 @@ class KeyReused(Refusal):
 
 class FromElsewhere(Refusal):
     """A browser sent this from a page that is not ours."""
+
+
+class NoCredentials(Refusal):
+    """Nobody says who is calling, or not so that it could be believed."""
+
+
+class NotInScope(Refusal):
+    """Whoever is calling may not do this."""

@@ -1,8 +1,7 @@
-"""Who sends: the one place where a sender is told from another.
+"""Who sends, where no token tells: what the request says of itself.
 
-There is no sign-in by which senders could be told apart, so what the request says of itself is taken: the
-source of its MessageHeader, the `meta.source` of the Bundle, or that of a resource. It is a name on a page
-and gives no right.
+In a sandbox senders are not told apart, so the source of the MessageHeader is taken, the `meta.source` of the
+Bundle, or that of a resource. It is a name on a page and gives no right.
 
 http://hl7.org/fhir/R4/resource.html#Meta
 """
@@ -10,10 +9,10 @@ http://hl7.org/fhir/R4/resource.html#Meta
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.auth.calling import HOSPITAL
+
 Json = Mapping[str, Any]
 
-#: of what says nothing of itself
-HOSPITAL = "hospital"
 #: characters of a name that are kept
 LONGEST = 100
 

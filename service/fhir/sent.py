@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from service import log
+from service.auth import calling
 from service.fhir import senders
 from service.fhir.transaction import Accepted
 from service.store import sendings
@@ -28,7 +29,7 @@ class Sent:
     """What is known so far of the request that is answered."""
 
     interaction: str
-    sender: str = senders.HOSPITAL
+    sender: str = field(default_factory=lambda: calling.caller().name)
     #: None: it could not be read
     entries: int | None = None
     refused: int = 0
@@ -50,7 +51,8 @@ def read(bundle: dict[str, Any]) -> None:
     sent: Sent = g.sent
     entries = bundle.get("entry", [])
     sent.entries = len(entries) if isinstance(entries, list) else None
-    sent.sender = senders.sender_of(bundle)
+    if not calling.caller().is_known:
+        sent.sender = senders.sender_of(bundle)
     if bundle.get("type") == "batch":
         sent.interaction = "batch"
 

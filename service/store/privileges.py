@@ -25,6 +25,8 @@ OTHER = CHANGE | {"DELETE"}
 
 NEEDED: Mapping[str, Privileges] = {
     "access": APPEND,
+    # Accounts and tokens are given by whoever owns the tables: a web process that is taken over makes none.
+    "account": READ,
     "alembic_version": READ,
     "arrival": QUEUE,
     "circuit": CHANGE,
@@ -49,6 +51,9 @@ NEEDED: Mapping[str, Privileges] = {
     "search_text": QUEUE,
     "search_value": QUEUE,
     "sending": QUEUE,
+    "sender_token": READ,
+    "sign_in_failure": QUEUE,
+    "sign_on": QUEUE,
     "site_parameter": APPEND,
     "site_proposal": CHANGE,
 }

@@ -40,6 +40,9 @@ OF_CODED = f"type IN ({', '.join(map(repr, CODED))})"
 
 INSTANT = DateTime(timezone=True)
 
+#: the database's clock, at the moment of the statement
+NOW = text("clock_timestamp()")
+
 #: What is found by whether it is open: a site has a hundred closed Tasks for one that is not.
 OF_WORK = "owned AND NOT deleted AND type IN ('CarePlan', 'Task')"
 
@@ -375,8 +378,8 @@ sending = Table(
 idempotency_key = Table(
     "idempotency_key",
     metadata,
-    Column("tenant", SmallInteger, nullable=False),  # and the sender, once there is a sign-in
-    Column("key", Text, nullable=False),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("key", Text, nullable=False),  # with the sender, where senders are told apart
     Column("digest", LargeBinary, nullable=False),  # of the request: a key is for one request only
     Column("status", SmallInteger, nullable=False),
     Column("headers", Text, nullable=False),  # JSON, name to value
@@ -385,6 +388,81 @@ idempotency_key = Table(
     # one request is stored for a key, however many arrive with it
     PrimaryKeyConstraint("tenant", "key", name="idempotency_key_once"),
     Index("idempotency_key_kept_at", "kept_at"),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("name", Text, nullable=False),  # lower case
+    Column("practitioner", Text, nullable=False),  # the id of whose roles say what one may do
+    Column("password", Text),  # a hash; null: signs on at the hospital only
+    Column("made_at", INSTANT, nullable=False, server_default=NOW),
+    Column("disabled_at", INSTANT),
+    # a name is one person's
+    PrimaryKeyConstraint("tenant", "name", name="account_once"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    # Who is signed in. The cookie is not kept, only its digest: who reads the table cannot use it.
+    Column("digest", LargeBinary, primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("began_at", INSTANT, nullable=False, server_default=NOW),
+    Column("seen_at", INSTANT, nullable=False, server_default=NOW),
+    Column("ended_at", INSTANT),
+    Index("session_of_account", "tenant", "account", "began_at"),
+)
+
+sign_in_failure = Table(
+    "sign_in_failure",
+    metadata,
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("account", LargeBinary, nullable=False),  # a digest: people type passwords in the wrong field
+    Column("address", Text, nullable=False),
+    Column("at", INSTANT, nullable=False, server_default=NOW),
+    Index("sign_in_failure_of_account", "tenant", "account", "at"),
+    Index("sign_in_failure_of_address", "tenant", "address", "at"),
+)
+
+sign_on = Table(
+    "sign_on",
+    metadata,
+    # A browser that was sent to the hospital's sign-on; taken away when it comes back.
+    Column("state", LargeBinary, primary_key=True),
+    Column("browser", LargeBinary, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("verifier", Text, nullable=False),
+    Column("back", Text, nullable=False),
+    Column("began_at", INSTANT, nullable=False, server_default=NOW),
+)
+
+kept_form = Table(
+    "kept_form",
+    metadata,
+    # What somebody had written when the sign-in ended, for the same person alone.
+    Column("tenant", SmallInteger, nullable=False),
+    Column("practitioner", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("fields", Text, nullable=False),  # JSON, name to value
+    Column("kept_at", INSTANT, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("tenant", "practitioner", name="kept_form_once"),
+)
+
+sender_token = Table(
+    "sender_token",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("tenant", SmallInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("issued_at", INSTANT, nullable=False, server_default=NOW),
+    Column("ends_at", INSTANT),  # null: until it is renewed or the sender is disabled
+    Index("sender_token_of_sender", "tenant", "sender"),
 )
 
 retranslation = Table(

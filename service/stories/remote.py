@@ -37,11 +37,17 @@ class Unreachable(Exception):
 class Remote:
     """One running service."""
 
-    def __init__(self, url: str) -> None:
-        """Prepare to talk to the service at `http://host:port`, with or without `/fhir`."""
+    def __init__(self, url: str, token: str = "") -> None:
+        """Prepare to talk to the service at `http://host:port`, with or without `/fhir`.
+
+        Args:
+            token: what a service in production asks for.
+        """
         self.url = url.rstrip("/").removesuffix("/fhir")
         # Without the environment: a proxy has no business with a service on this machine.
-        self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, trust_env=False)
+        self._client = httpx.Client(
+            base_url=self.url, timeout=TIMEOUT_S, trust_env=False, headers=bearer(token)
+        )
 
     def __enter__(self) -> "Remote":
         return self
@@ -131,6 +137,11 @@ class Remote:
             raise Refused(response.status_code, _lines(response))
         answer: dict[str, Any] = response.json() if response.content else {}
         return answer
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that shows a token; none without one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _lines(response: httpx.Response) -> tuple[str, ...]:

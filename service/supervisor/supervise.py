@@ -136,7 +136,7 @@ def _start(
         child = ours(name, "service.commands", name)
         children.append(child)
         child.start()
-    url = address.url(settings.host, settings.port)
+    url = address.url(settings.host, settings.port, tls=settings.tls_certificate is not None)
     _wait_until_ready(url, children, pause)
     if settings.demo:
         # Before the addresses are said: while the stories are told, the clock stands in the past.

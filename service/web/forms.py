@@ -28,6 +28,8 @@ class Forms:
 
     secret: str
     acting: str
+    #: as users call this service; a proxy may have called it otherwise
+    base_url: str = ""
 
     def token(self) -> str:
         """Return a token for one form."""
@@ -39,23 +41,34 @@ class Forms:
         Raises:
             Foreign: the token is not ours, of someone else, or too old, or the request came from elsewhere.
         """
-        refuse_other_origins(request)
+        refuse_other_origins(request, self.base_url)
         token = request.form.get("token", "")
+        if self.writer(token) != self.acting:
+            raise Foreign
+        return token
+
+    def writer(self, token: str) -> str:
+        """Return for whom a token was made, whoever acts now.
+
+        Raises:
+            Foreign: it is not ours, or too old.
+        """
         try:
             _, acting = self._serializer.loads(token, max_age=FORM_HOURS * 3600)
         except BadSignature as error:
             raise Foreign from error
-        if acting != self.acting:
-            raise Foreign
-        return token
+        return str(acting)
 
     @property
     def _serializer(self) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(self.secret, salt="form")
 
 
-def refuse_other_origins(request: Request) -> None:
+def refuse_other_origins(request: Request, base_url: str) -> None:
     """Refuse a request that another site's page made the browser send.
+
+    Args:
+        base_url: as users call this service.
 
     Raises:
         Foreign: the browser names another origin.
@@ -64,7 +77,7 @@ def refuse_other_origins(request: Request) -> None:
     if site not in (None, "same-origin", "none"):
         raise Foreign
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and urlsplit(origin).netloc not in (request.host, urlsplit(base_url).netloc):
         raise Foreign
 
 

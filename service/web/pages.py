@@ -8,14 +8,14 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from service import accessed, errors
-from service.web import languages, visit, words
+from service.web import languages, signed_in, visit, words
 from service.web.forms import Foreign, refuse_other_origins
-from service.web.visit import Visit
+from service.web.visit import NoRole, Visit
 
 STATIC = Path(__file__).with_name("static")
 
@@ -96,20 +96,28 @@ def only_our_own_forms() -> tuple[str, int] | None:
     """Refuse forms of other sites before anything is looked up."""
     if request.method == "POST":
         try:
-            refuse_other_origins(request)
+            refuse_other_origins(request, visit.settings().base_url)
         except Foreign:
             return problem("foreign", 403)
     return None
 
 
 @pages.before_request
-def only_behind_a_sign_in() -> tuple[str, int] | None:
-    """Show patients only in the sandbox: signing in is not part of this version."""
-    if visit.settings().sandbox or request.endpoint == "web.static":
+def only_behind_a_sign_in() -> BaseResponse | tuple[str, int] | None:
+    """Show nothing to those who are not signed in, but lead them to the sign-in. A sandbox has none."""
+    settings = visit.settings()
+    if settings.sandbox or request.endpoint == "web.static":
         return None
+    signed_in.look(visit.TENANT)
     if request.path.startswith("/sandbox"):
         return problem("no_page", 404)
-    return problem("no_sign_in", 403)
+    if signed_in.session() is not None or request.endpoint in signed_in.OPEN:
+        return None
+    if request.headers.get("HX-Request"):
+        # A part of a page that is open: the page must not be changed for another one under somebody's hands.
+        return Response(render_template("_signed_out.html", t=words.of(languages.of(request))))
+    kept = signed_in.keep_words(settings, tenant=visit.TENANT) if request.method == "POST" else None
+    return redirect(kept or signed_in.way_back(), code=303)
 
 
 @pages.errorhandler(Exception)
@@ -117,11 +125,11 @@ def failed(error: Exception) -> BaseResponse:
     """Say that it went wrong, that nothing is lost, and under which id it is found. Reads nothing."""
     if isinstance(error, HTTPException):
         return error.get_response()
-    said = words.of(languages.of(request))
+    if isinstance(error, NoRole):
+        return Response(_bare("no_role"), 403)
     if errors.unavailable(error):
-        return Response(render_template("failed.html", t=said, key="unavailable", id=""), 503)
-    found = errors.record(error)
-    return Response(render_template("failed.html", t=said, key="failed", id=found), 500)
+        return Response(_bare("unavailable"), 503)
+    return Response(_bare("failed", errors.record(error)), 500)
 
 
 def refusal(seen: Visit) -> tuple[str, int] | None:
@@ -137,5 +145,15 @@ def refusal(seen: Visit) -> tuple[str, int] | None:
 
 def problem(key: str, status: int) -> tuple[str, int]:
     """Return a page that says what is wrong and what to do."""
+    if not visit.settings().sandbox and signed_in.session() is None:
+        # Even how much is open is not told to somebody unknown.
+        return _bare(key), status
     with visit.begin() as (_, seen):
         return visit.page(seen, "problem.html", key=key), status
+
+
+def _bare(key: str, id: str = "") -> str:
+    """Return a page that reads nothing."""
+    session = signed_in.session()
+    token = visit.forms_of(visit.settings(), session.practitioner).token() if session else ""
+    return render_template("failed.html", t=words.of(languages.of(request)), key=key, id=id, token=token)

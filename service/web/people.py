@@ -1,6 +1,6 @@
-"""Who acts. The sandbox has no login: one acts as one of the people in the store.
+"""Who acts: whoever is signed in. The sandbox has no login: one acts as one of the people in the store.
 
-Nobody is chosen at first, and nothing can be signed until someone is. The choice is a
+There nobody is chosen at first, and nothing can be signed until someone is. The choice is a
 signed cookie that holds the id of a Practitioner and nothing else.
 """
 
@@ -97,7 +97,12 @@ def name_of(practitioner: Json) -> str:
     return str(name.get("text") or " ".join(part for part in parts if part) or practitioner["id"])
 
 
+def with_id(person: str, among: Iterable[Colleague]) -> Colleague | None:
+    """Return the colleague with this id; None for one who holds no role today."""
+    return next((colleague for colleague in among if colleague.id == person), None)
+
+
 def chosen(secret: str, cookie: str | None, among: Iterable[Colleague]) -> Colleague | None:
     """Return who the cookie says is acting; None for no cookie, a forged one or someone gone."""
     person = acting.opened(secret, cookie)
-    return next((colleague for colleague in among if colleague.id == person), None)
+    return with_id(person, among) if person else None

@@ -1,6 +1,6 @@
 """What every page needs to know: what time it is, who acts, and how far the data are read."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -19,8 +19,9 @@ from service.settings import Settings
 from service.store import parameters, since
 from service.store.database import Database
 from service.store.promises import Waiting
+from service.store.sessions import Session
 from service.store.since import Mark
-from service.web import languages, patients, people, queries
+from service.web import languages, patients, people, queries, signed_in
 from service.web.forms import Forms
 from service.web.moments import Moments
 from service.web.patients import Person
@@ -28,6 +29,10 @@ from service.web.people import Colleague, Team
 from service.web.words import LANGUAGES, Words
 
 TENANT = 0
+
+
+class NoRole(Exception):
+    """Somebody is signed in who holds no role of the pathways today."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,8 @@ class Visit:
     words: Words
     team: Team
     acting: Colleague | None
+    #: None in a sandbox
+    session: Session | None
     automation: Automation
     open_tasks: int
     #: when this page was read, as far as the engine had written
@@ -67,7 +74,7 @@ class Visit:
     @property
     def forms(self) -> Forms:
         """Return the maker of form tokens for who acts."""
-        return Forms(secret=self.settings.secret_key, acting=self.acting.id if self.acting else "")
+        return forms_of(self.settings, self.acting.id if self.acting else "")
 
 
 def database() -> Database:
@@ -104,7 +111,8 @@ def read(tx: Connection) -> Visit:
     zone = _zone(changed, app.pathways)
     when = Moments(now.now, ZoneInfo(zone), said)
     team = people.team(tx, when.now.date(), said, tenant=TENANT)
-    acting = people.chosen(app.settings.secret_key, request.cookies.get(COOKIE), team.colleagues)
+    session = signed_in.session()
+    acting = _acting(app.settings, session, team.colleagues)
     accessed.by(acting.reference if acting else "")
     return Visit(
         settings=app.settings,
@@ -116,6 +124,7 @@ def read(tx: Connection) -> Visit:
         words=said,
         team=team,
         acting=acting,
+        session=session,
         automation=automation.look(tx, now.now),
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
         since=since.now(tx, tenant=TENANT),
@@ -125,6 +134,17 @@ def read(tx: Connection) -> Visit:
 def first_view(seen: Visit) -> str:
     """Return the view of the worklist that is shown where none is asked for."""
     return "team" if seen.acting else "all"
+
+
+def reader() -> str | None:
+    """Return who follows a link of a page to the FHIR interface; None for nobody who holds a role."""
+    if signed_in.look(TENANT) is None:
+        return None
+    try:
+        with begin() as (_, seen):
+            return seen.acting.id if seen.acting else None
+    except NoRole:
+        return None
 
 
 def people_of(tx: Connection, seen: Visit, ids: Collection[str]) -> dict[str, Person]:
@@ -139,6 +159,27 @@ def page(visit: Visit, template: str, **values: Any) -> str:
     return render_template(
         template, visit=visit, t=visit.words, when=visit.when, languages=LANGUAGES, **values
     )
+
+
+def forms_of(settings: Settings, acting: str) -> Forms:
+    """Return the maker of form tokens for somebody; empty: for nobody."""
+    return Forms(secret=settings.secret_key, acting=acting, base_url=settings.base_url)
+
+
+def _acting(settings: Settings, session: Session | None, colleagues: Iterable[Colleague]) -> Colleague | None:
+    """Return who acts.
+
+    Raises:
+        NoRole: whoever is signed in holds no role today, and is shown nothing.
+    """
+    if settings.sandbox:
+        return people.chosen(settings.secret_key, request.cookies.get(COOKIE), colleagues)
+    if session is None:
+        return None
+    found = people.with_id(session.practitioner, colleagues)
+    if found is None:
+        raise NoRole
+    return found
 
 
 def _zone(changed: Mapping[str, object], pathways: tuple[Pathway, ...]) -> str:

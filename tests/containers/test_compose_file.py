@@ -18,7 +18,7 @@ from containers.composefile import Service
 from service.commands import ready
 from service.commands.console import SUBCOMMANDS
 from service.commands.secrets import NAMES
-from service.settings import Settings
+from service.settings import InvalidSettings, Settings
 from service.supervisor import postgres
 from worker import app
 
@@ -99,14 +99,34 @@ def test_every_variable_a_person_may_set_is_one_of_ours():
     assert asked - {"HIPWAY_SECRETS"} <= _known_settings()
 
 
-def test_the_settings_of_web_are_a_sandbox_until_there_is_a_sign_in():
+def test_everything_is_a_sandbox_unless_production_is_asked_for():
     assert all(service.environment.get("HIPWAY_MODE", "sandbox") == "sandbox" for service in OURS)
+
+
+def test_production_has_what_every_process_needs_but_a_way_in_that_is_safe():
+    asked = {"HIPWAY_MODE": "production", "HIPWAY_BASE_URL": "https://hipway.example.org"}
+    proxied = composefile.services({**asked, "HIPWAY_TRUSTED_PROXIES": "172.16.0.0/12"})
+
+    for service in proxied.values():
+        if service.environment.get("HIPWAY_MODE") != "production":
+            continue
+        # The files are made by the container that makes secrets.
+        told = {name: value for name, value in service.environment.items() if not name.endswith("_FILE")}
+        environment = {**told, "HIPWAY_SECRET_KEY": "k" * 32}
+        settings = Settings.from_environment(environment)
+        assert not settings.sandbox
+        if service.name == "web":
+            settings.assert_served_safely()
+            with pytest.raises(InvalidSettings, match="HIPWAY_TRUSTED_PROXIES"):
+                Settings.from_environment(
+                    {**environment, "HIPWAY_TRUSTED_PROXIES": ""}
+                ).assert_served_safely()
 
 
 @each(list(SERVICES.values()))
 def test_no_secret_is_in_the_environment_or_on_a_command_line(service: Service):
     for variable, value in service.environment.items():
-        if re.search(r"PASSWORD|KEY|SECRET|TOKEN", variable):
+        if value and re.search(r"PASSWORD|KEY|SECRET|TOKEN", variable):
             assert variable.endswith("_FILE")
             assert value.removeprefix("/secrets/") in NAMES
         # user:password@ in a URL

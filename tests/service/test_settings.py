@@ -11,8 +11,9 @@ PRODUCTION = {
     "HIPWAY_DATABASE_URL": "postgresql://user:secret@database/hipway",
     "HIPWAY_BROKER_URL": "redis://broker",
     "HIPWAY_BASE_URL": "https://hipway.example.org/",
-    "HIPWAY_SECRET_KEY": "long and random",
+    "HIPWAY_SECRET_KEY": "long and random, not to be guessed",
 }
+PROXIED = {**PRODUCTION, "HIPWAY_TRUSTED_PROXIES": "10.0.0.7, 192.0.2.0/24"}
 
 
 def test_nothing_set_is_a_sandbox_on_the_loopback_address():
@@ -30,6 +31,39 @@ def test_nothing_set_is_a_sandbox_on_the_loopback_address():
 def test_production_refuses_to_start_without(variable: str):
     with pytest.raises(InvalidSettings, match=variable):
         Settings.from_environment({**PRODUCTION, variable: ""})
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        pytest.param({"HIPWAY_TRUSTED_PROXIES": ""}, "HIPWAY_TLS_CERTIFICATE_FILE", id="nobody speaks TLS"),
+        pytest.param({"HIPWAY_BASE_URL": "http://hipway.example.org"}, "HIPWAY_BASE_URL", id="no https"),
+        pytest.param({"HIPWAY_SECRET_KEY": "x" * 31}, "HIPWAY_SECRET_KEY", id="a short key"),
+    ],
+)
+def test_production_is_not_served_where_others_could_read_along(changed: dict[str, str], named: str):
+    Settings.from_environment(PROXIED).assert_served_safely()
+
+    with pytest.raises(InvalidSettings, match=f"^{named} "):
+        Settings.from_environment({**PROXIED, **changed}).assert_served_safely()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("HIPWAY_TRUSTED_PROXIES", "0.0.0.0/0", id="everybody is a proxy"),
+        pytest.param("HIPWAY_TRUSTED_PROXIES", "proxy.example.org", id="a name"),
+        pytest.param("HIPWAY_TLS_KEY_FILE", __file__, id="a key without a certificate"),
+        pytest.param("HIPWAY_OIDC_CLIENT_ID", "hipway", id="a client without a provider"),
+        pytest.param("HIPWAY_OIDC_ISSUER", "http://sign-on.example.org", id="a provider without TLS"),
+        pytest.param("HIPWAY_OIDC_ISSUER", "https://sign-on.example.org", id="a provider without a client"),
+        pytest.param("HIPWAY_SESSION_IDLE_MINUTES", "0", id="no time at all"),
+        pytest.param("HIPWAY_METRICS_TOKEN_FILE", "/nowhere", id="a token that is not there"),
+    ],
+)
+def test_a_setting_of_the_sign_in_that_cannot_be_meant_is_refused(variable: str, value: str):
+    with pytest.raises(InvalidSettings, match=r"^HIPWAY_"):
+        Settings.from_environment({**PROXIED, variable: value})
 
 
 def test_production_has_no_demo_patients():

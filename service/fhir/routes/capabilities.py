@@ -48,6 +48,24 @@ OPERATIONS = {
     "Patient": {"everything": canonical.operation("Patient-everything")},
     "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
 }
+SECURITY = {
+    "cors": False,
+    "service": [
+        {
+            "coding": [
+                {
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "Basic",
+                    "display": "Basic",
+                }
+            ],
+            "text": "A token of the sender: as a Bearer token, or by Basic as the password of its name",
+        }
+    ],
+    "description": "In production every request but this one and the health checks needs the token that was "
+    "issued to the sender; it allows to read, to write, or both. Without one the answer is 401, beyond it "
+    "403. Turns, Idempotency-Keys and the record of accesses are the sender's. A sandbox asks nobody.",
+}
 INTERACTIONS = (
     "read",
     "vread",
@@ -82,6 +100,7 @@ def metadata() -> Response:
             {
                 "mode": "server",
                 "documentation": DOCUMENTATION,
+                "security": SECURITY,
                 "resource": [_resource(type_) for type_ in TYPES],
                 "interaction": [{"code": code} for code in OF_THE_SYSTEM],
             }

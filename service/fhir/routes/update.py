@@ -10,11 +10,13 @@ from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import accessed
+from service.auth import calling
 from service.fhir import blueprint, entries, intake, outcome
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
 from service.fhir.transaction import Accepted
 from service.store import resources
+from service.store.senders import READ
 
 
 @fhir.put("/<type_>/<id_>")
@@ -34,7 +36,9 @@ def answer(tx: Connection, accepted: Accepted) -> Response:
     (head,) = accepted.stored
     status = 201 if accepted.response["entry"][0]["response"]["status"].startswith("201") else 200
     preferred = blueprint.preferred("return")
-    if preferred == "minimal":
+    # Who may only write is not told what others have written.
+    hidden = not calling.may(READ) and _tells_more(accepted, head.owned)
+    if preferred == "minimal" or hidden:
         text = ""
     elif preferred == "OperationOutcome":
         text = reading.write(outcome.stored(head, changed=accepted.changed)).decode()

@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import accessed
-from service.fhir import admission, blueprint, entries, operations, senders, transaction, validation
+from service.auth import calling
+from service.fhir import admission, blueprint, entries, operations, transaction, validation
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal
 from service.store import resources
@@ -86,7 +87,7 @@ def _refused(resource: dict[str, Any] | None, mode: str, type_: str, id_: str | 
                 tx,
                 asked_for,
                 tenant=blueprint.TENANT,
-                sender=senders.HOSPITAL,
+                sender=calling.caller().name,
                 base=blueprint.base(),
                 repeatable=False,
             )

@@ -8,6 +8,7 @@ from service.web.routes import (
     cover,
     decide,
     deliveries,
+    hospital_sign_on,
     inbox,
     keys,
     language,
@@ -19,6 +20,7 @@ from service.web.routes import (
     patients,
     sandbox,
     saved,
+    sign_in,
     value,
     worklist,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "cover",
     "decide",
     "deliveries",
+    "hospital_sign_on",
     "inbox",
     "keys",
     "language",
@@ -42,6 +45,7 @@ __all__ = [
     "patients",
     "sandbox",
     "saved",
+    "sign_in",
     "value",
     "worklist",
 ]

@@ -1,4 +1,4 @@
-"""`/acting`: who are you? In the sandbox, one of the people in the store."""
+"""`/acting`: who are you, and who is away? In the sandbox one chooses, among the people in the store."""
 
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response
 from service import acting
 from service.web import visit
 from service.web.forms import Foreign
+from service.web.inside import inside
 from service.web.pages import pages, problem
 
 #: one working day
@@ -14,7 +15,7 @@ COOKIE_S = 12 * 3600
 
 @pages.get("/acting")
 def choose_person() -> str:
-    """Show the people one can act as."""
+    """Show who is signed in, in a sandbox the people one can act as, and who covers whom."""
     with visit.begin() as (_, seen):
         return visit.page(
             seen,
@@ -26,7 +27,9 @@ def choose_person() -> str:
 
 @pages.post("/acting")
 def act_as() -> Response | tuple[str, int]:
-    """Remember who acts, or that nobody does."""
+    """Remember who acts, or that nobody does. Only in a sandbox: elsewhere one signs in."""
+    if not visit.settings().sandbox:
+        return problem("no_page", 404)
     with visit.begin() as (_, seen):
         try:
             seen.forms.check(request)
@@ -41,8 +44,3 @@ def act_as() -> Response | tuple[str, int]:
         sealed = acting.seal(seen.settings.secret_key, found.id)
         answer.set_cookie(acting.COOKIE, sealed, max_age=COOKIE_S, httponly=True, samesite="Lax")
     return answer
-
-
-def inside(path: str) -> str:
-    """Return a path of ours to go back to; nothing else is ever redirected to."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else ""

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from flask import request
 
+from service.auth.calling import HOSPITAL
 from service.fhir.references import ID
-from service.fhir.senders import HOSPITAL
-from service.store import accesses, oversight, seals
+from service.store import accesses, accounts, oversight, seals, senders
 from service.store.accesses import Access, Filters
 from service.web import visit
 from service.web.pages import pages
@@ -43,6 +43,9 @@ def show_audit() -> str:
             accesses=shown,
             older=found[ROWS - 1][0] if len(found) > ROWS else None,
             people=visit.people_of(tx, seen, named),
+            systems=[HOSPITAL]
+            if seen.session is None
+            else [s.name for s in senders.known(tx, tenant=TENANT)],
             names={colleague.reference: colleague.name for colleague in seen.colleagues},
             most=MOST,
             link=seals.latest(tx, tenant=TENANT),
@@ -86,6 +89,6 @@ def _filters() -> Filters:
     action = request.args.get("action", "")
     return Filters(
         patient=patient if re.fullmatch(ID, patient) else "",
-        who=who if re.fullmatch(f"Practitioner/{ID}", who) or who == HOSPITAL else "",
+        who=who if re.fullmatch(f"Practitioner/{ID}|{accounts.NAME}", who) else "",
         action=action if action in (accesses.READ, accesses.EXECUTE) else "",
     )

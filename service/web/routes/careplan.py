@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from service import accessed, situation
 from service.fhir.references import ID
-from service.store import decisions, deliveries, promises, resources
+from service.store import decisions, deliveries, kept_forms, promises, resources
 from service.web import deliveries as delivering
 from service.web import elements, outcome, outlook, people, plan, queries, visit
 from service.web.elements import Json
@@ -49,8 +49,17 @@ def show_plan(id: str) -> str | tuple[str, int]:
     with visit.begin() as (tx, seen):
         record = read(tx, seen, id)
         if record is not None:
-            return render(seen, record)
+            typed = kept(tx, seen)
+            return render(seen, record, trouble="resumed" if typed else "", typed=typed)
     return problem("no_plan", 404)
+
+
+def kept(tx: Connection, seen: Visit) -> Typed | None:
+    """Return what this person had written on this page when the sign-in ended, after signing in again."""
+    if seen.session is None or not request.args.get("kept"):
+        return None
+    fields = kept_forms.find(tx, seen.session.practitioner, request.path, tenant=TENANT)
+    return Typed(**fields) if fields else None
 
 
 def read(tx: Connection, seen: Visit, id: str) -> Record | None:

@@ -16,8 +16,8 @@ from fhir_profiles import definitions
 from service import evaluation, log
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
-from service.store import resources
-from service.web import decisions, elements, forms, plan, visit
+from service.store import kept_forms, resources
+from service.web import decisions, elements, forms, plan, signed_in, visit
 from service.web.decisions import IDENTIFIER, Decision, Reason
 from service.web.forms import Foreign
 from service.web.offers import REASONS, Offer, Offers
@@ -139,6 +139,9 @@ def carry_out(read: Callable[[Connection, Visit], Ground | None], *, unknown: st
         )
     except Refusal:
         return problem("not_stored", 422)
+    if signed_in.session() is not None:
+        path = request.path.removesuffix("/decisions")
+        visit.database().run(lambda tx: kept_forms.forget(tx, checked.by.id, path, tenant=TENANT))
     try:
         evaluation.evaluate_now(visit.database(), visit.settings(), checked.patient, timeout_s=PATIENCE_S)
     except evaluation.Parked:

@@ -23,7 +23,7 @@ from service.web.mapping import Mapped
 from service.web.offers import Offers
 from service.web.outcome import Outcome
 from service.web.pages import pages, problem
-from service.web.routes import decide
+from service.web.routes import careplan, decide
 from service.web.routes.careplan import Posting, Typed
 from service.web.routes.decide import Answer
 from service.web.tasks import Work
@@ -74,7 +74,8 @@ def show_entry(id: str) -> str | tuple[str, int]:
     with visit.begin() as (tx, seen):
         found = _read(tx, seen, id)
         if found is not None:
-            return found.page()
+            typed = careplan.kept(tx, seen)
+            return found.page("resumed" if typed else "", typed)
     return problem("no_task", 404)
 
 

@@ -5,8 +5,8 @@ from werkzeug.wrappers import Response
 
 from service.web import languages, visit
 from service.web.forms import Foreign
+from service.web.inside import inside
 from service.web.pages import pages, problem
-from service.web.routes.acting import inside
 from service.web.words import LANGUAGES
 
 

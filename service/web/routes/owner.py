@@ -10,9 +10,9 @@ from service.store import content, resources
 from service.store.resources import Stored, VersionConflict
 from service.web import visit
 from service.web.elements import OPEN_TASK
+from service.web.inside import inside
 from service.web.pages import pages, problem, refusal
 from service.web.people import Colleague
-from service.web.routes.acting import inside
 from service.web.visit import TENANT, Visit
 
 Answer = Response | tuple[str, int]

@@ -49,7 +49,7 @@ def test_a_process_without_a_database_names_the_variable(
 
 
 @pytest.mark.parametrize("name", ["run", "web"])
-def test_production_is_refused_while_there_is_no_sign_in(
+def test_production_is_refused_while_what_people_type_could_be_read_on_the_way(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     for variable, value in {
@@ -57,9 +57,9 @@ def test_production_is_refused_while_there_is_no_sign_in(
         "HIPWAY_DATABASE_URL": "postgresql://user:secret@database/hipway",
         "HIPWAY_BROKER_URL": "redis://broker",
         "HIPWAY_BASE_URL": "https://hipway.example.org",
-        "HIPWAY_SECRET_KEY": "long and random",
+        "HIPWAY_SECRET_KEY": "long and random, not to be guessed",
     }.items():
         monkeypatch.setenv(variable, value)
 
     assert main([name]) == 2
-    assert "sign-in" in capsys.readouterr().err
+    assert "HIPWAY_TLS_CERTIFICATE_FILE" in capsys.readouterr().err

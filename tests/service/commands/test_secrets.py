@@ -55,7 +55,9 @@ def test_a_secret_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["secrets", str(tmp_path)]) == 0
 
     assert (tmp_path / "broker_password").read_text() == "of the hospital"
-    assert capsys.readouterr().out == "Made database_password, secret_key.\nNothing is missing.\n"
+    assert (
+        capsys.readouterr().out == "Made database_password, secret_key, metrics_token.\nNothing is missing.\n"
+    )
 
 
 def _make(folder: str) -> int:

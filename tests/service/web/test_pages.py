@@ -91,25 +91,15 @@ def test_the_vendored_script_is_the_one_that_was_read():
     assert hashlib.sha256((vendor / "htmx.min.js").read_bytes()).hexdigest() == said
 
 
-def test_production_shows_no_patient_without_a_sign_in(record: Database, story: Any):
-    plan = story("referral").save(record)
-    settings = Settings(mode="production", base_url="http://localhost", secret_key="x" * 32)
-    client = create_app(settings, record).test_client()
-
-    paths = ("/", f"/careplans/{plan.plan}", "/patients", "/operations", "/acting", "/sandbox")
-    answers = [client.get(path) for path in paths]
-
-    assert [answer.status_code for answer in answers] == [403, 403, 403, 403, 403, 404]
-    assert not any("Jansen" in answer.text or "JANSEN" in answer.text for answer in answers)
-
-
 def test_a_forged_choice_of_person_chooses_nobody(client: FlaskClient, record: Database):
     client.set_cookie("hipway-acting", "InZvZ3Qi.forged")
 
     assert "Nobody chosen yet" in client.get("/").text
 
 
-@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example"])
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example"]
+)
 def test_choosing_a_person_never_leads_elsewhere(client: FlaskClient, record: Database, form: Any, back: str):
     fields = form(client.get("/acting").text, "acting")
 

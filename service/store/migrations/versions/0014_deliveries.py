@@ -1,13 +1,13 @@
 """What the hospital's FHIR server has of what the engine wrote, and how its answers were.
 
 Revision ID: 0014
-Revises: 0012
+Revises: 0013
 """
 
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

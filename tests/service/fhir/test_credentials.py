@@ -1,0 +1,246 @@
+"""In production `/fhir` asks who is calling: RFC 6750, RFC 7617, and R4's page on security.
+
+http://hl7.org/fhir/R4/security.html
+"""
+
+import base64
+import re
+
+import pytest
+import signing_in
+from fhir_visits import visit
+from signing_in import BASE
+from sqlalchemy import text
+
+from fhir_profiles import reading
+from service.app import create_app
+from service.store import senders
+
+JSON = "application/fhir+json"
+
+
+@pytest.fixture(scope="module")
+def app(database):
+    return create_app(signing_in.production(metrics_token="m" * 40), database)
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture(scope="module")
+def token(owner):
+    """Of a laboratory that may read and write, one that only reads, and one that only writes."""
+    scopes = {"laboratory": ("read", "write"), "registry": ("read",), "scanner": ("write",)}
+    return {name: signing_in.sender(owner, name, *theirs) for name, theirs in scopes.items()}
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def basic(name, password):
+    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
+
+
+def post(client, bundle, headers, path="/fhir"):
+    return client.post(path, data=reading.write(bundle), content_type=JSON, headers=headers, base_url=BASE)
+
+
+def bundle_of(kind, *entries):
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+READ = {"request": {"method": "GET", "url": "Patient/a"}}
+WRITE = {
+    "resource": {"resourceType": "Organization", "id": "clinic", "name": "Clinic"},
+    "request": {"method": "PUT", "url": "Organization/clinic"},
+}
+
+
+def test_every_route_of_fhir_asks_who_is_calling(app, client):
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("fhir.")]
+    asked = 0
+
+    for rule in rules:
+        path = re.sub("<[^>]*>", "Patient", rule.rule)
+        for method in sorted(rule.methods or ()):
+            answer = client.open(path, method=method, base_url=BASE)
+            if rule.endpoint == "fhir.metadata":
+                assert answer.status_code in (200, 204)
+                continue
+            asked += 1
+            assert answer.status_code == 401, (method, rule.rule)
+            challenges = answer.headers.getlist("WWW-Authenticate")
+            assert [each.split()[0] for each in challenges] == ["Bearer", "Basic"]
+            if method != "HEAD":
+                assert answer.get_json()["issue"][0]["code"] == "login"
+    assert asked > 30
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(bearer("made up"), id="an unknown token"),
+        pytest.param(bearer(""), id="an empty token"),
+        pytest.param(basic("laboratory", "made up"), id="a wrong password"),
+        pytest.param({"Authorization": "Basic nonsense"}, id="no Basic at all"),
+        pytest.param({"Authorization": "Digest username=laboratory"}, id="another scheme"),
+        pytest.param({"Cookie": "__Host-hipway-session=made-up"}, id="a session nobody has"),
+    ],
+)
+def test_credentials_that_are_not_good_are_refused(client, token, headers):
+    assert client.get("/fhir/Patient", headers=headers, base_url=BASE).status_code == 401
+
+
+def test_a_token_is_good_by_itself_and_as_the_password_of_its_own_name_alone(client, token):
+    good = token["laboratory"]
+
+    assert client.get("/fhir/Patient", headers=bearer(good), base_url=BASE).status_code == 200
+    assert client.get("/fhir/Patient", headers=basic("laboratory", good), base_url=BASE).status_code == 200
+    assert client.get("/fhir/Patient", headers=basic("registry", good), base_url=BASE).status_code == 401
+
+
+def test_a_browser_that_opens_a_link_is_not_asked_for_a_password_in_a_window_of_its_own(client):
+    answer = client.get("/fhir/Patient", headers={"Sec-Fetch-Mode": "navigate"}, base_url=BASE)
+
+    assert [each.split()[0] for each in answer.headers.getlist("WWW-Authenticate")] == ["Bearer"]
+
+
+def test_a_sender_does_what_its_scopes_say_and_no_more(client, token):
+    assert post(client, visit("a"), bearer(token["scanner"])).status_code == 200
+
+    refused = {
+        "the reader writes": post(client, visit("b"), bearer(token["registry"])),
+        "the reader puts": client.put(
+            "/fhir/Patient/b", json={}, headers=bearer(token["registry"]), base_url=BASE
+        ),
+        "the reader deletes": client.delete(
+            "/fhir/Patient/a", headers=bearer(token["registry"]), base_url=BASE
+        ),
+        "the writer reads": client.get("/fhir/Patient/a", headers=bearer(token["scanner"]), base_url=BASE),
+        "the writer searches": client.post(
+            "/fhir/Patient/_search", headers=bearer(token["scanner"]), base_url=BASE
+        ),
+        "the writer reads by a Bundle": post(
+            client, bundle_of("transaction", WRITE, READ), bearer(token["scanner"])
+        ),
+    }
+    assert {what: answer.status_code for what, answer in refused.items()} == dict.fromkeys(refused, 403)
+    assert all(answer.get_json()["issue"][0]["code"] == "forbidden" for answer in refused.values())
+
+    batch = bundle_of("batch", WRITE, READ)
+    done = {name: post(client, batch, bearer(token[name])).get_json()["entry"] for name in token}
+    statuses = {name: [entry["response"]["status"][:3] for entry in lines] for name, lines in done.items()}
+    assert statuses["laboratory"] == ["201", "200"]
+    assert statuses["registry"] == ["403", "200"]
+    assert statuses["scanner"] == ["200", "403"]
+    assert "resource" not in done["scanner"][1]
+
+
+def test_who_may_only_write_is_not_told_what_others_wrote(client, token):
+    system = {"system": "urn:mrn", "value": "shared"}
+    theirs = {"resourceType": "Patient", "identifier": [system], "name": [{"family": "Hidden"}]}
+    known = {"If-None-Exist": "identifier=urn:mrn|shared"}
+    post(client, theirs, {**bearer(token["laboratory"]), **known}, "/fhir/Patient")
+    mine = {**theirs, "name": [{"family": "Other"}]}
+
+    again = post(client, mine, {**bearer(token["scanner"]), **known}, "/fhir/Patient")
+
+    assert again.status_code == 200
+    assert "Hidden" not in again.text
+    assert "Hidden" in post(client, mine, {**bearer(token["laboratory"]), **known}, "/fhir/Patient").text
+
+
+def test_what_is_stored_and_who_read_it_carry_the_sender_s_name(client, token, database):
+    post(client, visit("named"), bearer(token["laboratory"]))
+    client.get("/fhir/Patient/named", headers=bearer(token["registry"]), base_url=BASE)
+
+    with database.transaction() as tx:
+        sent = tx.execute(text("SELECT DISTINCT sender FROM resource WHERE patient = 'named' AND NOT owned"))
+        read = tx.execute(
+            text("SELECT who FROM access WHERE patients @> ARRAY['named'] ORDER BY key DESC LIMIT 1")
+        )
+        assert (sent.scalars().all(), read.scalar_one()) == (["laboratory"], "registry")
+
+
+def test_each_sender_has_its_own_turns_and_its_own_keys(client, token, app, database):
+    key = {"Idempotency-Key": '"the-same"'}
+    first = post(client, visit("k1"), {**bearer(token["laboratory"]), **key})
+    other = post(client, visit("k2"), {**bearer(token["scanner"]), **key})
+    again = post(client, visit("k1"), {**bearer(token["laboratory"]), **key})
+
+    assert (first.status_code, other.status_code, again.status_code) == (200, 200, 200)
+    assert "Idempotent-Replayed" not in other.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+    asked = []
+    intake = app.extensions["hipway"].intake
+    ask, intake.ask = intake.ask, lambda sender: (asked.append(sender), ask(sender))[1]
+    post(client, visit("k3"), bearer(token["laboratory"]))
+    post(client, visit("k3"), bearer(token["scanner"]))
+    del intake.ask
+    assert asked == ["laboratory", "scanner"]
+
+
+def test_a_token_that_ended_is_refused_and_while_it_is_renewed_both_are_good(client, owner):
+    from datetime import timedelta
+
+    old = signing_in.sender(owner, "monitor", "read")
+    owner.run(lambda tx: senders.end(tx, "monitor", after=timedelta(hours=1), tenant=0))
+    new = signing_in.sender(owner, "monitor", "read")
+
+    def status(token):
+        return client.get("/fhir/Patient", headers=bearer(token), base_url=BASE).status_code
+
+    assert (status(old), status(new)) == (200, 200)
+    owner.run(lambda tx: senders.end(tx, "monitor", tenant=0))
+    assert (status(old), status(new)) == (401, 401)
+
+
+def test_health_is_open_and_metrics_need_their_own_token(client, token, database):
+    assert client.get("/health/live", base_url=BASE).status_code == 200
+    assert client.get("/health/ready", base_url=BASE).status_code in (200, 503)
+    assert client.get("/metrics", base_url=BASE).status_code == 401
+    assert client.get("/metrics", headers=bearer(token["laboratory"]), base_url=BASE).status_code == 401
+    assert client.get("/metrics", headers=bearer("m" * 40), base_url=BASE).status_code == 200
+    without = create_app(signing_in.production(), database).test_client()
+    assert without.get("/metrics", headers=bearer(""), base_url=BASE).status_code == 404
+
+
+def test_the_capability_statement_says_so(client):
+    (rest,) = client.get("/fhir/metadata", base_url=BASE).get_json()["rest"]
+
+    assert rest["security"]["service"][0]["coding"][0]["code"] == "Basic"
+    assert "401" in rest["security"]["description"]
+
+
+def test_a_person_reads_what_a_page_links_to_and_writes_on_pages_alone(app, owner, database, client, token):
+    signing_in.account(owner, "vogt", "vogt")
+    signing_in.account(owner, "stranger", "stranger")
+    role = {"system": "https://w3id.org/hipway/CodeSystem/pathway-role", "code": "coordinator"}
+    people = (
+        {"resourceType": "Practitioner", "id": "vogt", "name": [{"family": "Vogt"}]},
+        {
+            "resourceType": "PractitionerRole",
+            "id": "vogt-role",
+            "practitioner": {"reference": "Practitioner/vogt"},
+            "code": [{"coding": [role]}],
+        },
+    )
+    entries = [
+        {"resource": p, "request": {"method": "PUT", "url": f"{p['resourceType']}/{p['id']}"}} for p in people
+    ]
+    assert post(client, bundle_of("transaction", *entries), bearer(token["laboratory"])).status_code == 200
+    post(client, visit("linked"), bearer(token["laboratory"]))
+    person, stranger = signing_in.browser(app), signing_in.browser(app)
+    signing_in.sign_in(person)
+    signing_in.sign_in(stranger, "stranger")
+
+    assert person.get("/fhir/Patient/linked", base_url=BASE).status_code == 200
+    assert post(person, visit("linked"), {}).status_code == 401
+    assert stranger.get("/fhir/Patient/linked", base_url=BASE).status_code == 401
+    with database.transaction() as tx:
+        latest = tx.execute(text("SELECT who FROM access ORDER BY key DESC LIMIT 1")).scalar_one()
+    assert latest == "Practitioner/vogt"
