@@ -72,6 +72,8 @@ class Search:
     after: After | None = None
     #: the patient in whose compartment is searched
     within: str | None = None
+    #: a criterion leaves few resources, as one about a patient does
+    few: bool = False
     #: it reads the rows that `hipway reindex` makes
     needs_rows: bool = False
     #: beyond which nothing is shown, because something before it may still appear
@@ -80,7 +82,7 @@ class Search:
     @property
     def condition(self) -> Sql:
         """Return all conditions as one."""
-        return sql.all_of(self.conditions)
+        return sql.asked_of_each(sql.all_of(self.conditions), few=self.few)
 
     @property
     def polls(self) -> bool:
@@ -156,6 +158,7 @@ class _Reader:
         self._total, self._count = "estimate", DEFAULT_COUNT
         self._after: After | None = None
         self._needs_rows = False
+        self._few = False
 
     def shape(self, name: str, value: str) -> None:
         """Read a parameter that selects nothing."""
@@ -196,6 +199,7 @@ class _Reader:
             text = f"a search has at most {MOST_CRITERIA} criteria"
             raise NotExchanged(Issue(code="too-costly", text=text))
         self._needs_rows |= _needs_rows(self._type, name)
+        self._few |= _leaves_few(self._type, name, value)
         self._used.append((name, value))
         self._conditions.append(found)
 
@@ -207,7 +211,7 @@ class _Reader:
             Sql("NOT r.deleted"),
         ]
         if within is not None:
-            first.append(compartments.condition(self._type, within, base=self._base, types=TYPES))
+            first.append(compartments.condition(self._type, within, tenant=tenant))
         return Search(
             type=self._type,
             used=(*self._used, *self._shaping),
@@ -220,6 +224,7 @@ class _Reader:
             total="accurate" if shape.summary == "count" else self._total,
             after=self._after,
             within=within,
+            few=self._few or within is not None,
             needs_rows=self._needs_rows
             or bool(self._include)
             or within is not None
@@ -240,6 +245,25 @@ def _needs_rows(type_: str, name: str) -> bool:
         type_, conditions.parameters_of(type_)[code]
     )
     return not (by_column or code == "identifier")
+
+
+def _leaves_few(type_: str, name: str, value: str) -> bool:
+    """Return whether few resources fulfil a criterion: those about some patients, or with some ids."""
+    head, _, rest = name.partition(".")
+    if "," in value or (rest and rest not in ("identifier", "_id")):
+        return False
+    code, _, modifier = head.partition(":")
+    if code == "_id" and not modifier:
+        return True
+    parameter = conditions.parameters_of(type_).get(code)
+    return (
+        parameter is not None
+        and modifier in ("", "Patient")
+        and parameter.kind == "reference"
+        and references.only_by_column(type_, conditions.parameters_of(type_).get("patient", parameter))
+        and code in ("patient", "subject")
+        and (code == "patient" or value.startswith("Patient/") or modifier == "Patient" or bool(rest))
+    )
 
 
 def _after(value: str) -> After | None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from service.store.writing import COLUMNS, Stored, raw, stored
 
 #: Counting more than so many takes longer than finding them: then it is done only when it is asked for.
-COUNTED = 5_000
+COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

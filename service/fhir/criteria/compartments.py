@@ -4,15 +4,21 @@ http://hl7.org/fhir/R4/compartmentdefinition-patient.html
 """
 
 from fhir_profiles.r4 import search_parameters
-from service.fhir.criteria import sql
 from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.conditions import parameters_of
-from service.fhir.criteria.references import matching
+from service.fhir.criteria.references import by_column
 from service.fhir.criteria.sql import Sql
 from service.fhir.refusals import Issue, NotFound
 
+# Each reference is looked for by itself: joined by OR, none of them could be looked for at all.
+_BELONGING = """r.key IN (
+    SELECT c.key FROM resource c WHERE c.tenant = %s AND c.patient = %s AND c.type = %s AND %s
+    UNION ALL
+    SELECT c.key FROM search_value c
+    WHERE c.tenant = %s AND c.type = %s AND c.name = ANY(%s) AND c.value = %s)"""
 
-def condition(type_: str, patient: str, *, base: str, types: tuple[str, ...]) -> Sql:
+
+def condition(type_: str, patient: str, *, tenant: int) -> Sql:
     """Return the condition that a resource belongs to the patient.
 
     Raises:
@@ -24,11 +30,12 @@ def condition(type_: str, patient: str, *, base: str, types: tuple[str, ...]) ->
     if names is None:
         text = f"{type_} is not in the compartment of a patient; search it by itself"
         raise NotFound(Issue(code="not-supported", text=text))
-    known = parameters_of(type_)
-    found = []
-    for name in names:
-        parameter = known[name]
-        if not parameter.targets or "Patient" in parameter.targets:
-            asked = Asked(type=type_, parameter=parameter, modifier="", base=base)
-            found.append(matching(asked, [f"Patient/{patient}"], types))
-    return sql.any_of(found)
+    asked = [
+        Asked(type=type_, parameter=parameter, modifier="", base="")
+        for name in names
+        if not (parameter := parameters_of(type_)[name]).targets or "Patient" in parameter.targets
+    ]
+    kept_as = [name for one in asked for name in one.kept_as]
+    column = any(by_column(one) for one in asked)
+    values = (tenant, patient, type_, column, tenant, type_, kept_as, f"Patient/{patient}")
+    return Sql(_BELONGING, values)

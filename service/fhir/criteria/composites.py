@@ -45,12 +45,10 @@ def _together(asked: Asked, choice: str, types: tuple[str, ...]) -> Sql:
         matches = _row(part, value, as_, types)
         tables.append(f"{_TABLES.get(part.parameter.kind, 'search_value')} {as_}")
         same = f" AND {as_}.part = c0.part" if number and beside and components[0][1] else ""
-        conditions.append(
-            f"{as_}.key = {asked.of}.key AND {as_}.tenant = {asked.of}.tenant "
-            f"AND {as_}.type = {asked.of}.type AND {sql.named(as_)} AND ({matches.text}){same}"
-        )
+        conditions.append(f"{sql.of_resource(as_, asked.of)} AND {sql.named(as_)} AND ({matches.text}){same}")
         found += [list(part.kept_as), *matches.values]
-    text = f"EXISTS (SELECT FROM {', '.join(tables)} WHERE {' AND '.join(conditions)})"
+    fence = sql.FENCE if asked.of == "r" else ""
+    text = f"EXISTS (SELECT FROM {', '.join(tables)} WHERE {' AND '.join(conditions)} {fence})"
     return Sql(text, tuple(found))
 
 

@@ -174,7 +174,7 @@ def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], depth
     next_ = rest.partition(".")[0].partition(":")[0]
     found = [type_ for type_ in targets(asked, types) if next_ == "_has" or next_ in parameters_of(type_)]
     if not found:
-        text = f"nothing that {asked.name} leads to is searched by {next_}"
+        text = f"nothing that {asked.name} leads to is searched by what follows the dot; see metadata"
         raise Unknown(Issue(code="not-supported", text=text))
     return references.chained(
         asked,

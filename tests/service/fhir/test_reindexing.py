@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,6 +19,7 @@ from sqlalchemy import text
 from service.store import reindexing, resources
 from service.store.resources import Write
 from service.store.writing import raw
+from worker.sweep import Sweep
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 TABLES = ("search_value", "search_text", "search_date", "search_number")
@@ -150,6 +152,19 @@ def test_the_command_goes_on_where_it_was_killed(older, database, database_url):
     assert process.returncode == 0, said
     assert said[-1] == "The search index is complete."
     assert progress(database).complete
+    assert index(database) == older
+
+
+def test_a_sandbox_indexes_by_itself_and_production_waits_for_a_person(older, database, settings):
+    production = replace(settings, mode="production")
+    for mode, complete_then in ((production, False), (settings, True)):
+        sweep = Sweep(mode, database)
+        try:
+            for _ in range(3):
+                sweep.round(0.0)
+        finally:
+            sweep.close()
+        assert progress(database).complete is complete_then
     assert index(database) == older
 
 

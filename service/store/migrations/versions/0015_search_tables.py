@@ -20,6 +20,9 @@ VERSION = 1
 UP = """
 ALTER TABLE search_value ADD COLUMN part SMALLINT DEFAULT 0 NOT NULL;
 ALTER TABLE search_value DROP CONSTRAINT search_value_key_fkey;
+-- How often a name and a value come together: taken for independent, a common code looks rare.
+CREATE STATISTICS search_value_common (mcv) ON type, name, value FROM search_value;
+ALTER STATISTICS search_value_common SET STATISTICS 1000;
 CREATE TABLE search_text (
     key BIGINT NOT NULL,
     tenant SMALLINT NOT NULL,
@@ -115,6 +118,7 @@ SELECT key, tenant, type, name, '', written FROM search_text
 WHERE name = 'name' AND type IN ('ActivityDefinition', 'CodeSystem', 'ConceptMap', 'Library',
     'PlanDefinition', 'StructureDefinition', 'ValueSet');
 ALTER TABLE search_value DROP COLUMN part;
+DROP STATISTICS search_value_common;
 DROP TABLE reindexing, search_number, search_date, search_text;
 """  # noqa: S608 - constants
 
