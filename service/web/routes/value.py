@@ -184,11 +184,12 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     previews = _previews(tx, tried, asked.otherwise(value) if value is not None else {})
     moved = [found for found in previews if found.effects or found.failed]
     again = _number("again")
+    worded = next(known for known in seen.pathways if known.name == asked.pathway.name)
     return visit.page(
         seen,
         "value.html",
-        pathway=next(known for known in seen.pathways if known.name == asked.pathway.name),
-        value=document.value(asked.pathway, name, concerning(asked.pathway, asked.chosen), seen.words),
+        pathway=worded,
+        value=document.value(worded, name, concerning(asked.pathway, asked.chosen), seen.words),
         parameter=asked.parameter,
         now=resolve(asked.pathway, concerning(asked.pathway, asked.chosen))[name],
         said=lambda value: document.say(value, seen.words),

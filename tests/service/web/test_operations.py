@@ -301,7 +301,7 @@ def test_a_sender_that_is_silent_beyond_its_limit_is_shown_with_since_when(
 
     page = operator.get("/operations").text
 
-    assert figure(page, "senders")[0] == [str(int(silent)), "of", "2"]
+    assert figure(page, "senders")[0] == [str(int(silent)), "silent,", "2", "in", "all"]
     assert figure(page, "senders")[1] == ["at", "most", "3", "days"]
     assert ("since" in figure(page, "senders")[2]) == silent
     rows = re.findall(r'<span translate="no" class="path">(urn:\w+)</span>.*?</tr>', page, re.DOTALL)
