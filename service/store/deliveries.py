@@ -57,6 +57,16 @@ class Standing:
     sent_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered:
+    """Of how many patients a server lacks something, of how many it was given up, and the oldest of it."""
+
+    patients: int
+    parked: int
+    #: by the service clock
+    oldest_at: datetime | None
+
+
 _OF = "tenant = :tenant AND server = :server AND patient = :patient"
 _MINE = f"{_OF} AND leased_by = :token"
 
@@ -245,6 +255,19 @@ def count(tx: Connection, *, tenant: int, server: str) -> int:
     """Return for how many patients something is pending."""
     statement = "SELECT count(*) FROM delivery WHERE tenant = :tenant AND server = :server AND pending"
     return int(tx.execute(text(statement), {"tenant": tenant, "server": server}).scalar_one())
+
+
+def undelivered(tx: Connection, *, tenant: int, server: str, types: Sequence[str]) -> Undelivered:
+    """Return how much the server lacks, and since when."""
+    statement = f"""
+        SELECT count(*) AS patients, count(parked_at) AS parked, (
+            SELECT min(r.received) {_PENDING} AND r.patient IN (
+                SELECT patient FROM delivery WHERE tenant = :tenant AND server = :server AND pending)
+        ) AS oldest_at
+        FROM delivery WHERE tenant = :tenant AND server = :server AND pending
+    """  # noqa: S608
+    named = {"tenant": tenant, "server": server, "types": list(types)}
+    return Undelivered(**tx.execute(text(statement), named).mappings().one())
 
 
 def standing(tx: Connection, patient: str, *, tenant: int, server: str) -> Standing | None:

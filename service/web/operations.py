@@ -10,6 +10,7 @@ from typing import Literal
 from service import automation
 from service.automation import CHAIN, LATE_S, LIMITS_S, Automation, Part
 from service.broker import FULL
+from service.store.deliveries import Undelivered
 from service.store.promises import OfKind, Standing
 from service.store.sendings import Sender
 from service.web.moments import Moments
@@ -18,8 +19,6 @@ from service.web.words import Words
 #: rows of the queue that are shown
 ROWS = 50
 HOUR_S = 3600
-#: the kind of work by which outputs reach other systems
-DELIVER = "deliver"
 
 State = Literal["good", "danger", "unknown"]
 
@@ -80,6 +79,7 @@ def build(
     queue: Sequence[Standing],
     parked: Sequence[Standing],
     kinds: Sequence[OfKind],
+    lacking: Undelivered | None,
     senders: Sequence[Sender],
     silence_hours: int,
     when: Moments,
@@ -88,6 +88,7 @@ def build(
     """Return the page.
 
     Args:
+        lacking: what the hospital's server does not have; None: there is no such server.
         silence_hours: whoever has not sent for longer is silent.
         messages: what the broker holds for the workers; None: it cannot be reached.
         queue: whose evaluation is due or failed and is tried again, the longest waiting first; one more
@@ -100,7 +101,7 @@ def build(
     # Those first that say whether all flows, then what shows where to look.
     figures = (
         _oldest(seen, when, words),
-        _undelivered(kinds, when, words),
+        _undelivered(lacking, when, words),
         _messages(messages, words),
         parts.pop(first),
         _silent(senders, silent, silence_hours, when, words),
@@ -132,17 +133,16 @@ def _oldest(seen: Automation, when: Moments, words: Words) -> Figure:
     )
 
 
-def _undelivered(kinds: Sequence[OfKind], when: Moments, words: Words) -> Figure:
-    of = next((kind for kind in kinds if kind.kind == DELIVER), None)
-    since = of.oldest_due_at if of else None
+def _undelivered(lacking: Undelivered | None, when: Moments, words: Words) -> Figure:
+    since = lacking.oldest_at if lacking else None
     late_s = max(0.0, (when.now - since).total_seconds()) if since else 0.0
-    late = late_s > LATE_S or (of is not None and of.parked > 0)
+    late = late_s > LATE_S or (lacking is not None and lacking.parked > 0)
     return Figure(
         code="undelivered",
         title=words("ops.undelivered"),
         state="danger" if late else "good",
-        value=words.count("ops.undelivered.value", of.due, age=when.span(late_s))
-        if of and of.due
+        value=words.count("ops.undelivered.value", lacking.patients, age=when.span(late_s))
+        if lacking and lacking.patients
         else words("ops.oldest.none"),
         limit=words("ops.limit", limit=when.span(LATE_S)),
         since=words("ops.since", since=when.exact(since)) if since and late else "",

@@ -4,20 +4,13 @@ http://hl7.org/fhir/R4/searchparameter-registry.html
 """
 
 import json
-import os
-from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
-from fhir_profiles.r4 import generate_search, published, schemas, search_parameters
+from fhir_profiles.r4 import schemas, search_parameters
 from fhir_profiles.r4.search_paths import NotRead, values
 
 WRITTEN = json.loads(search_parameters.FILE.read_bytes())
-MAVEN = Path(os.environ.get("MAVEN_REPOSITORY", Path.home() / ".m2" / "repository"))
-ARCHIVE = MAVEN.joinpath(
-    "ca/uhn/hapi/fhir/hapi-fhir-validation-resources-r4/8.8.0/hapi-fhir-validation-resources-r4-8.8.0.jar"
-)
 
 
 def test_every_expression_is_read_again_to_the_same_places():
@@ -29,20 +22,6 @@ def test_every_expression_is_read_again_to_the_same_places():
             read, _ = values(said["expression"], type_, said["type"])
             places = [{k: v for k, v in place.items() if k != "systems"} for place in said["values"]]
             assert read == places, f"{type_}.{name}"
-
-
-@pytest.mark.requires("hapi")
-def test_the_table_is_what_the_generator_makes_of_the_definitions():
-    # The Maven build of the HAPI server has brought it, where that is here.
-    if not ARCHIVE.exists():
-        pytest.skip("the archive of definitions has not been brought by the HAPI server yet")
-    with ZipFile(ARCHIVE) as files:
-        bundle = json.loads(files.read(generate_search.DEFINITIONS))
-    definitions = [entry["resource"] for entry in bundle["entry"]]
-
-    made = generate_search.parameters(definitions, generate_search.systems(published.read(ARCHIVE)))
-
-    assert json.loads(json.dumps(made)) == WRITTEN["parameters"]
 
 
 def test_every_place_is_an_element_of_its_type():

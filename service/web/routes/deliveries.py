@@ -8,7 +8,9 @@ from werkzeug.wrappers import Response
 
 from service import accessed, log
 from service.fhir.references import ID
+from service.hospital import outgoing
 from service.store import circuits, deliveries
+from service.store.deliveries import Undelivered
 from service.web import deliveries as page
 from service.web import queries, visit, worklist
 from service.web.pages import pages, problem, refusal
@@ -32,6 +34,14 @@ def send_again() -> Response | tuple[str, int]:
             circuits.close(tx, tenant=TENANT, server=server)
     log.get().info("delivery_asked_again", patient=patient, by=seen.acting.id)
     return redirect(url_for("web.show_operations", sent=patient, _anchor="deliveries"), code=303)
+
+
+def undelivered(tx: Connection, seen: Visit) -> Undelivered | None:
+    """Return how much the hospital's server lacks; None where there is none."""
+    if seen.settings.hospital is None:
+        return None
+    server = seen.settings.hospital.url
+    return deliveries.undelivered(tx, tenant=TENANT, server=server, types=outgoing.TYPES)
 
 
 def section(tx: Connection, seen: Visit) -> dict[str, object]:

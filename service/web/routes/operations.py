@@ -100,7 +100,16 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     senders = sendings.senders(tx, tenant=TENANT)
     silence = seen.settings.sender_silence_hours
     page = operations.build(
-        seen.automation, messages, queue, parked, kinds, senders, silence, seen.when, seen.words
+        seen.automation,
+        messages,
+        queue,
+        parked,
+        kinds,
+        deliveries.undelivered(tx, seen),
+        senders,
+        silence,
+        seen.when,
+        seen.words,
     )
     shown = {standing.patient for standing in parked} | {row.patient for row in page.queue}
     accessed.note(shown)

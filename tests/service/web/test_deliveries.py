@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from service.app import create_app
+from service.hospital import outgoing
 from service.hospital.answers import Kind
 from service.hospital.settings import Hospital
 from service.settings import Settings
@@ -191,3 +192,19 @@ def test_without_a_hospital_a_plan_says_nothing_of_it(client, record, story):
     plan = story("referral").save(record)
 
     assert 'id="delivery"' not in client.get(f"/careplans/{plan.plan}").text
+
+
+def test_the_oldest_output_that_the_hospital_lacks_is_a_figure(operator, elsewhere, record, story):
+    def figure(client):
+        (row,) = re.findall(
+            r'<tr id="figure-undelivered">(.*?)</tr>', client.get("/operations").text, re.DOTALL
+        )
+        return " ".join(re.sub(r"<[^>]+>", " ", row).split())
+
+    story("referral").save(record)
+    assert "nothing waits" in figure(operator)
+    with record.transaction() as tx:
+        assert deliveries.find(tx, tenant=0, server=SERVER, types=outgoing.TYPES, after=0) == 1
+
+    assert "of 1 patient" in figure(operator)
+    assert "nothing waits" in figure(elsewhere)
