@@ -85,7 +85,7 @@ def older(database, complete):
 
 
 def asked(client, query):
-    return client.get(f"/fhir/Observation?{query}&_count=0")
+    return client.get(f"/fhir/Observation?{query}&_count=0&_total=accurate")
 
 
 def test_a_search_is_refused_until_what_it_reads_is_there(older, database, client):
