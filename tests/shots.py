@@ -15,6 +15,7 @@ from fhir_visits import TENDERNESS, asked_about, local, unusable
 from optional_parts import PARTS, chromium
 from playwright.sync_api import Page, sync_playwright
 
+from pathways import catalogue
 from service.demo import load
 from service.stories import scratch
 from service.stories.remote import Remote
@@ -63,9 +64,15 @@ def _pages(service: Remote) -> Iterator[tuple[str, str]]:
     for code in ("fix-data", "fix-laterality"):
         for task in service.search("Task", {"code": code}):
             yield f"inbox-{code}-{task['id'][:4]}", f"/inbox/{task['id']}"
-    yield "pathway", "/pathways"
+    yield "pathways", "/pathways"
+    for pathway in catalogue.pathways():
+        yield f"pathway-{pathway.name}", f"/pathways/{pathway.name}"
+        yield f"value-{pathway.name}", f"/pathways/{pathway.name}/values/{next(iter(pathway.parameters))}"
     yield "keys", "/keys"
     yield "operations", "/operations"
+    yield "bundles", "/operations/bundles"
+    yield "audit", "/audit"
+    yield "closed", "/closed"
     yield "sandbox", "/sandbox"
     yield "not-found", "/careplans/none"
     for plan in service.search("CarePlan", {}):
