@@ -12,9 +12,10 @@ import signal
 import time
 from collections.abc import Iterable
 from functools import partial
+from types import ModuleType
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from service import automation, broker, clock, log
@@ -152,9 +153,18 @@ class Sweep:
         """Remove what is kept for a time that is over; in the next round again while there are more."""
         if moment - self._purged <= PURGE_S:
             return
-        left = [self._database.run(kept.purge) >= kept.PURGED_AT_ONCE for kept in KEPT]
-        if not any(left):
+        # All of them, also those behind one that has more.
+        more = [kept for kept in KEPT if self._has_more(kept)]
+        if not more:
             self._purged = moment
+
+    def _has_more(self, kept: ModuleType) -> bool:
+        """Purge one table and return whether there is more; a failure does not keep the others from it."""
+        try:
+            return bool(self._database.run(kept.purge) >= kept.PURGED_AT_ONCE)
+        except SQLAlchemyError as error:
+            logger.error("purge_failed", of=kept.__name__, error=type(error).__name__)
+            return False
 
     def _do(self, left: Iterable[Due], *, broker_is_there: bool) -> None:
         done = 0

@@ -76,7 +76,6 @@ def purge(tx: Connection, limit: int = PURGED_AT_ONCE) -> int:
     statement = """
         DELETE FROM sign_in_failure WHERE key IN (
             SELECT key FROM sign_in_failure WHERE at < clock_timestamp() - :window LIMIT :limit
-            FOR UPDATE SKIP LOCKED
         )
     """
     return tx.execute(text(statement), {"window": WINDOW, "limit": limit}).rowcount

@@ -63,18 +63,13 @@ _SIGNED = """
         JOIN resource p ON p.tenant = o.tenant AND p.type = 'ServiceRequest'
             AND p.id = split_part(v.value, '/', 2)
         WHERE o.tenant = :tenant AND o.type = 'ServiceRequest' AND o.owned AND NOT o.deleted
-            AND o.date >= :since
+            AND o.date >= :since AND o.received >= :since AND o.seq > 0
     )
     SELECT title, count(*) AS orders, percentile_cont(0.5) WITHIN GROUP (ORDER BY waited) AS median_s,
         max(waited) AS longest_s, count(*) FILTER (WHERE unread) AS unread
     FROM signed GROUP BY title ORDER BY title
 """
 _REASONS = """
-    WITH rejected AS MATERIALIZED (
-        SELECT split_part(basis::json #>> '{decision,reference}', '/_history', 1) AS reference
-        FROM decision
-        WHERE tenant = :tenant AND at >= :since AND basis::json ->> 'event' = 'decision-rejected'
-    )
     SELECT
         coalesce(body::json #>> '{code,coding,0,display}', body::json #>> '{code,coding,0,code}') AS decision,
         coalesce(reason ->> 'display', reason ->> 'code') AS reason, count(*) AS decisions
@@ -82,6 +77,12 @@ _REASONS = """
     CROSS JOIN LATERAL json_array_elements(coalesce(body::json #> '{reasonCode,coding}', '[]')) AS reason
     WHERE tenant = :tenant AND type = 'Task' AND NOT owned AND NOT deleted AND seq > 0
         AND received >= :since AND status = 'completed' AND code[1] LIKE :decisions
-        AND NOT EXISTS (SELECT FROM rejected WHERE rejected.reference = 'Task/' || resource.id)
+        AND NOT EXISTS (
+            SELECT FROM decision d
+            WHERE d.tenant = resource.tenant AND d.patient = resource.patient AND d.at >= :since
+                AND d.basis::json ->> 'event' = 'decision-rejected'
+                AND split_part(d.basis::json #>> '{decision,reference}', '/_history', 1)
+                    = 'Task/' || resource.id
+        )
     GROUP BY 1, 2 ORDER BY decisions DESC, decision, reason
 """

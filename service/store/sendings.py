@@ -51,8 +51,8 @@ class Sender:
     at: datetime
     #: seconds since then
     age_s: float
-    #: of the last answer
-    status: int
+    #: of the last answer; None: never anything was sent, `at` is when the sender was given a token
+    status: int | None
     #: when something of theirs was stored last; None: not within the time that is kept
     stored_at: datetime | None
 
@@ -122,7 +122,7 @@ _SENDERS = """
     )
     SELECT known.sender AS name, last.at, last.status, stored.at AS stored_at,
         extract(epoch FROM clock_timestamp() - last.at)::float AS age_s
-    FROM (SELECT sender FROM known WHERE sender IS NOT NULL LIMIT :limit) AS known
+    FROM (SELECT sender FROM known WHERE sender IS NOT NULL) AS known
     CROSS JOIN LATERAL (
         SELECT at, status FROM sending s WHERE s.tenant = :tenant AND s.sender = known.sender
         ORDER BY at DESC LIMIT 1
@@ -131,7 +131,7 @@ _SENDERS = """
         SELECT at FROM sending s WHERE s.tenant = :tenant AND s.sender = known.sender AND s.status < 300
         ORDER BY at DESC LIMIT 1
     ) AS stored ON true
-    ORDER BY last.at
+    ORDER BY last.at LIMIT :limit
 """
 _PURGE = """
     DELETE FROM sending WHERE key IN (
@@ -143,6 +143,6 @@ _PURGE = """
                 WHERE later.tenant = s.tenant AND later.sender = s.sender AND later.at > s.at
             )
         )
-        ORDER BY key LIMIT :limit FOR UPDATE SKIP LOCKED
+        ORDER BY key LIMIT :limit
     )
 """

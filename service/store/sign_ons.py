@@ -62,7 +62,6 @@ def purge(tx: Connection, limit: int = PURGED_AT_ONCE) -> int:
     statement = """
         DELETE FROM sign_on WHERE state IN (
             SELECT state FROM sign_on WHERE began_at < clock_timestamp() - :lasts LIMIT :limit
-            FOR UPDATE SKIP LOCKED
         )
     """
     return tx.execute(text(statement), {"lasts": LASTS, "limit": limit}).rowcount

@@ -12,6 +12,7 @@ from service.store import since
 from service.store.since import Mark
 from service.web import ended, tasks, worklist
 from service.web.elements import OPEN_TASK
+from service.web.ended import Stood
 from service.web.moments import Moments
 from service.web.open_work import OpenWork
 from service.web.people import Colleague
@@ -43,7 +44,7 @@ def before(
     found = since.as_of(tx, mark, patients, tenant=tenant)
     places = {place.plan: place for plan in found["CarePlan"] for place in (worklist.place(plan, words),)}
     work = [tasks.read(task, when, words) for task in found["Task"] if task.get("status") in OPEN_TASK]
-    stood = {place.instance: place.stage.code for place in places.values()}
+    stood = {place.instance: Stood(place.stage.code, place.closed) for place in places.values()}
     return OpenWork(work=tasks.mark(work, ended.read(tx, stood, tenant=tenant, stood=stood)), places=places)
 
 
@@ -72,6 +73,6 @@ def _rows(
             if place.patient in patients and worklist.lists_plan(place, filters, overdue=place.plan in late)
         }
     return {
-        w.id: (w.version, found.places[w.plan].stage if w.plan in found.places else None)
+        w.id: (w.version, w.ended is not None, found.places[w.plan].stage if w.plan in found.places else None)
         for w in worklist.rows(work, found.places, filters, acting)
     }

@@ -34,6 +34,13 @@ class Kept(msgspec.Struct):
     tasks: tuple[Raised, ...] = ()
 
 
+class Stood(NamedTuple):
+    """In which stage an instance was, and whether it was closed."""
+
+    stage: str
+    closed: bool
+
+
 class Standing(NamedTuple):
     """How an instance stood after one decision."""
 
@@ -89,14 +96,14 @@ def read(
     instances: Collection[Instance],
     *,
     tenant: int,
-    stood: Mapping[Instance, str] | None = None,
+    stood: Mapping[Instance, Stood] | None = None,
 ) -> dict[str, Ended]:
     """Return the Tasks of these instances whose stage is over, by id, without since when.
 
     Two queries, however many there are.
 
     Args:
-        stood: the stages that instances were in at another moment than now.
+        stood: how instances stood at another moment than now.
     """
     if not instances:
         return {}
@@ -104,9 +111,9 @@ def read(
         Instance(row.patient, row.pathway, row.instance): msgspec.json.decode(row.after, type=Kept)
         for row in tx.execute(text(_LATEST), {"tenant": tenant, **_parts(sorted(instances))})
     }
-    for which, stage in (stood or {}).items():
+    for which, then in (stood or {}).items():
         if which in kept:
-            kept[which].stage = stage
+            kept[which].stage, kept[which].closed = then
     raised = [(which, task) for which, memory in kept.items() for task in memory.tasks]
     steps = sorted({(*which, task.step) for which, task in raised})
     origins = {

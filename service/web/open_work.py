@@ -41,11 +41,16 @@ def read(
     return OpenWork(work=tasks.mark(work, ended.read(tx, instances, tenant=tenant)), places=places)
 
 
+def kind(filters: Filters) -> str:
+    """Return which kind of plans the filters list, as in `queries.Plans`."""
+    return KINDS.get(filters.need, search_index.OPEN)
+
+
 def plans(filters: Filters, *, tenant: int) -> queries.Plans:
     """Return the plans that the filters let through, whatever their work."""
     return queries.Plans(
         tenant=tenant,
-        kind=KINDS.get(filters.need, search_index.OPEN),
+        kind=kind(filters),
         pathway=filters.pathway,
         stage=filters.stage,
         side="" if filters.side == PERSON else filters.side or None,

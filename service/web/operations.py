@@ -52,9 +52,10 @@ class Sending:
     """Somebody who sends: when they did last, with what answer, and whether that is too long ago."""
 
     name: str
+    #: empty: nothing was sent
     last: str
     ago: str
-    status: int
+    status: int | None
     #: when something of theirs was stored last; empty: not within the time that is kept
     stored: str
     silent: bool
@@ -167,7 +168,7 @@ def _silent(
 def _sender(sender: Sender, silent: bool, when: Moments) -> Sending:
     return Sending(
         name=sender.name,
-        last=when.exact(sender.at),
+        last=when.exact(sender.at) if sender.status is not None else "",
         ago=when.span(sender.age_s),
         status=sender.status,
         stored=when.exact(sender.stored_at) if sender.stored_at else "",

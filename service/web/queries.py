@@ -125,14 +125,17 @@ def _of_pathway(pathway: str, tenant: int) -> Select[Any]:
     )
 
 
-def open_plans_by_place(tx: Connection, *, tenant: int) -> dict[tuple[str, str], int]:
-    """Return how many open plans there are, by the codes of their stage and side; no side: the person."""
+def plans_by_place(tx: Connection, *, tenant: int) -> dict[tuple[str, str, str], int]:
+    """Return how many plans there are, by their kind, as in `Plans`, and the codes of their stage and side.
+
+    No side: the person.
+    """
     value = tables.search_value.c
-    counted = select(value.value, value.system, func.count()).where(
-        value.tenant == tenant, value.type == "CarePlan", value.name == search_index.OPEN
+    counted = select(value.name, value.value, value.system, func.count()).where(
+        value.tenant == tenant, value.type == "CarePlan", value.name.in_(KINDS_OF_PLANS)
     )
-    rows = tx.execute(counted.group_by(value.value, value.system))
-    return {(str(row[0]), str(row[1])): int(row[2]) for row in rows}
+    rows = tx.execute(counted.group_by(value.name, value.value, value.system))
+    return {(str(row[0]), str(row[1]), str(row[2])): int(row[3]) for row in rows}
 
 
 def find_patients(

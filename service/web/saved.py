@@ -24,8 +24,8 @@ class Saved:
     count: int
 
 
-#: returns how many open plans there are, by stage and side
-CountPlans = Callable[[], Mapping[tuple[str, str], int]]
+#: returns how many plans there are, by kind, stage and side
+CountPlans = Callable[[], Mapping[tuple[str, str, str], int]]
 
 
 def read(tx: Connection, acting: Colleague | None, found: OpenWork, *, tenant: int) -> list[Saved]:
@@ -37,7 +37,7 @@ def read(tx: Connection, acting: Colleague | None, found: OpenWork, *, tenant: i
         kept,
         found,
         acting,
-        lambda: queries.open_plans_by_place(tx, tenant=tenant),
+        lambda: queries.plans_by_place(tx, tenant=tenant),
         lambda filters: open_work.plans(filters, tenant=tenant).count(tx),
     )
 
@@ -47,14 +47,14 @@ def count(
     found: OpenWork,
     acting: Colleague,
     count_plans: CountPlans,
-    count_kind: Callable[[Filters], int],
+    count_of_pathway: Callable[[Filters], int],
 ) -> list[Saved]:
     """Return the views with the number of rows of each.
 
-    Open plans are counted once, and only if a view lists them.
+    Plans are counted once, and only if a view lists them.
 
     Args:
-        count_kind: counts plans that are held or stand apart, or those of one of several pathways.
+        count_of_pathway: counts the plans of a view of one of several pathways.
     """
     views = [(view, worklist.read_filters(dict(parse_qsl(view.query)), "all")) for view in kept]
     plans = count_plans() if any(filters.view == "plans" for _, filters in views) else {}
@@ -64,17 +64,19 @@ def count(
             return len(worklist.rows(found.work, found.places, filters, acting))
         if filters.need == "overdue":
             return len(worklist.plans_with_work(found.work, found.places, filters))
-        return count_kind(filters) if filters.need or filters.pathway else _plans(plans, filters)
+        return count_of_pathway(filters) if filters.pathway else _plans(plans, filters)
 
     return [
         Saved(key=view.key, name=view.name, filters=filters, count=rows(filters)) for view, filters in views
     ]
 
 
-def _plans(by_place: Mapping[tuple[str, str], int], filters: Filters) -> int:
+def _plans(by_place: Mapping[tuple[str, str, str], int], filters: Filters) -> int:
     wanted = "" if filters.side == PERSON else filters.side
     return sum(
         n
-        for (stage, side), n in by_place.items()
-        if filters.stage in ("", stage) and (not filters.side or side == wanted)
+        for (kind, stage, side), n in by_place.items()
+        if kind == open_work.kind(filters)
+        and filters.stage in ("", stage)
+        and (not filters.side or side == wanted)
     )

@@ -47,6 +47,11 @@ class Place:
     held: bool
 
     @property
+    def closed(self) -> bool:
+        """Return whether the plan was ended: it is neither open nor set apart."""
+        return not self.open and not self.apart
+
+    @property
     def plan_id(self) -> str:
         """Return the id of the CarePlan."""
         return self.plan.partition("/")[2]

@@ -35,6 +35,8 @@ def show_audit() -> str:
         found = accesses.find(tx, filters, before=number, limit=ROWS + 1, tenant=TENANT)
         shown = [_first(access, filters.patient) for _, access in found[:ROWS]]
         since = seen.clock.now - timedelta(days=DAYS)
+        # They are about everybody, whatever the filters; who turns the pages has seen them.
+        whole = filters == Filters() and not number
         named = {who for access in shown for who in access.patients[:MOST]}
         return visit.page(
             seen,
@@ -54,8 +56,9 @@ def show_audit() -> str:
             day=_day(),
             since=seen.when.day(since),
             days=DAYS,
-            signed=oversight.signed(tx, since, tenant=TENANT),
-            reasons=oversight.reasons(tx, since, tenant=TENANT),
+            signed=oversight.signed(tx, since, tenant=TENANT) if whole else [],
+            reasons=oversight.reasons(tx, since, tenant=TENANT) if whole else [],
+            whole=whole,
         )
 
 

@@ -47,9 +47,10 @@ def refresh_stamp() -> str:
         if filters is not None:
             asked, news = filters.address, _of_list(tx, seen, mark, filters, told)
         elif "plan" in asked:
+            asked = {name: asked[name] for name in ("plan", "version") if name in asked}
             news = _of_plan(tx, mark, asked["plan"], asked.get("version", ""))
         else:
-            news = News(total=since.count(tx, mark, tenant=TENANT))
+            asked, news = {}, News(total=since.count(tx, mark, tenant=TENANT))
         return visit.page(
             seen,
             "_news.html",

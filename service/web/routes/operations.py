@@ -10,6 +10,9 @@ from werkzeug.wrappers import Response
 from service import accessed, broker, evaluation, log
 from service.fhir.references import ID
 from service.store import promises, sendings
+from service.store import senders as store_senders
+from service.store.senders import WRITE
+from service.store.sendings import Sender
 from service.web import bundles, operations, queries, versions, visit, worklist
 from service.web.pages import pages, problem, refusal
 from service.web.routes import deliveries
@@ -97,7 +100,7 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
     parked = promises.parked(tx, tenant=TENANT)
     queue = promises.queue(tx, seen.clock.now, operations.ROWS + 1, tenant=TENANT)
     kinds = promises.by_kind(tx, seen.clock.now, tenant=TENANT)
-    senders = sendings.senders(tx, tenant=TENANT)
+    senders = _senders(tx, seen)
     silence = seen.settings.sender_silence_hours
     page = operations.build(
         seen.automation,
@@ -125,6 +128,27 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
         token=seen.forms.token,
         deliveries=deliveries.section(tx, seen),
     )
+
+
+def _senders(tx: Connection, seen: Visit) -> list[Sender]:
+    """Return who sends: where they are told apart, those who may, also who never did."""
+    found = sendings.senders(tx, tenant=TENANT)
+    if seen.session is None:
+        return found
+    now = seen.clock.now
+    may = {s.name: s for s in store_senders.known(tx, tenant=TENANT) if s.tokens and WRITE in s.scopes}
+    sent = [sender for sender in found if sender.name in may]
+    never = [
+        Sender(
+            name=name,
+            at=may[name].issued,
+            age_s=(now - may[name].issued).total_seconds(),
+            status=None,
+            stored_at=None,
+        )
+        for name in sorted(may.keys() - {sender.name for sender in sent})
+    ]
+    return sorted([*sent, *never], key=lambda sender: sender.at)
 
 
 def _said(tx: Connection, seen: Visit) -> tuple[str, str, str] | None:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from pathways.definition import Pathway
 from service.store import parameters
-from service.web import document, queries, stage_map, tasks, values, visit, worklist
+from service.web import document, open_work, queries, stage_map, values, visit
 from service.web.pages import pages, problem
 from service.web.stage_map import Numbers
 from service.web.visit import TENANT, Visit
@@ -49,11 +49,9 @@ def show_pathway(name: str) -> str | tuple[str, int]:
 
 
 def _numbers(tx: Connection, seen: Visit, pathway: Pathway, only: str) -> dict[str, Numbers]:
-    """Return how many plans stand in each stage, in three queries."""
+    """Return how many plans stand in each stage, in as many queries however many there are."""
     by_kind = queries.plans_by_stage(tx, only or None, tenant=TENANT)
-    work = [tasks.read(task, seen.when, seen.words) for task in queries.open_tasks(tx, tenant=TENANT)]
-    late = {w.plan.partition("/")[2] for w in work if w.overdue}
-    plans = queries.of_type(tx, "CarePlan", late, tenant=TENANT)
-    places = {place.plan: place for place in (worklist.place(plan, seen.words) for plan in plans.values())}
-    overdue = stage_map.overdue_by_stage(work, places, only)
+    # Read as the worklist reads it, so that a number is that of its list.
+    found = open_work.read(tx, seen.when, seen.words, tenant=TENANT)
+    overdue = stage_map.overdue_by_stage(found.work, found.places, only)
     return stage_map.count(pathway, by_kind, overdue, seen.words)

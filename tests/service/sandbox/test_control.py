@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from service import clock
 from service.app import create_app
@@ -86,6 +87,20 @@ def test_a_clock_that_is_ahead_stays_until_the_data_are_gone(database: Database)
         assert clock.now(tx) == ahead
         erasing.erase(tx)
         assert not clocks.free(tx).is_set
+
+
+def test_erasing_leaves_no_search_row_of_what_is_gone(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.execute(
+            text(
+                "INSERT INTO search_value (key, tenant, type, name, system, value, part)"
+                " VALUES (987654321, 0, 'Patient', 'family', '', 'secret', 0)"
+            )
+        )
+        erasing.erase(tx)
+        left = tx.execute(text("SELECT count(*) FROM search_value WHERE value = 'secret'")).scalar_one()
+
+    assert left == 0
 
 
 def test_erasing_keeps_what_belongs_to_the_site(database: Database) -> None:

@@ -9,6 +9,7 @@ from service.sandbox import erasing
 from service.store import migrate, privileges, tables
 from service.store.database import Database
 from service.store.privileges import Missing, NoSuchRole
+from worker.sweep import KEPT
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,12 @@ def grant(urls, *, sandbox=False):
 def test_every_table_that_is_named_is_one_of_ours():
     assert set(privileges.NEEDED) <= {*tables.metadata.tables, "alembic_version"}
     assert set(privileges.SANDBOX) <= set(privileges.NEEDED)
+
+
+def test_what_is_kept_for_a_time_can_be_removed_with_what_is_granted(urls, service):
+    grant(urls)
+
+    assert [service.run(kept.purge) for kept in KEPT] == [0] * len(KEPT)
 
 
 @pytest.mark.parametrize("sandbox", [False, True])

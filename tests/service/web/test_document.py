@@ -108,6 +108,17 @@ def test_each_number_of_the_map_leads_to_the_list_of_exactly_those(client, every
     assert "5 open plans" in plain(page)
 
 
+def test_work_of_an_ended_stage_is_overdue_neither_on_the_map_nor_in_its_list(client, record, story):
+    left = story("referral")
+    left.task("review-6w", "Review at six weeks", due="2026-06-20T08:00:00Z", step=4)
+    left.save(record)
+
+    found = numbers(client.get(PAGE).text)
+
+    assert found
+    assert {address: len(listed(client, address)) for address in found} == found
+
+
 def test_what_a_list_of_plans_hides_is_counted_also_where_it_shows_what_is_not_open(client, everywhere):
     for need, hidden in (("", 0), ("held", 4), ("overdue", 4), ("apart", 5)):
         page = client.get(f"/?view=plans&need={need}").text

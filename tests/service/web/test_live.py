@@ -2,11 +2,13 @@
 
 import html
 import re
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import event
 
-from service.store import resources
+from service.store import decisions, resources
 from service.store.resources import Write
 from service.web import changes
 
@@ -140,6 +142,23 @@ def test_a_row_changes_when_its_plan_goes_on(client, record, two):
     assert plans.poll() == "1 change, show 1 gone"
 
 
+def test_a_row_changes_when_its_plan_is_ended_in_the_same_stage(client, record, story):
+    told = story("referral")
+    told.task("review-6w", "Review at six weeks", due="2026-06-20T08:00:00Z", step=len(told.rows))
+    plan = told.save(record)
+    page, late = Open(client, "/?view=all"), Open(client, "/?view=all&need=overdue")
+
+    with record.transaction() as tx:
+        (latest,) = decisions.latest(tx, plan.patient, tenant=0).values()
+        after = {**latest.after, "closed": True}
+        ended = replace(latest, number=latest.number + 1, run=uuid4(), after=after)
+        decisions.append(tx, [ended], read=(), tenant=0)
+    change(record, plan.plan, "CarePlan", status="revoked")
+
+    assert "changed" in page.poll()
+    assert re.search(r"\d gone", late.poll())
+
+
 def test_of_very_many_patients_only_that_much_has_changed_is_told(client, record, two, monkeypatch):
     monkeypatch.setattr(changes, "MOST", 1)
     page = Open(client, "/?view=all")
@@ -188,7 +207,18 @@ def test_other_things_about_the_patient_are_changes_and_leave_the_plan_as_it_is(
     assert other.poll() == "1 change, show 1 changed"
 
 
-@pytest.mark.parametrize("query", ["since=x", "since=1.5.4.", "plan=unknown&since=", "view=none&stage=%00"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=x",
+        "since=1.5.4.",
+        "plan=unknown&since=",
+        "view=none&stage=%00",
+        "endpoint=x",
+        "_method=POST",
+        "plan=unknown&_method=POST",
+    ],
+)
 def test_an_address_that_no_page_has_tells_nothing(client, two, query):
     answer = client.get(f"/live?{query}")
 
