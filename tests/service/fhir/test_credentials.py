@@ -131,13 +131,11 @@ def test_every_route_asks_for_the_scope_that_was_decided_for_it(app, client, tok
 
 def test_an_operation_by_post_tells_a_reader_and_no_writer(client, token):
     post(client, visit("told"), bearer(token["laboratory"]))
-    nothing = {"resourceType": "Parameters"}
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "_count", "valueInteger": 10}]}
 
-    assert (
-        post(client, nothing, bearer(token["scanner"]), "/fhir/Patient/told/$everything").status_code == 403
-    )
-    told = post(client, nothing, bearer(token["registry"]), "/fhir/Patient/told/$everything")
-    assert told.get_json()["entry"]
+    assert post(client, asked, bearer(token["scanner"]), "/fhir/Patient/told/$everything").status_code == 403
+    told = post(client, asked, bearer(token["registry"]), "/fhir/Patient/told/$everything")
+    assert {each["resource"]["id"] for each in told.get_json()["entry"]} == {"told", "told-1"}
 
 
 def test_to_try_a_write_one_must_be_allowed_to_write_and_to_read(client, token):
