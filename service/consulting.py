@@ -3,7 +3,8 @@
     not known here .... the given record is told again in the order of its times, from an empty memory
     known here ........ what is stored and remembered, and over it what was given
 
-Who is known here is told by the id and by an identifier besides: an id alone may be somebody else's.
+Who is known here is told by the id and by an identifier besides: an id alone may be somebody else's, and so
+may a birth date. Whoever shares no identifier with the stored Patient is advised on from what was given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -130,20 +131,16 @@ def _why(
 
 
 def _same_person(stored: Json, given: Json) -> bool:
-    """Return whether two Patients of one id are one person: they share an identifier, or a birth date.
+    """Return whether two Patients of one id are one person: they share an identifier.
 
-    Where both have identifiers, one of them must be the same.
+    Nothing else tells it: a birth date, and a number of nobody knows which system, are of many people.
     """
-    here, there = _identifiers(stored), _identifiers(given)
-    if here and there:
-        return bool(here & there)
-    birth = stored.get("birthDate")
-    return birth is not None and birth == given.get("birthDate")
+    return bool(_identifiers(stored) & _identifiers(given))
 
 
 def _identifiers(patient: Json) -> set[tuple[str, str]]:
     stated = ((i.get("system", ""), i.get("value", "")) for i in patient.get("identifier", ()))
-    return {(system, value) for system, value in stated if value}
+    return {(system, value) for system, value in stated if system and value}
 
 
 def _over(stored: Record, given: Sequence[Entry], people: Mapping[str, str]) -> Record:

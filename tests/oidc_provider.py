@@ -32,6 +32,10 @@ class Provider:
     #: how the token is signed
     signed: str = "RS256"
     user: str = "m.vogt"
+    #: what it says of itself in place of the truth
+    says: dict[str, str] = field(default_factory=dict)
+    #: paths at which it closes the connection without an answer
+    silent: set[str] = field(default_factory=set)
     #: what each code was given for
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -98,13 +102,14 @@ def running() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = urlsplit(self.path)
+            if asked.path in provider.silent:
+                return None
             if asked.path == "/.well-known/openid-configuration":
                 names = {
                     f"{each}_endpoint": f"{provider.issuer}/{each}" for each in ("authorization", "token")
                 }
-                return self._answer(
-                    200, {"issuer": provider.issuer, "jwks_uri": f"{provider.issuer}/keys", **names}
-                )
+                about = {"issuer": provider.issuer, "jwks_uri": f"{provider.issuer}/keys", **names}
+                return self._answer(200, {**about, **provider.says})
             if asked.path == "/keys":
                 return self._answer(200, {"keys": [provider.key.as_dict(private=False)]})
             question = {name: values[0] for name, values in parse_qs(asked.query).items()}

@@ -15,8 +15,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import httpx
 from joserfc import jwt
@@ -97,7 +98,7 @@ def account(hospital: HospitalSignOn, begun: SignOn, code: str, callback: str, n
     with _client() as client:
         known = _discovered(client, hospital)
         signed = _id_token(client, hospital, known, begun, code, callback)
-        keys = _json(client.get(known["jwks_uri"]))
+        keys = _json(_exchange(client, "GET", known["jwks_uri"]))
     return named(hospital, claims(hospital, signed, keys, begun.nonce, now))
 
 
@@ -144,6 +145,22 @@ def named(hospital: HospitalSignOn, claims: Mapping[str, Any]) -> str:
     return name.lower()
 
 
+def require_safe(addresses: Mapping[str, str], issuer: str) -> None:
+    """Refuse addresses over which codes, secrets and keys could be read or changed.
+
+    TLS tells whose they are; a provider on this very machine needs none.
+
+    Args:
+        addresses: by what the provider calls them.
+
+    Raises:
+        Unreachable: the provider cannot be used with one of them.
+    """
+    for name, address in addresses.items():
+        if not (_is_over_tls(address) or _is_here(issuer)):
+            raise Unreachable(f"its {name} is not https")
+
+
 def challenge(verifier: str) -> str:
     """Return what the provider is told of the verifier: its hash.
 
@@ -174,10 +191,7 @@ def _id_token(
     else:
         auth = httpx.Auth()
         form |= {"client_id": hospital.client_id, "client_secret": hospital.client_secret}
-    try:
-        answer = client.post(known["token_endpoint"], data=form, auth=auth)
-    except httpx.HTTPError as error:
-        raise Unreachable(type(error).__name__) from None
+    answer = _exchange(client, "POST", known["token_endpoint"], data=form, auth=auth)
     if answer.is_client_error:
         raise NotProved(f"the provider does not take the code: {answer.status_code}")
     signed = _json(answer).get("id_token")
@@ -191,18 +205,43 @@ def _discovered(client: httpx.Client, hospital: HospitalSignOn) -> Mapping[str, 
 
     https://openid.net/specs/openid-connect-discovery-1_0.html
     """
-    try:
-        known = _json(client.get(f"{hospital.issuer.rstrip('/')}/.well-known/openid-configuration"))
-    except httpx.HTTPError as error:
-        raise Unreachable(type(error).__name__) from None
+    about = f"{hospital.issuer.rstrip('/')}/.well-known/openid-configuration"
+    known = _json(_exchange(client, "GET", about))
     needed = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     if known.get("issuer") != hospital.issuer or not all(isinstance(known.get(each), str) for each in needed):
         raise Unreachable("it does not describe the issuer that the settings name")
+    require_safe({each: known[each] for each in needed}, hospital.issuer)
     return known
 
 
 def _client() -> httpx.Client:
     return httpx.Client(timeout=TIMEOUT_S, headers={"Accept": "application/json"})
+
+
+def _exchange(client: httpx.Client, method: str, address: str, **more: Any) -> httpx.Response:
+    """Return the provider's answer; whatever goes wrong on the way, the provider cannot be used now."""
+    try:
+        return client.request(method, address, **more)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise Unreachable(type(error).__name__) from None
+
+
+def _is_over_tls(address: str) -> bool:
+    try:
+        return urlsplit(address).scheme == "https"
+    except ValueError:
+        return False
+
+
+def _is_here(issuer: str) -> bool:
+    named = urlsplit(issuer)
+    host = named.hostname or ""
+    if named.scheme != "http":
+        return False
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _json(answer: httpx.Response) -> Mapping[str, Any]:

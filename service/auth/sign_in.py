@@ -14,6 +14,7 @@ from service import log
 from service.auth import passwords, tokens
 from service.settings import Settings
 from service.store import accounts, attempts, sessions
+from service.store.accounts import Account
 from service.store.attempts import Try
 from service.store.database import Database
 from service.store.sessions import Limits, Session
@@ -49,8 +50,10 @@ def with_password(
         before: what the browser showed until now; that session ends.
     """
 
-    def begin(tx: Connection) -> tuple[int, accounts.Account | None]:
-        was_here = sessions.were_here(tx, who.name, who.address, tenant=who.tenant)
+    def begin(tx: Connection) -> tuple[int, Account | None]:
+        was_here = accounts.is_name(who.name) and sessions.were_here(
+            tx, who.name, who.address, tenant=who.tenant
+        )
         return attempts.begin(tx, who, was_here=was_here), accounts.find(tx, who.name, tenant=who.tenant)
 
     wait, account = database.run(begin)
@@ -61,33 +64,44 @@ def with_password(
     if account is None or account.disabled or not right:
         log.get().info("sign-in refused", account=account.name if account else None)
         return NotSignedIn()
-    return begun(database, account.name, who.address, before=before, tenant=who.tenant, forgive=who)
+    return begun(database, account, who.address, before=before, tenant=who.tenant, forgive=who)
 
 
 def begun(
     database: Database,
-    account: str,
+    account: Account,
     address: str,
     *,
     before: str | None,
     tenant: int,
     forgive: Try | None = None,
-) -> SignedIn:
+) -> SignedIn | NotSignedIn:
     """Begin a session for somebody who has proved who they are.
 
     The value is always a new one, so one that somebody else put into the browser is never signed in.
+
+    Args:
+        account: as it was when they proved it. If it was disabled or has another password since, nobody is
+            signed in: that change has ended all sessions that there were, and must not miss this one.
     """
     cookie = tokens.new()
 
-    def begin(tx: Connection) -> None:
+    def begin(tx: Connection) -> bool:
+        accounts.hold(tx, account.name, tenant=tenant)
+        now = accounts.find(tx, account.name, tenant=tenant)
+        if now is None or now.disabled or now.password != account.password:
+            return False
         if forgive:
             attempts.forgive(tx, forgive)
         if before:
             sessions.end(tx, tokens.digest(before), tenant=tenant)
-        sessions.begin(tx, tokens.digest(cookie), account, address, tenant=tenant)
+        sessions.begin(tx, tokens.digest(cookie), account.name, address, tenant=tenant)
+        return True
 
-    database.run(begin)
-    log.get().info("signed in", account=account)
+    if not database.run(begin):
+        log.get().info("sign-in refused", account=account.name)
+        return NotSignedIn()
+    log.get().info("signed in", account=account.name)
     return SignedIn(cookie=cookie)
 
 

@@ -119,8 +119,12 @@ def _list(_args: argparse.Namespace) -> _Work:
 
 
 def _line(account: "Account") -> str:
+    from service.store import sessions
+
     how = "password" if account.password else "hospital sign-on only"
-    last = f"last signed in {account.last:%Y-%m-%d %H:%M} UTC" if account.last else "never signed in"
+    # Sessions are kept no longer, so what was before is not known.
+    never = f"not signed in in the last {sessions.REMEMBERED.days} days"
+    last = f"last signed in {account.last:%Y-%m-%d %H:%M} UTC" if account.last else never
     state = f"disabled {account.disabled:%Y-%m-%d}" if account.disabled else last
     return f"{account.name}  Practitioner/{account.practitioner}  {how}  {state}"
 

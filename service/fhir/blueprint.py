@@ -4,8 +4,9 @@ http://hl7.org/fhir/R4/http.html
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
@@ -33,6 +34,11 @@ from service.store.senders import READ as READ_SCOPE
 from service.store.senders import WRITE as WRITE_SCOPE
 
 fhir = Blueprint("fhir", __name__, url_prefix="/fhir")
+
+_View = TypeVar("_View", bound=Callable[..., Response])
+
+#: the scope that a view needs where its method does not tell, by the name of the view
+_NEEDED: dict[str, str] = {}
 
 #: the one tenant that is served
 TENANT = 0
@@ -84,6 +90,16 @@ def methods() -> tuple[str, ...]:
     return (*found, "OPTIONS") if found else ()
 
 
+def needs(scope: str) -> Callable[[_View], _View]:
+    """Say which scope a view needs whatever its method is: an operation asked by POST may only read."""
+
+    def say(view: _View) -> _View:
+        _NEEDED[f"{fhir.name}.{view.__name__}"] = scope
+        return view
+
+    return say
+
+
 @fhir.before_request
 def only_with_credentials() -> None:
     """Refuse whoever does not say who they are, before anything else is said. A sandbox asks nobody."""
@@ -103,8 +119,8 @@ def _scopes() -> tuple[str, ...]:
     """Return the scopes of which one is needed. Of a Bundle, each entry needs its own later."""
     if request.method == "OPTIONS" or request.endpoint == "fhir.transaction":
         return (READ_SCOPE, WRITE_SCOPE)
-    reads = request.method in accessed.READS or request.path.endswith("/_search")
-    return (READ_SCOPE,) if reads else (WRITE_SCOPE,)
+    by_method = READ_SCOPE if request.method in accessed.READS else WRITE_SCOPE
+    return (_NEEDED.get(request.endpoint or "", by_method),)
 
 
 @fhir.before_request

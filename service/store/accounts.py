@@ -3,11 +3,14 @@
 An account gives no right of its own: what one may do follows the PractitionerRoles of its Practitioner.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, text
+
+from service.store import resources
 
 #: what an account or a sender may be called: nothing that a log or a reference could take for its own
 NAME = "[a-z0-9][a-z0-9._@-]{0,63}"
@@ -28,8 +31,15 @@ class Account:
     last: datetime | None = None
 
 
+def is_name(text: str) -> bool:
+    """Return whether an account could have this name; whatever else was typed never goes to the database."""
+    return re.fullmatch(NAME, text) is not None
+
+
 def find(tx: Connection, name: str, *, tenant: int) -> Account | None:
     """Return the account with this name, disabled or not."""
+    if not is_name(name):
+        return None
     row = (
         tx.execute(text(f"{_FIND} AND name = :name"), {"tenant": tenant, "name": name})
         .mappings()
@@ -47,6 +57,23 @@ def known(tx: Connection, *, tenant: int) -> Sequence[Account]:
         text(f"{_FIND.replace(' FROM', f', {last} AS last FROM')} ORDER BY name"), {"tenant": tenant}
     )
     return [Account(**row) for row in rows.mappings()]
+
+
+def hold(tx: Connection, name: str, *, tenant: int) -> None:
+    """Hold an account until the transaction ends, so that a change of it and a sign-in follow one another.
+
+    The service may only read accounts, and so cannot lock the row.
+    """
+    resources.lock_identities(tx, tenant, [("account", name)])
+
+
+def is_of_somebody(tx: Connection, practitioner: str, *, tenant: int) -> bool:
+    """Return whether there is an account of this Practitioner."""
+    statement = (
+        "SELECT EXISTS (SELECT 1 FROM account WHERE tenant = :tenant AND practitioner = :practitioner)"
+    )
+    values = {"tenant": tenant, "practitioner": practitioner}
+    return bool(tx.execute(text(statement), values).scalar_one())
 
 
 def add(tx: Connection, name: str, practitioner: str, password: str | None, *, tenant: int) -> bool:
@@ -75,6 +102,7 @@ def enable(tx: Connection, name: str, *, tenant: int) -> bool:
 
 
 def _change(tx: Connection, name: str, change: str, value: str | None, *, tenant: int) -> bool:
+    hold(tx, name, tenant=tenant)
     values = {"tenant": tenant, "name": name, **({"value": value} if value is not None else {})}
     statement = f"UPDATE account SET {change} WHERE tenant = :tenant AND name = :name"  # noqa: S608 - our own words
     return tx.execute(text(statement), values).rowcount == 1

@@ -8,11 +8,12 @@ prefix: https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html#na
 from urllib.parse import urlsplit
 
 from flask import current_app, g, request, url_for
+from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from service.auth import addresses, sign_in
 from service.settings import Settings
-from service.store import kept_forms
+from service.store import accounts, kept_forms
 from service.store.database import Database
 from service.store.sessions import Session
 from service.web.forms import Foreign, Forms
@@ -34,9 +35,6 @@ OPEN = (
     "web.come_from_hospital",
 )
 
-#: pages refresh these by themselves: nobody needs to be there
-BY_ITSELF = ("web.refresh_stamp",)
-
 #: the forms whose words are kept when the sign-in has ended, by the page they stand on
 WRITTEN = {"web.decide": "web.show_plan", "web.decide_entry": "web.show_entry"}
 FIELDS = ("focus", "decision", "reason", "text", "target")
@@ -53,7 +51,9 @@ def look(tenant: int) -> Session | None:
     """Read who is signed in, once for a request."""
     hipway = current_app.extensions["hipway"]
     database: Database = hipway.database
-    cookie, used = request.cookies.get(COOKIE), request.endpoint not in BY_ITSELF
+    # Open pages ask by htmx, every few seconds and by themselves: nobody needs to be there. No link and no
+    # form of ours is htmx's. https://htmx.org/reference/#request_headers
+    cookie, used = request.cookies.get(COOKIE), "HX-Request" not in request.headers
     if cookie:
         g.session = database.run(
             lambda tx: sign_in.session(tx, cookie, hipway.settings, used=used, tenant=tenant)
@@ -92,7 +92,8 @@ def way_back() -> str:
 def keep_words(settings: Settings, *, tenant: int) -> str | None:
     """Keep what was written into a form that came too late, and return the sign-in page that leads back.
 
-    Only the person whose form it was sees it again. None: the form is not one of those, or not ours.
+    Only the person whose form it was sees it again. None: the form is not one of those, or not ours, or its
+    token was not made for somebody who can sign in: the sign-in page gives a token to everybody.
     """
     endpoint = WRITTEN.get(request.endpoint or "")
     if endpoint is None or not any(request.form.get(name) for name in ("text", "reason", "target")):
@@ -104,6 +105,14 @@ def keep_words(settings: Settings, *, tenant: int) -> str | None:
     fields = {name: request.form.get(name, "")[:LONGEST] for name in FIELDS}
     path = url_for(endpoint, **(request.view_args or {}))
     database: Database = current_app.extensions["hipway"].database
-    database.run(lambda tx: kept_forms.keep(tx, writer, path, fields, tenant=tenant))
+
+    def keep(tx: Connection) -> bool:
+        known = accounts.is_of_somebody(tx, writer, tenant=tenant)
+        if known:
+            kept_forms.keep(tx, writer, path, fields, tenant=tenant)
+        return known
+
+    if not database.run(keep):
+        return None
     back = url_for(endpoint, **(request.view_args or {}), kept=1)
     return url_for("web.show_sign_in", next=back, ended="kept")

@@ -123,6 +123,21 @@ def test_production_has_what_every_process_needs_but_a_way_in_that_is_safe():
                 ).assert_served_safely()
 
 
+def test_what_production_asks_outside_for_reaches_the_service_that_answers():
+    """The hospital's sign-on, and who may call CDS Hooks: without a place here nobody can set them."""
+    given = {
+        "HIPWAY_OIDC_ISSUER": "https://login.example.org",
+        "HIPWAY_OIDC_CLIENT_ID": "hipway",
+        "HIPWAY_OIDC_CLIENT_SECRET_FILE": "/secrets/client_secret",
+        "HIPWAY_OIDC_ACCOUNT_CLAIM": "upn",
+        "HIPWAY_CDS_CLIENTS": "/secrets/cds_clients.json",
+    }
+    told = composefile.services(given)["web"].environment
+
+    assert {name: told.get(name) for name in given} == given
+    assert SERVICES["web"].environment["HIPWAY_CDS_CLIENTS"] == ""
+
+
 @each(list(SERVICES.values()))
 def test_no_secret_is_in_the_environment_or_on_a_command_line(service: Service):
     for variable, value in service.environment.items():

@@ -16,15 +16,17 @@ from pathways.definition import Pathway
 from service import accessed, consulting, supplied
 from service.consulting import Consultation
 from service.fhir import applying, blueprint, operations, references
-from service.fhir.blueprint import fhir
+from service.fhir.blueprint import fhir, needs
 from service.fhir.operations import Given
 from service.fhir.refusals import Issue, NotExchanged, NotFound, NotValid
+from service.store.senders import READ
 
 PARAMETERS = ("subject", "encounter", "practitioner", "data")
 
 
 @fhir.get("/PlanDefinition/<id_>/$apply")
 @fhir.post("/PlanDefinition/<id_>/$apply")
+@needs(READ)
 def apply_one(id_: str) -> Response:
     """Apply the pathway with this id."""
     given = operations.given(PARAMETERS)
@@ -34,6 +36,7 @@ def apply_one(id_: str) -> Response:
 
 @fhir.get("/PlanDefinition/$apply")
 @fhir.post("/PlanDefinition/$apply")
+@needs(READ)
 def apply_by_url() -> Response:
     """Apply the pathway with the canonical URL `url`, with or without its version."""
     given = operations.given((*PARAMETERS, "url"))

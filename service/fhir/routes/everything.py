@@ -16,13 +16,14 @@ from flask import Response
 from fhir_profiles import reading
 from service import accessed
 from service.fhir import blueprint, operations, references
-from service.fhir.blueprint import fhir
+from service.fhir.blueprint import fhir, needs
 from service.fhir.operations import Given
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound
 from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, TYPES
 from service.store import compartment, resources, search_index
 from service.store.compartment import Wanted
 from service.store.resources import Stored
+from service.store.senders import READ
 
 PARAMETERS = ("start", "end", "_since", "_type", "_count", "_page")
 _PAGE = re.compile(r"([01])-(\d{1,18})")
@@ -30,6 +31,7 @@ _PAGE = re.compile(r"([01])-(\d{1,18})")
 
 @fhir.get("/Patient/<id_>/$everything")
 @fhir.post("/Patient/<id_>/$everything")
+@needs(READ)
 def everything(id_: str) -> Response:
     """Return a page of everything about the patient."""
     given = operations.given(PARAMETERS)
@@ -66,6 +68,7 @@ def everything(id_: str) -> Response:
 
 @fhir.get("/Patient/$everything")
 @fhir.post("/Patient/$everything")
+@needs(READ)
 def everybody() -> Response:
     """Refuse to answer with everybody's data at once, and say what there is."""
     text = "this is asked of one patient, Patient/id/$everything; for all of them poll _history with _since"

@@ -1,7 +1,7 @@
 """The operation `$validate`: whether a resource would do, and whether a write of it would be accepted.
 
     no mode ................ the resource itself
-    create, update, delete . also the write: it is carried out in a transaction that is rolled back
+    create, update, delete . also the write, for those who may: it is carried out and rolled back
 
 http://hl7.org/fhir/R4/resource-operation-validate.html
 OperationDefinition: fhir_profiles/definitions/OperationDefinition-Resource-validate.json
@@ -16,9 +16,10 @@ from fhir_profiles import reading
 from service import accessed
 from service.auth import calling
 from service.fhir import admission, blueprint, entries, operations, transaction, validation
-from service.fhir.blueprint import fhir
+from service.fhir.blueprint import fhir, needs
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal
 from service.store import resources
+from service.store.senders import READ, WRITE
 
 PARAMETERS = ("resource", "mode", "profile")
 METHODS = {"create": "POST", "update": "PUT", "delete": "DELETE"}
@@ -29,6 +30,7 @@ class _Tried(Exception):
 
 
 @fhir.post("/<type_>/$validate")
+@needs(READ)
 def validate_of_type(type_: str) -> Response:
     """Validate a resource of the type."""
     return _validate(type_, None)
@@ -36,6 +38,7 @@ def validate_of_type(type_: str) -> Response:
 
 @fhir.get("/<type_>/<id_>/$validate")
 @fhir.post("/<type_>/<id_>/$validate")
+@needs(READ)
 def validate_of_instance(type_: str, id_: str) -> Response:
     """Validate what is sent as the next version of a resource, or the one that is stored."""
     return _validate(type_, id_)
@@ -46,6 +49,9 @@ def _validate(type_: str, id_: str | None) -> Response:
     mode = given.text("mode")
     if mode not in (None, *METHODS):
         raise NotExchanged(Issue(code="code-invalid", text=f"mode is one of {', '.join(METHODS)}"))
+    if mode is not None:
+        # Whether a write would do tells of what is there, and it takes the turns of a write.
+        calling.require(WRITE)
     if (mode in ("update", "delete")) != (id_ is not None) and mode is not None:
         raise NotExchanged(
             Issue(code="invalid", text="create is asked of a type, update and delete of an instance")

@@ -63,11 +63,13 @@ def come_from_hospital() -> Response:
         return sign_in.page(begun.back, trouble="no_account", status=403)
     done = signing.begun(
         visit.database(),
-        account.name,
+        account,
         signed_in.address(visit.settings()),
         before=request.cookies.get(signed_in.COOKIE),
         tenant=TENANT,
     )
+    if isinstance(done, signing.NotSignedIn):
+        return sign_in.page(begun.back, trouble="no_account", status=403)
     return sign_in.entered(done, begun.back)
 
 

@@ -85,11 +85,20 @@ def test_an_access_is_written_and_nothing_else(client, database, game):
     assert place == "/cds-services/<id_>"
 
 
-def test_somebody_else_with_the_same_id_is_not_advised_on_from_this_plan(client, database, game):
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        pytest.param([{"system": "https://hospital.example.org/mrn", "value": "another"}], id="another"),
+        pytest.param([{"value": "GMT-1002"}], id="of no system"),
+        pytest.param([], id="none, and the same birth date"),
+    ],
+)
+def test_somebody_else_with_the_same_id_is_not_advised_on_from_this_plan(client, database, game, identifier):
     game, step = game
-    other = stored_patient(client, game) | {
-        "identifier": [{"system": "https://hospital.example.org/mrn", "value": "another"}]
-    }
+    other = stored_patient(client, game)
+    assert other.pop("identifier")
+    if identifier:
+        other["identifier"] = identifier
 
     cards = asked(client, database, game, step, other)
 

@@ -1,6 +1,7 @@
 """`hipway account` and `hipway sender`: who is let in, and what is never shown."""
 
 import pytest
+from sqlalchemy import text
 
 from service.auth import passwords, tokens
 from service.commands import main
@@ -45,6 +46,24 @@ def test_an_account_is_added_listed_disabled_and_enabled(owner, file, capsys):
     assert "m.vogt  Practitioner/vogt  password  disabled" in capsys.readouterr().out
     assert main(["account", "enable", "m.vogt"]) == 0
     assert find(owner, "m.vogt").disabled is None
+    assert main(["account", "list"]) == 0
+    assert "last signed in 20" in capsys.readouterr().out
+
+
+def test_a_list_does_not_say_more_of_the_past_than_is_kept(owner, file, capsys):
+    main(["account", "add", "long.ago", "--practitioner", "vogt", "--password-file", file])
+    owner.run(lambda tx: sessions.begin(tx, b"long ago", "long.ago", "::1", tenant=0))
+    with owner.transaction() as tx:
+        tx.execute(
+            text("UPDATE session SET began_at = began_at - interval '31 days' WHERE digest = 'long ago'")
+        )
+    owner.run(sessions.purge)
+    capsys.readouterr()
+
+    assert main(["account", "list"]) == 0
+
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if each.startswith("long.ago")]
+    assert line.endswith("not signed in in the last 30 days")
 
 
 def test_another_password_ends_every_session(owner, file, tmp_path, capsys):

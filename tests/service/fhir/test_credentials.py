@@ -79,6 +79,76 @@ def test_every_route_of_fhir_asks_who_is_calling(app, client):
     assert asked > 30
 
 
+#: the scope that each view asks for; of a Bundle each entry asks for its own
+SCOPES = {
+    "fhir.apply_by_url": "read",
+    "fhir.apply_one": "read",
+    "fhir.ask_why": "read",
+    "fhir.conditional_delete": "write",
+    "fhir.conditional_patch": "write",
+    "fhir.conditional_update": "write",
+    "fhir.create": "write",
+    "fhir.delete": "write",
+    "fhir.elsewhere": "by method",
+    "fhir.everybody": "read",
+    "fhir.everything": "read",
+    "fhir.history": "read",
+    "fhir.history_of_system": "read",
+    "fhir.history_of_type": "read",
+    "fhir.metadata": "none",
+    "fhir.patch": "write",
+    "fhir.read": "read",
+    "fhir.search": "read",
+    "fhir.search_by_form": "read",
+    "fhir.search_compartment": "read",
+    "fhir.transaction": "either",
+    "fhir.update": "write",
+    "fhir.validate_of_instance": "read",
+    "fhir.validate_of_type": "read",
+    "fhir.vread": "read",
+    "fhir.whole_system": "by method",
+}
+
+
+def test_every_route_asks_for_the_scope_that_was_decided_for_it(app, client, token):
+    """A route that is not in the table fails: it must be decided who may call it."""
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("fhir.")]
+    assert {rule.endpoint for rule in rules} == set(SCOPES)
+
+    for rule in rules:
+        path = re.sub("<[^>]*>", "Patient", rule.rule.replace("<path:rest>", "nothing/is/at/this/place"))
+        for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+            by_method = "read" if method in ("GET", "HEAD") else "write"
+            scope = by_method if SCOPES[rule.endpoint] == "by method" else SCOPES[rule.endpoint]
+            refused = {
+                only
+                for only, name in (("read", "registry"), ("write", "scanner"))
+                if client.open(path, method=method, headers=bearer(token[name]), base_url=BASE).status_code
+                == 403
+            }
+            assert refused == {"read": {"write"}, "write": {"read"}}.get(scope, set()), (method, rule.rule)
+
+
+def test_an_operation_by_post_tells_a_reader_and_no_writer(client, token):
+    post(client, visit("told"), bearer(token["laboratory"]))
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "_count", "valueInteger": 10}]}
+
+    assert post(client, asked, bearer(token["scanner"]), "/fhir/Patient/told/$everything").status_code == 403
+    told = post(client, asked, bearer(token["registry"]), "/fhir/Patient/told/$everything")
+    assert {each["resource"]["id"] for each in told.get_json()["entry"]} == {"told", "told-1"}
+
+
+def test_to_try_a_write_one_must_be_allowed_to_write_and_to_read(client, token):
+    body = {"resourceType": "Organization", "name": "Clinic"}
+    path = "/fhir/Organization/$validate"
+
+    def statuses(path):
+        return [post(client, body, bearer(token[name]), path).status_code for name in token]
+
+    assert statuses(path) == [200, 200, 403]
+    assert statuses(path + "?mode=create") == [200, 403, 403]
+
+
 @pytest.mark.parametrize(
     "headers",
     [

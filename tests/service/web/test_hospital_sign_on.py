@@ -14,6 +14,7 @@ from signing_in import BASE, BEFORE, SESSION
 from sqlalchemy import text
 
 from service.app import create_app
+from service.auth import hospital
 from service.settings import HospitalSignOn
 from service.store import accounts
 
@@ -29,6 +30,7 @@ def server():
 @pytest.fixture
 def provider(server):
     server.wrong, server.signed, server.user = {}, "RS256", "m.vogt"
+    server.says, server.silent = {}, set()
     return server
 
 
@@ -36,10 +38,10 @@ def provider(server):
 def app(record, owner, provider):
     signing_in.account(owner, "m.vogt", "vogt", password=False)
     owner.run(lambda tx: accounts.enable(tx, "m.vogt", tenant=0))
-    hospital = HospitalSignOn(
+    known = HospitalSignOn(
         issuer=provider.issuer, client_id=oidc_provider.CLIENT, client_secret=oidc_provider.SECRET
     )
-    return create_app(signing_in.production(hospital=hospital), record)
+    return create_app(signing_in.production(sign_on=known), record)
 
 
 @pytest.fixture
@@ -158,14 +160,63 @@ def test_a_code_or_a_provider_that_was_changed_on_the_way_is_not_taken(client):
 
 
 def test_a_provider_that_is_away_leaves_the_password(record, owner):
-    hospital = HospitalSignOn(issuer="http://127.0.0.1:1", client_id="hipway", client_secret="s")
-    client = signing_in.browser(create_app(signing_in.production(hospital=hospital), record))
+    known = HospitalSignOn(issuer="http://127.0.0.1:1", client_id="hipway", client_secret="s")
+    client = signing_in.browser(create_app(signing_in.production(sign_on=known), record))
 
     answer = client.get(GO, query_string={"next": "/inbox"}, base_url=BASE)
 
     assert answer.status_code == 503
     assert "does not answer" in answer.text
     assert signing_in.hidden(answer.text, "/sign-in")["next"] == "/inbox"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"jwks_uri": "http://127.0.0.1:1/keys"}, id="its keys are away"),
+        pytest.param({"jwks_uri": "http://[::1/keys"}, id="its keys are at no address"),
+        pytest.param({"jwks_uri": "http://127.0.0.1:port/keys"}, id="its keys are at no port"),
+        pytest.param({"jwks_uri": "ftp://127.0.0.1/keys"}, id="its keys are not on the web"),
+        pytest.param({"token_endpoint": "http://127.0.0.1:port/token"}, id="tokens are at no port"),
+        pytest.param("/keys", id="it closes the connection instead of telling its keys"),
+        pytest.param("/.well-known/openid-configuration", id="it closes the connection at once"),
+    ],
+)
+def test_a_provider_that_goes_away_on_the_way_leaves_the_password(client, provider, wrong):
+    back = away(client)
+    if isinstance(wrong, str):
+        provider.silent = {wrong}
+    else:
+        provider.says = wrong
+
+    answer = client.get(back, base_url=BASE)
+
+    assert answer.status_code == 503
+    assert signing_in.hidden(answer.text, "/sign-in")["next"] == "/inbox"
+    assert client.get_cookie(SESSION) is None
+
+
+@pytest.mark.parametrize("name", ["m.vo\0gt", "M Vogt"])
+def test_a_name_that_no_account_has_is_no_error(client, provider, name):
+    provider.user = name
+
+    assert client.get(away(client), base_url=BASE).status_code == 403
+
+
+@pytest.mark.parametrize("which", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+def test_a_provider_of_elsewhere_is_used_over_tls_alone(which):
+    addresses = dict.fromkeys(
+        ("authorization_endpoint", "token_endpoint", "jwks_uri"), "https://login.example"
+    )
+    away, here = "https://login.example", "http://127.0.0.1:8080"
+
+    hospital.require_safe(addresses, away)
+    hospital.require_safe({**addresses, which: "http://127.0.0.1:8080/x"}, here)
+    for unsafe in ("http://login.example/x", "javascript:alert(1)", "//login.example/x", "https://[::1/x"):
+        with pytest.raises(hospital.Unreachable, match=which):
+            hospital.require_safe({**addresses, which: unsafe}, away)
+        with pytest.raises(hospital.Unreachable, match=which):
+            hospital.require_safe({**addresses, which: unsafe}, "http://login.example")
 
 
 def test_the_way_back_leads_to_our_own_pages_alone(client):

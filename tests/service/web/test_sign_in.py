@@ -4,6 +4,8 @@ Sessions end by the database's clock, so tests make them old in the database.
 """
 
 import re
+from html import unescape
+from pathlib import Path
 
 import page_states
 import pytest
@@ -11,6 +13,7 @@ import signing_in
 from signing_in import BASE, BEFORE, PASSWORD, SESSION
 from sqlalchemy import text
 
+from service import web
 from service.app import create_app
 from service.auth import tokens
 from service.store import accounts, sessions
@@ -57,12 +60,12 @@ def test_every_page_leads_to_the_sign_in_and_tells_nothing(client, record, story
     paths = [(name, path) for name, of_name in found.items() if name not in leads for path in of_name]
 
     assert len(paths) > 20
-    for name, path in paths:
+    for _, path in paths:
         answer = get(client, path)
-        if name == "web.show_sandbox":
+        if path.startswith("/sandbox"):
             assert answer.status_code == 404, path
         else:
-            assert (answer.status_code, answer.headers["Location"][:8]) == (303, "/sign-in"), path
+            assert (answer.status_code, answer.headers.get("Location", "")[:8]) == (303, "/sign-in"), path
         assert not re.search("Jansen|Okoye|Kowalska|Vogt", answer.text, re.IGNORECASE), path
 
 
@@ -73,9 +76,9 @@ def test_no_form_does_anything_for_somebody_unknown(client, app):
 
     assert len(posts) > 8
     for rule in posts:
-        path = re.sub("<[^>]*>", "any", rule.rule)
+        path = re.sub("<[^>]*>", "any", re.sub("<int:[^>]*>", "1", rule.rule))
         answer = client.post(path, base_url=BASE, data={"token": "made up"})
-        assert (answer.status_code, answer.headers["Location"][:8]) == (303, "/sign-in"), path
+        assert (answer.status_code, answer.headers.get("Location", "")[:8]) == (303, "/sign-in"), path
 
 
 def test_whoever_signs_in_is_where_they_wanted_to_be_and_who_they_are(client, plan):
@@ -212,6 +215,8 @@ def test_signing_in_leads_to_our_own_pages_alone(client, elsewhere):
         pytest.param("vogt", "", id="none"),
         pytest.param("nobody", PASSWORD, id="an unknown user"),
         pytest.param("", PASSWORD, id="no user"),
+        pytest.param("vo\0gt", PASSWORD, id="a character that no text of the database holds"),
+        pytest.param("vogt'--", PASSWORD, id="what no account is called"),
         pytest.param("off", PASSWORD, id="a disabled account"),
         pytest.param("hospital-only", PASSWORD, id="an account without a password"),
     ],
@@ -227,6 +232,9 @@ def test_whatever_was_wrong_the_answer_is_the_same(client, owner, name, password
     assert "User or password is not right, or the account is disabled." in answer.text
     assert client.get_cookie(SESSION) is None
     assert not password or password not in answer.text
+    with owner.transaction() as tx:
+        counted = "SELECT count(*) FROM sign_in_failure WHERE account = sha256(:name)"
+        assert tx.execute(text(counted), {"name": name.encode()}).scalar_one() == 1
 
 
 def test_a_user_may_be_typed_with_capitals_and_spaces(client):
@@ -291,6 +299,54 @@ def test_a_page_that_refreshes_itself_keeps_nobody_signed_in(client, record):
     assert "hx-get" not in part.text
 
 
+def checking(client, plan):
+    """The page of a decision that no worker has carried out yet."""
+    typed = decline(get(client, plan).text)
+    return client.post(plan + "/decisions", base_url=BASE, data=typed).headers["Location"].partition("#")[0]
+
+
+#: each template that asks again by itself, and a page that holds it; in production there is no sandbox
+REFRESHED = {
+    "_evaluating.html": None,
+    "_live.html": lambda client, plan: plan,
+    "_outcome.html": checking,
+    "operations.html": lambda client, plan: "/operations",
+}
+
+
+def test_every_template_that_asks_again_by_itself_is_tried():
+    templates = Path(web.__file__).parent / "templates"
+    found = {path.name for path in templates.glob("**/*.html") if 'hx-trigger="every' in path.read_text()}
+
+    assert found == set(REFRESHED)
+
+
+@pytest.mark.parametrize("template", REFRESHED)
+def test_nothing_that_a_page_asks_by_itself_keeps_somebody_signed_in(
+    client, record, plan, impatient, template
+):
+    signing_in.sign_in(client)
+    page = REFRESHED[template]
+    asked = ["/sandbox/progress"]
+    if page:
+        asked = re.findall(r'hx-get="([^"]+)"[^>]*hx-trigger="every', get(client, page(client, plan)).text)
+        # Every page has the stamp, and two ask for something besides.
+        assert len(asked) == (1 if template == "_live.html" else 2)
+    age(record, "seen_at", "20 minutes")
+
+    def seen():
+        with record.transaction() as tx:
+            return tx.execute(text("SELECT seen_at FROM session")).scalar_one()
+
+    before = seen()
+    for address in map(unescape, asked):
+        answer = get(client, address, headers={"HX-Request": "true"})
+        assert answer.status_code == (200 if page else 404)
+        assert seen() == before, address
+    get(client, plan)
+    assert seen() > before
+
+
 def decline(html):
     """The fields of the form by which a referral is declined, with a reason and a few words."""
     for form in re.findall(r'<form[^>]*action="[^"]*/decisions".*?</form>', html, re.DOTALL):
@@ -333,11 +389,18 @@ def test_what_was_written_when_the_sign_in_ended_is_there_again_for_its_writer_a
         assert tx.execute(text("SELECT count(*) FROM kept_form")).scalar_one() == 0
 
 
-def test_nobody_keeps_words_with_a_token_of_nobody(client, record, plan):
-    client.post(
-        plan + "/decisions", base_url=BASE, data={"token": "made up", "text": "words", "decision": "decline"}
+@pytest.mark.parametrize("token", ["made up", "of the sign-in page", "of its choice of a language"])
+def test_nobody_keeps_words_with_a_token_of_nobody(client, record, plan, token):
+    page = get(client, SIGN_IN).text
+    forms = {"of the sign-in page": SIGN_IN, "of its choice of a language": "/language"}
+    shown = signing_in.hidden(page, forms[token])["token"] if token in forms else token
+
+    answer = client.post(
+        plan + "/decisions", base_url=BASE, data={"token": shown, "text": "words", "decision": "decline"}
     )
 
+    assert answer.headers["Location"].startswith(SIGN_IN)
+    assert "ended=kept" not in answer.headers["Location"]
     with record.transaction() as tx:
         assert tx.execute(text("SELECT count(*) FROM kept_form")).scalar_one() == 0
 
