@@ -119,7 +119,7 @@ def test_how_far_the_evaluation_is_can_be_left_and_come_back_to(
 
     part = client.get("/sandbox/progress").text
     assert "Evaluating: 1 of 3 patients done" in part
-    assert '<progress id="evaluating-bar" max="3" value="1">1 of 3</progress>' in part
+    assert '<progress id="evaluating-bar" max="3" value="1">1/3</progress>' in part
     assert 'hx-get="/sandbox/progress"' in part
     assert "Evaluating: 1 of 3 patients done" in client.get("/sandbox").text
 
