@@ -47,6 +47,7 @@ class _Sides:
     agreed: tuple[int, Json] | None
     theirs: Json
     their_version: str | None
+    meant: comparing.Meant
 
 
 class Returning:
@@ -130,18 +131,19 @@ class Returning:
             # Erased here meanwhile: there is nothing that its answer could be about.
             return Answer(kind=Kind.TAKEN)
         named = "/".join(identity)
-        if comparing.about_another(sides.ours, theirs, base=self._server):
+        meant = sides.meant
+        if comparing.about_another(sides.ours, theirs, base=self._server, meant=meant):
             return Answer(kind=Kind.MIXED_UP, said=named)
-        if sides.agreed is not None and not self._differing(sides.agreed[1], theirs):
+        if sides.agreed is not None and not self._differing(sides.agreed[1], theirs, meant):
             self._acknowledge(identity, sides.agreed[0], sides.their_version)
             return Answer(kind=Kind.TAKEN)
         before = sides.agreed[1] if sides.agreed else sides.ours
-        changed = self._differing(before, theirs)
+        changed = self._differing(before, theirs, meant)
         beyond = changed - set(ownership.may_change(sides.current.resource))
         both = {
             name
-            for name in changed & self._differing(before, sides.ours)
-            if name != "lastModified" and name in self._differing(sides.ours, theirs)
+            for name in changed & self._differing(before, sides.ours, meant)
+            if name != "lastModified" and name in self._differing(sides.ours, theirs, meant)
         }
         if beyond or both:
             return Answer(kind=Kind.DIFFERENT, said=f"{named}: {', '.join(sorted(beyond | both))}")
@@ -159,11 +161,11 @@ class Returning:
             asked = {current.version, *versions, *([last] if last is not None else [])}
             stored = resources.versions(tx, [(type_, id, v) for v in asked], tenant=self._tenant)
             numbers = sorted(version for _, _, version in stored)
-            bodies = outgoing.prepared(
-                tx, [stored[type_, id, v].resource for v in numbers], tenant=self._tenant
-            )
+            written = [stored[type_, id, v].resource for v in numbers]
+            bodies = outgoing.prepared(tx, written, tenant=self._tenant)
+            meant = outgoing.meant(tx, written, tenant=self._tenant)
         ours = dict(zip(numbers, bodies, strict=True))
-        same = next((v for v in reversed(numbers) if not self._differing(ours[v], theirs)), None)
+        same = next((v for v in reversed(numbers) if not self._differing(ours[v], theirs, meant)), None)
         agreed = same if same is not None else last if last in ours else max(versions, default=None)
         return _Sides(
             current=current,
@@ -171,6 +173,7 @@ class Returning:
             agreed=(agreed, ours[agreed]) if agreed in ours else None,
             theirs=theirs,
             their_version=_version(theirs),
+            meant=meant,
         )
 
     def _take(self, identity: Identity, sides: _Sides, changed: Collection[str]) -> Answer:
@@ -201,7 +204,7 @@ class Returning:
         after = self._sides(identity, sides.theirs, ())
         if after is None:
             return Answer(kind=Kind.TAKEN)
-        if not self._differing(after.ours, sides.theirs):
+        if not self._differing(after.ours, sides.theirs, after.meant):
             self._acknowledge(identity, after.current.version, sides.their_version)
         elif sides.agreed is not None:
             # What we changed besides is still to be sent, over the version that we know now.
@@ -212,8 +215,8 @@ class Returning:
         with self._database.transaction() as tx:
             ledger.acknowledge(tx, self._tenant, self._server, identity, version, their_version)
 
-    def _differing(self, one: Json, other: Json) -> frozenset[str]:
-        return comparing.difference(one, other, base=self._server)
+    def _differing(self, one: Json, other: Json, meant: comparing.Meant) -> frozenset[str]:
+        return comparing.difference(one, other, base=self._server, meant=meant)
 
 
 def _resources(searchset: Json) -> Sequence[Json]:

@@ -14,6 +14,7 @@ import hospital_server
 import pytest
 from hospital_server import answering, outcome
 
+from service.fhir import transaction
 from service.hospital import outgoing, pauses
 from service.hospital.answers import Kind
 from service.store import deliveries, resources
@@ -92,20 +93,33 @@ def test_references_name_what_the_hospital_knows(deliverer):
 
 
 def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone(database, visited):
-    made_here = "01890a5d-ac96-774b-bcce-b302099a8057"
+    made_here = "made-here"
+    # Has the form of ours, and is the hospital's: it put it here.
+    of_theirs = "01890a5d-ac96-774b-bcce-b302099a8057"
     name = {"system": "urn:mrn", "value": "M-1"}
     bodies = [
         {"resourceType": "Practitioner", "id": made_here, "identifier": [name]},
         {"resourceType": "Practitioner", "id": "dr-1", "identifier": [name]},
+        {"resourceType": "Practitioner", "id": of_theirs, "identifier": [name]},
         {"resourceType": "Practitioner", "id": "dr-2"},
     ]
     with database.transaction() as tx:
-        writes = [Write(type=body["resourceType"], id=body["id"], body=body) for body in bodies]
-        seen = resources.look_up_or_lock(tx, writes, tenant=0)
-        resources.save(tx, writes, tenant=0, now=NOW, sender="hospital", seen=seen)
+        for active in (True, False):
+            writes = [
+                Write(
+                    type="Practitioner",
+                    id=body["id"],
+                    body={**body, "active": active},
+                    posted=body["id"] == made_here and active,
+                )
+                for body in bodies
+            ]
+            seen = resources.look_up_or_lock(tx, writes, tenant=0)
+            resources.save(tx, writes, tenant=0, now=NOW, sender="hospital", seen=seen)
     named = [
         {"reference": f"Practitioner/{made_here}", "display": "Berg"},
         {"reference": "Practitioner/dr-1/_history/4"},
+        {"reference": f"Practitioner/{of_theirs}"},
         {"reference": "Practitioner/dr-2/_history/1"},
         {"reference": "Practitioner/nobody"},
         {"reference": "#contained"},
@@ -117,10 +131,33 @@ def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone(database, visit
     assert sent["author"] == [
         {"type": "Practitioner", "identifier": name, "display": "Berg"},
         {"reference": "Practitioner/dr-1", "identifier": name},
+        {"reference": f"Practitioner/{of_theirs}", "identifier": name},
         {"reference": "Practitioner/dr-2"},
         {"reference": "Practitioner/nobody"},
         {"reference": "#contained"},
     ]
+
+
+def test_what_a_conditional_update_made_is_named_by_its_identifier_alone(database, visited):
+    person = {
+        "resourceType": "Practitioner",
+        "identifier": [{"system": "urn:mrn", "value": "M-7"}],
+        "name": [{"family": "Berg"}],
+    }
+    request = {"method": "PUT", "url": "Practitioner?identifier=urn:mrn|M-7"}
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"resource": person, "request": request}],
+    }
+    (made,) = transaction.accept(database, bundle, sender="hospital").stored
+    reference = f"{made.type}/{made.id}"
+
+    with database.transaction() as tx:
+        author = {"author": {"reference": reference}}
+        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", **author}], tenant=0)
+
+    assert sent["author"] == {"type": "Practitioner", "identifier": person["identifier"][0]}
 
 
 def test_no_hospital_and_nothing_is_noted(database, visited):
