@@ -19,8 +19,9 @@ from service.hospital.pauses import Chance
 from service.hospital.returning import Returning
 from service.hospital.settings import Hospital
 from service.settings import Settings
-from service.store import circuits, deliveries
+from service.store import circuits, deliveries, heartbeats
 from service.store.database import Database
+from worker.pulse import Pulse
 
 EVERY_S = 1.0
 #: how many patients are delivered before it is looked again for what is new
@@ -38,14 +39,21 @@ class Rounds:
     """What one courier remembers between its rounds. Lost without harm: the first one looks at everything."""
 
     def __init__(
-        self, database: Database, connection: Connection, hospital: Hospital, chance: Chance
+        self,
+        database: Database,
+        connection: Connection,
+        hospital: Hospital,
+        chance: Chance,
+        pulse: Pulse,
     ) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
             chance: by which pauses are spread.
+            pulse: the courier's.
         """
         self._database = database
+        self._pulse = pulse
         self._server = connection.base
         self._delivery = Delivery(database, connection, chance=chance, tenant=TENANT)
         self._returning = Returning(database, connection, tenant=TENANT)
@@ -63,6 +71,7 @@ class Rounds:
         Args:
             moment: `time.monotonic()`.
         """
+        self._pulse.beat(self._database, moment)
         self._find(moment)
         for _ in range(AT_ONCE):
             if not self._delivery.one():
@@ -108,13 +117,14 @@ def serve(settings: Settings) -> None:
     lifeline.end_with_parent()
     log.configure("courier", level=settings.log_level)
     assert settings.hospital is not None
+    database = Database(settings.database_url, pool_size=1, overflow=2)
+    pulse = Pulse(heartbeats.COURIER)
     try:
-        connection = Connection(settings.hospital)
+        connection = Connection(settings.hospital, before=lambda: pulse.beat(database))
     except InvalidSettings as error:
         logger.error("hospital_not_connected", reason=str(error))
         sys.exit(2)
-    database = Database(settings.database_url, pool_size=1, overflow=2)
-    rounds = Rounds(database, connection, settings.hospital, random.SystemRandom().random)
+    rounds = Rounds(database, connection, settings.hospital, random.SystemRandom().random, pulse)
     while True:
         try:
             rounds.round(time.monotonic())

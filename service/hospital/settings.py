@@ -49,6 +49,11 @@ class Hospital:
     #: how often the hospital is asked what became of open orders and Tasks; 0: never
     poll_s: int = 60
 
+    @property
+    def longest_s(self) -> float:
+        """Return the longest that one question may take: a token that is refused, another, and the answer."""
+        return 4 * 2.0 * self.timeout_s
+
 
 def from_environment(environment: Mapping[str, str]) -> Hospital | None:
     """Return the hospital's server that the environment names; None: there is none.

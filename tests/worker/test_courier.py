@@ -19,12 +19,13 @@ from service.fhir import transaction
 from service.hospital.connection import Connection
 from service.hospital.settings import Hospital
 from service.settings import Settings
-from service.store import circuits, resources
+from service.store import circuits, heartbeats, resources
 from service.store.database import Database
 from service.store.resources import Write
 from worker import courier, rounds
 from worker.advance import advance
 from worker.courier import Courier
+from worker.pulse import Pulse
 from worker.rounds import Rounds
 
 STORY = playing.read(Path(__file__).parents[1] / "stories" / "V03.json")
@@ -110,7 +111,7 @@ def test_without_a_hospital_there_is_no_process(database_url):
 def going(database: Database, server: HospitalServer) -> Iterator[Rounds]:
     hospital = Hospital(url=server.url, rate=1000, poll_s=60)
     with Connection(hospital) as connection:
-        yield Rounds(database, connection, hospital, lambda: 0.0)
+        yield Rounds(database, connection, hospital, lambda: 0.0, Pulse(heartbeats.COURIER))
 
 
 def rewrite(tx: Transaction, type_: str) -> str:
@@ -121,6 +122,25 @@ def rewrite(tx: Transaction, type_: str) -> str:
     seen = resources.look_up_or_lock(tx, [write], tenant=0)
     resources.save(tx, [write], tenant=0, now=NOW, sender="hipway-engine", seen=seen)
     return head.reference
+
+
+def test_each_round_says_that_the_courier_lives(database, going):
+    with database.transaction() as tx:
+        tx.execute(text("DELETE FROM heartbeat"))
+
+    going.round(0.0)
+
+    with database.transaction() as tx:
+        assert set(heartbeats.ages(tx)) == {heartbeats.COURIER}
+
+
+def test_a_question_that_hangs_follows_a_sign_of_life(server):
+    told = []
+    hospital = Hospital(url=server.url, rate=1000)
+    with Connection(hospital, before=lambda: told.append(len(server.asked))) as connection:
+        connection.read("Patient", "p1")
+        connection.search("Task", {"_id": "t1"})
+    assert told == [0, 1]
 
 
 def test_what_was_committed_late_is_found_though_its_number_is_older(database, going, server):
