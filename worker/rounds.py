@@ -16,11 +16,12 @@ from service.hospital.answers import Answer, Kind
 from service.hospital.connection import Connection
 from service.hospital.delivery import Delivery
 from service.hospital.pauses import Chance
-from service.hospital.returning import Returning
+from service.hospital.returning import START, Returning
 from service.hospital.settings import Hospital
 from service.settings import Settings
 from service.store import circuits, deliveries, heartbeats
 from service.store.database import Database
+from service.store.resources import Identity
 from worker.pulse import Pulse
 
 EVERY_S = 1.0
@@ -63,10 +64,15 @@ class Rounds:
         self._looks: deque[tuple[float, int]] = deque()
         #: when everything is looked at again
         self._whole = float("-inf")
-        self._asked = float("-inf")
+        #: when everything had been asked for; None: in the round before this one
+        self._asked: float | None = float("-inf")
+        #: the last that was asked for since
+        self._at: Identity = START
+        #: the first answer since that was no good
+        self._bad: Answer | None = None
 
     def round(self, moment: float) -> None:
-        """Find what is to be sent, send it, and ask what came of earlier ones.
+        """Find what is to be sent, send it, and ask what came of some of the earlier ones.
 
         Args:
             moment: `time.monotonic()`.
@@ -76,8 +82,10 @@ class Rounds:
         for _ in range(AT_ONCE):
             if not self._delivery.one():
                 break
-        if self._poll_s and moment - self._asked >= self._poll_s:
+        # What is asked takes its time; the pause after it begins when it is over.
+        if self._asked is None:
             self._asked = moment
+        if self._poll_s and moment - self._asked >= self._poll_s:
             self._ask()
 
     def _find(self, moment: float) -> None:
@@ -94,22 +102,32 @@ class Rounds:
         self._looks.append((moment, newest))
 
     def _ask(self) -> None:
+        """Ask one question; the rest waits for the next round, so that what is to be sent does not.
+
+        A server that answers badly is asked again after the pause for what follows, so that one question that
+        it cannot answer does not keep it from the others.
+        """
         with self._database.transaction() as tx:
             before = circuits.read(tx, "return", tenant=TENANT, server=self._server)
         if before.open_until is not None:
             return
         try:
-            answer = self._returning.ask()
+            answer, last = self._returning.ask(self._at)
         except (DBAPIError, psycopg.Error, NoConnection):
             raise
         except Exception as error:
             logger.exception("asking_failed_here")
-            answer = Answer(kind=Kind.FAILED_HERE, said=type(error).__name__)
+            answer, last = Answer(kind=Kind.FAILED_HERE, said=type(error).__name__), None
+        self._at = last or START
+        shown = answer if answer.of_server else self._bad or answer
+        self._bad = None if last is None or shown.taken or shown.of_server else shown
+        if last is None or answer.of_server:
+            self._asked = None
         if answer.status is None and answer.taken:
             # Nothing is open there, so nothing was asked.
             return
         with self._database.transaction() as tx:
-            health.note(tx, "return", answer, before, self._chance, tenant=TENANT, server=self._server)
+            health.note(tx, "return", shown, before, self._chance, tenant=TENANT, server=self._server)
 
 
 def serve(settings: Settings) -> None:

@@ -33,6 +33,8 @@ TYPES = ("ServiceRequest", "Task")
 ENDED = ("completed", "cancelled", "revoked", "rejected", "failed", "entered-in-error")
 #: how many are looked for at once
 TOGETHER = 40
+#: before every identity
+START: Identity = ("", "")
 
 logger = log.get()
 
@@ -63,19 +65,32 @@ class Returning:
     def _server(self) -> str:
         return self._connection.base
 
-    def ask(self) -> Answer:
-        """Ask what became of open orders and Tasks. Returns the first answer that was no good, if any."""
+    def ask(self, after: Identity = START) -> tuple[Answer, Identity | None]:
+        """Ask what became of some of the open orders and Tasks: as many as one question may name.
+
+        Args:
+            after: the last that was asked for; what follows it is asked for now.
+
+        Returns:
+            The first answer that was no good, if any, and the last that was asked for; None: no more follow.
+        """
         with self._database.transaction() as tx:
-            found = ledger.open_work(tx, tenant=self._tenant, server=self._server, types=TYPES, ended=ENDED)
-        answer = Answer(kind=Kind.TAKEN)
-        for type_ in TYPES:
-            of_type = [(one.id, theirs) for one, theirs in found if one.type == type_]
-            for first in range(0, len(of_type), TOGETHER):
-                got = self._ask_for(type_, dict(of_type[first : first + TOGETHER]))
-                if got.of_server:
-                    return got
-                answer = answer if not answer.taken else got
-        return answer
+            found = ledger.open_work(
+                tx,
+                tenant=self._tenant,
+                server=self._server,
+                types=TYPES,
+                ended=ENDED,
+                after=after,
+                limit=TOGETHER,
+            )
+        if not found:
+            return Answer(kind=Kind.TAKEN), None
+        # A question is about one type.
+        type_ = next(iter(found))[0]
+        known = {id: version for (of, id), version in found.items() if of == type_}
+        more = len(known) < len(found) or len(found) == TOGETHER
+        return self._ask_for(type_, known), (type_, next(reversed(known))) if more else None
 
     def look(self, identity: Identity, versions: Collection[int] = ()) -> Answer:
         """Read the server's copy and settle what it means. Returns what stands in the way, else `TAKEN`.

@@ -190,27 +190,40 @@ def forget(tx: Connection, tenant: int, server: str, identity: Identity) -> None
 
 
 def open_work(
-    tx: Connection, *, tenant: int, server: str, types: Sequence[str], ended: Sequence[str]
-) -> list[tuple[Stored, str | None]]:
-    """Return what the server has acknowledged and may still change, each with the server's version.
+    tx: Connection,
+    *,
+    tenant: int,
+    server: str,
+    types: Sequence[str],
+    ended: Sequence[str],
+    after: Identity,
+    limit: int,
+) -> dict[Identity, str | None]:
+    """Return what the server has acknowledged and may still change, in order, each with the server's version.
 
     Args:
         ended: statuses after which nothing is expected any more.
+        after: what comes before this in the order, and this itself, is left out.
+        limit: no more are returned.
     """
     rows = tx.execute(
         text(
             "SELECT d.type, d.id, d.their_version FROM delivered d JOIN resource r USING (tenant, type, id) "
             "WHERE d.tenant = :tenant AND d.server = :server AND d.type = ANY(:types) AND r.owned "
-            "AND NOT r.deleted AND NOT r.status = ANY(:ended) ORDER BY d.type, d.id"
+            "AND NOT r.deleted AND NOT r.status = ANY(:ended) AND (d.type, d.id) > (:type, :id) "
+            "ORDER BY d.type, d.id LIMIT :limit"
         ),
-        {"tenant": tenant, "server": server, "types": list(types), "ended": list(ended)},
-    ).all()
-    with resources.together(tx):
-        asked = resources.ask_all(tx, [(row.type, row.id) for row in rows], tenant=tenant)
-    current = asked()
-    return [
-        (stored, row.their_version) for row in rows if (stored := current.get((row.type, row.id))) is not None
-    ]
+        {
+            "tenant": tenant,
+            "server": server,
+            "types": list(types),
+            "ended": list(ended),
+            "type": after[0],
+            "id": after[1],
+            "limit": limit,
+        },
+    )
+    return {(row.type, row.id): row.their_version for row in rows}
 
 
 def _version(reference: str) -> tuple[str, str, int]:

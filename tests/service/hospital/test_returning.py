@@ -47,7 +47,7 @@ def at_hospital(deliverer, reference, **elements):
 def test_nothing_changed_and_nothing_comes_back(deliverer, task):
     asked = len(deliverer.server.asked)
 
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
 
     searches = deliverer.server.asked[asked:]
     assert {asked.path for asked in searches} == {"/fhir/Task/_search", "/fhir/ServiceRequest/_search"}
@@ -59,7 +59,7 @@ def test_nothing_changed_and_nothing_comes_back(deliverer, task):
 def test_what_the_hospital_did_with_a_task_comes_back_and_is_evaluated(deliverer, task):
     at_hospital(deliverer, task, status="in-progress", businessStatus={"text": "booked"})
 
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
 
     stored = here(deliverer, task)
     assert (stored.version, stored.owned) == (2, True)
@@ -70,7 +70,7 @@ def test_what_the_hospital_did_with_a_task_comes_back_and_is_evaluated(deliverer
     assert not deliverer.go()
     assert deliverer.rows("arrival", "patient")[0].patient == "gmt-v03"
     # The second time there is nothing new.
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
     assert here(deliverer, task).version == 2
 
 
@@ -139,7 +139,7 @@ def test_what_the_hospital_deleted_is_not_made_anew(deliverer, task, change):
 def test_a_resource_of_another_patient_in_a_search_result_is_not_stored(deliverer, task):
     at_hospital(deliverer, task, status="accepted", **{"for": {"reference": "Patient/other"}})
 
-    answer = deliverer.returning.ask()
+    answer = deliverer.ask()
 
     assert (answer.kind, answer.said) == (Kind.MIXED_UP, task)
     assert here(deliverer, task).version == 1
@@ -161,7 +161,7 @@ def test_what_was_not_asked_for_in_a_search_result_is_not_stored_and_the_rest_is
     at_hospital(deliverer, task, status="accepted")
     deliverer.server.moods = [None, mixing]
 
-    answer = deliverer.returning.ask()
+    answer = deliverer.ask()
 
     assert answer.kind is Kind.MIXED_UP
     assert here(deliverer, task).resource["status"] == "accepted"
@@ -172,7 +172,7 @@ def test_what_was_not_asked_for_in_a_search_result_is_not_stored_and_the_rest_is
 def test_what_is_not_valid_does_not_come_back(deliverer, task, value):
     at_hospital(deliverer, task, status=value)
 
-    answer = deliverer.returning.ask()
+    answer = deliverer.ask()
 
     assert (answer.kind, answer.said) == (Kind.NOT_TAKEN_BACK, f"{task}: status")
     assert here(deliverer, task).version == 1
@@ -182,7 +182,7 @@ def test_a_server_that_does_not_answer_is_asked_no_more_in_this_round(deliverer,
     asked = len(deliverer.server.asked)
     deliverer.server.mood = answering(500)
 
-    assert deliverer.returning.ask().kind is Kind.SERVER_ERROR
+    assert deliverer.ask().kind is Kind.SERVER_ERROR
     assert len(deliverer.server.asked) == asked + 1
 
 
@@ -240,7 +240,7 @@ def test_orders_come_back_after_the_patient_got_another_identifier(deliverer, ta
     put(database, renamed)
     at_hospital(deliverer, task, status="in-progress")
 
-    assert deliverer.returning.ask().kind is Kind.TAKEN
+    assert deliverer.ask().kind is Kind.TAKEN
 
     assert here(deliverer, task).resource["status"] == "in-progress"
     assert deliverer.acknowledged()[task] == 2
@@ -258,7 +258,7 @@ def test_orders_come_back_after_whoever_has_an_id_of_ours_got_another_identifier
     put(database, {**person, "id": id_, "identifier": [{**MRN, "value": "M-2"}]})
     at_hospital(deliverer, task, status="in-progress")
 
-    assert deliverer.returning.ask().kind is Kind.TAKEN
+    assert deliverer.ask().kind is Kind.TAKEN
 
     came = here(deliverer, task).resource
     assert (came["status"], came["owner"]) == ("in-progress", {"reference": made})
@@ -299,7 +299,7 @@ def test_an_order_that_is_filled_there_is_completed_here(deliverer, database):
     assert order["status"] == "active"
 
     at_hospital(deliverer, reference, status="completed")
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
 
     assert here(deliverer, reference).resource["status"] == "completed"
     assert deliverer.acknowledged()[reference] == here(deliverer, reference).version
