@@ -72,6 +72,11 @@ class Connection:
         """Return the longest that one question may take."""
         return self._hospital.longest_s
 
+    @property
+    def settle_s(self) -> float:
+        """Return how long the server may be at work on what it was sent."""
+        return float(self._hospital.settle_s)
+
     def __enter__(self) -> "Connection":
         return self
 

@@ -1,6 +1,7 @@
 """What the hospital made of what was delivered: it is compared, and its changes come back by the intake.
 
-    theirs is one of our versions          that version is acknowledged
+    theirs is one of our versions          that version is acknowledged; an older one that arrived late, too,
+                                           and ours is sent over it
     they changed what a hospital may       the change is stored here, as if it had been posted
     they changed anything else, or both    nobody's version is written over: the elements are named,
     sides changed the same                 and a person looks
@@ -19,7 +20,7 @@ from service.fhir.refusals import OutOfDate, Refusal
 from service.hospital import comparing, outgoing
 from service.hospital.answers import Answer, Kind
 from service.hospital.connection import Connection
-from service.store import ledger, resources
+from service.store import deliveries, ledger, resources
 from service.store.database import Database
 from service.store.resources import Identity, Stored
 
@@ -173,7 +174,8 @@ class Returning:
                 return None
             known = ledger.acknowledged(tx, [identity], tenant=self._tenant, server=self._server)
             last = known[identity][0] if identity in known else None
-            asked = {current.version, *versions, *([last] if last is not None else [])}
+            late = ledger.adrift(tx, current, tenant=self._tenant, server=self._server)
+            asked = {current.version, *versions, *late, *([last] if last is not None else [])}
             stored = resources.versions(tx, [(type_, id, v) for v in asked], tenant=self._tenant)
             numbers = sorted(version for _, _, version in stored)
             written = [stored[type_, id, v].resource for v in numbers]
@@ -229,6 +231,10 @@ class Returning:
     def _acknowledge(self, identity: Identity, version: int, their_version: str | None) -> None:
         with self._database.transaction() as tx:
             ledger.acknowledge(tx, self._tenant, self._server, identity, version, their_version)
+            ledger.found(tx, identity, version, tenant=self._tenant, server=self._server)
+            current = resources.current(tx, *identity, tenant=self._tenant)
+            if current is not None and current.version != version and current.patient is not None:
+                deliveries.note(tx, current.patient, tenant=self._tenant, server=self._server)
 
     def _differing(self, one: Json, other: Json, meant: comparing.Meant) -> frozenset[str]:
         return comparing.difference(one, other, base=self._server, meant=meant)

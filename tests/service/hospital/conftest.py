@@ -32,7 +32,7 @@ class Deliverer:
     def __init__(self, database: Database, server: HospitalServer) -> None:
         self.database = database
         self.server = server
-        self.connection = Connection(Hospital(url=server.url, rate=1000, timeout_s=1))
+        self.connection = Connection(Hospital(url=server.url, rate=1000, timeout_s=1, settle_s=0))
         self.delivery = Delivery(database, self.connection, chance=lambda: 0.0)
         self.returning = Returning(database, self.connection)
 
