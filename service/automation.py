@@ -1,7 +1,8 @@
-"""Whether what works by itself does: the sweep, the broker, the workers, and how late the oldest work is.
+"""Whether what works by itself does: sweep, broker, workers and courier, and how late the oldest work is.
 
 Each part is seen through the one before it: the sweep asks the broker, and through the broker a worker.
-So when one is silent nothing is said of the next, and what is told is where to look.
+So when one is silent nothing is said of the next, and what is told is where to look. The courier, where there
+is a hospital to deliver to, is started by the sweep and says by itself that it lives.
 """
 
 from collections.abc import Mapping
@@ -11,17 +12,21 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from service.hospital.settings import Hospital
 from service.store import heartbeats, promises
-from service.store.heartbeats import BROKER, SWEEP, WORKER
+from service.store.heartbeats import BROKER, COURIER, SWEEP, WORKER
 from service.store.promises import Waiting
 
-Part = Literal["sweep", "broker", "worker", "late"]
+Part = Literal["sweep", "broker", "worker", "courier", "late"]
 
 #: after how many seconds of silence a part is taken for stopped; the sweep goes round every two
 LIMITS_S: Mapping[Part, float] = {"sweep": 15, "broker": 15, "worker": 30}
 
 #: work that is due is begun within seconds; after this somebody has to look
 LATE_S = 60
+
+#: besides the longest that one question to the hospital's server may take, during which the courier is silent
+COURIER_S = 20
 
 CHAIN: tuple[Part, ...] = (SWEEP, BROKER, WORKER)
 
@@ -44,6 +49,8 @@ class Automation:
     waiting: Waiting
     #: seconds since each part was last seen
     ages: Mapping[str, float]
+    #: after how many seconds of silence the courier is taken for stopped; None: there is no hospital
+    courier_s: float | None = None
 
     def trouble(self, part: Part) -> Trouble | None:
         """Return what is wrong with the part."""
@@ -51,31 +58,36 @@ class Automation:
 
     def silent_before(self, part: Part) -> Part | None:
         """Return the silent part through which this one would be seen."""
-        before = CHAIN[: CHAIN.index(part)]
+        before = CHAIN[: CHAIN.index(part)] if part in CHAIN else (SWEEP,)
         return next((trouble.part for trouble in self.troubles if trouble.part in before), None)
 
 
-def silent(ages: Mapping[str, float], part: Part) -> bool:
+def silent(ages: Mapping[str, float], part: Part, limit_s: float | None = None) -> bool:
     """Return whether the part has not been seen within its limit; one that was never seen has not.
 
     Args:
         ages: seconds since each part was seen. Seen in the future, it was seen before the database's
             clock was set back, and not since.
+        limit_s: of a part whose limit depends on the settings.
     """
-    return abs(ages.get(part, float("inf"))) > LIMITS_S[part]
+    return abs(ages.get(part, float("inf"))) > (LIMITS_S[part] if limit_s is None else limit_s)
 
 
-def look(tx: Connection, now: datetime) -> Automation:
+def look(tx: Connection, now: datetime, hospital: Hospital | None = None) -> Automation:
     """Return how the automation goes.
 
     Args:
         now: the service clock.
+        hospital: to which the courier delivers; None: there is no courier.
     """
     seen = heartbeats.ages(tx)
     ages = {part: age for part, (_, age) in seen.items()}
     waiting = promises.waiting(tx, now)
     stopped = next((part for part in CHAIN if silent(ages, part)), None)
     troubles = [Trouble(part=stopped, since=seen[stopped][0] if stopped in seen else None)] if stopped else []
+    courier_s = hospital.longest_s + COURIER_S if hospital else None
+    if courier_s is not None and stopped != SWEEP and silent(ages, COURIER, courier_s):
+        troubles.append(Trouble(part=COURIER, since=seen[COURIER][0] if COURIER in seen else None))
     if waiting.late_s > LATE_S:
         troubles.append(Trouble(part="late", since=now - timedelta(seconds=waiting.late_s)))
-    return Automation(troubles=tuple(troubles), waiting=waiting, ages=ages)
+    return Automation(troubles=tuple(troubles), waiting=waiting, ages=ages, courier_s=courier_s)

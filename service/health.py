@@ -15,16 +15,20 @@ import psycopg
 from flask import Blueprint, Response, current_app, jsonify, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from service import automation, broker, clock
 from service.automation import Automation
+from service.hospital import outgoing
 from service.settings import Settings
-from service.store import content, schema
+from service.store import content, deliveries, schema
 from service.store.database import Database
 
 health = Blueprint("health", __name__)
 
+#: whose deliveries are counted
+TENANT = 0
 #: asked again after this; a probe must not become a load
 REMEMBERED_S = 1.0
 
@@ -53,9 +57,14 @@ class Watch:
         self.parked = Gauge(
             "hipway_promises_parked", "Evaluations given up until a person looks", registry=self.registry
         )
+        self.undelivered = Gauge(
+            "hipway_undelivered_patients",
+            "Patients of whom the hospital's server lacks something",
+            registry=self.registry,
+        )
         self.beat = Gauge(
             "hipway_heartbeat_age_seconds",
-            "Since the sweep, the broker or a worker was last seen to work",
+            "Since the sweep, the broker, a worker or the courier was last seen to work",
             ("part",),
             registry=self.registry,
         )
@@ -131,11 +140,12 @@ def metrics() -> Response:
     watch: Watch = hipway.health
     try:
         with hipway.database.transaction() as tx:
-            seen = automation.look(tx, clock.now(tx))
+            seen = automation.look(tx, clock.now(tx), hipway.settings.hospital)
+            lacking = _lacking(tx, hipway.settings)
     except (SQLAlchemyError, psycopg.Error):
         # The counts of this process are told even so. What is not known now must not look well.
         watch.database_up.set(0)
-        for gauge in (watch.waiting, watch.oldest, watch.parked):
+        for gauge in (watch.waiting, watch.oldest, watch.parked, watch.undelivered):
             gauge.set(math.nan)
         watch.beat.clear()
         return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
@@ -143,9 +153,18 @@ def metrics() -> Response:
     watch.waiting.set(seen.waiting.count)
     watch.oldest.set(seen.waiting.late_s)
     watch.parked.set(seen.waiting.parked)
+    watch.undelivered.set(lacking)
     for part, age in seen.ages.items():
         watch.beat.labels(part).set(age)
     return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _lacking(tx: Connection, settings: Settings) -> int:
+    """Return of how many patients the hospital's server lacks something, whether or not the courier lives."""
+    if settings.hospital is None:
+        return 0
+    server = settings.hospital.url
+    return deliveries.undelivered(tx, tenant=TENANT, server=server, types=outgoing.TYPES).patients
 
 
 def _refused(token: str) -> Response | None:
@@ -169,21 +188,24 @@ def count(response: Response) -> Response:
 #: what Bundles need to be accepted, and what they need to be evaluated soon
 INTAKE = ("database", "schema")
 EVALUATION = ("broker", "sweep", "worker", "evaluations")
+#: what the hospital needs to get what was decided, where one is set
+DELIVERY = ("courier",)
 
 
 def _parts(settings: Settings, database: Database) -> dict[str, str | None]:
     """Return, for each part, what is wrong with it; None: it is ready."""
-    parts: dict[str, str | None] = dict.fromkeys((*INTAKE, *EVALUATION))
+    beyond = (*EVALUATION, *(DELIVERY if settings.hospital else ()))
+    parts: dict[str, str | None] = dict.fromkeys((*INTAKE, *beyond))
     try:
         with database.transaction() as tx:
             revision = schema.revision(tx)
             if schema.compatible(revision):
-                parts |= _automation(automation.look(tx, clock.now(tx)))
+                parts |= _automation(automation.look(tx, clock.now(tx), settings.hospital))
             else:
                 parts["schema"] = f"the schema is at {revision}, this version needs {schema.head()}"
-                parts |= dict.fromkeys(EVALUATION, "unknown without the schema")
+                parts |= dict.fromkeys(beyond, "unknown without the schema")
     except (SQLAlchemyError, psycopg.Error) as error:
-        parts |= dict.fromkeys(("schema", *EVALUATION), "unknown without the database")
+        parts |= dict.fromkeys(("schema", *beyond), "unknown without the database")
         parts["database"] = f"cannot be reached ({type(error).__name__})"
     parts["broker"] = (
         None if broker.reachable(settings) else "cannot be reached; evaluations are slow until it is"
@@ -198,6 +220,10 @@ def _automation(seen: Automation) -> dict[str, str | None]:
     }
     if before := seen.silent_before("worker"):
         parts["worker"] = f"unknown while the {before} is not ready"
+    if seen.courier_s is not None:
+        parts["courier"] = _silence(seen, "courier")
+        if before := seen.silent_before("courier"):
+            parts["courier"] = f"unknown while the {before} is not ready"
     if seen.trouble("late"):
         parts["evaluations"] = f"the oldest has waited {seen.waiting.late_s:.0f} s"
     return parts

@@ -91,7 +91,8 @@ def writes(
                 fresh=place.head is None,
                 if_version=entry.if_version,
                 also=place.also,
-                posted=entry.method == "POST",
+                # A conditional update that finds nothing and names no id creates, as a POST does.
+                posted=entry.method == "POST" or place.made,
             )
         )
     return found

@@ -26,6 +26,8 @@ class Place:
     id: str
     #: None: it is created, and nobody else is creating it
     head: Head | None
+    #: the id was made for it
+    made: bool = False
     #: by which the same Bundle sent again finds it
     also: tuple[search_index.Value, ...] = ()
 
@@ -193,14 +195,14 @@ def _conditional(
     if given:
         return Place(id=given, head=known.heads.get((entry.type, given)))
     # Two entries with one condition are one resource.
-    return Place(id=new.setdefault((entry.type, *identifier), new_id()), head=None)
+    return Place(id=new.setdefault((entry.type, *identifier), new_id()), head=None, made=True)
 
 
 def _anonymous(name: IndexName | None, by_entry: Mapping[IndexName, Sequence[Head]]) -> Place:
     if name is None:
-        return Place(id=new_id(), head=None)
+        return Place(id=new_id(), head=None, made=True)
     if found := by_entry.get(name):
         return Place(id=found[0].id, head=found[0])
     _, parameter, system, value = name
     also = (search_index.Value(name=parameter, system=system, value=value),)
-    return Place(id=new_id(), head=None, also=also)
+    return Place(id=new_id(), head=None, made=True, also=also)

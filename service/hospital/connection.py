@@ -5,7 +5,7 @@ Nothing here raises for what the other side does: each question has one `Answer`
 http://hl7.org/fhir/R4/http.html
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -31,21 +31,34 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Connection:
     """One FHIR server, asked one question at a time."""
 
-    def __init__(self, hospital: Hospital, *, transport: Transport | None = None, now: Time = _now) -> None:
+    def __init__(
+        self,
+        hospital: Hospital,
+        *,
+        transport: Transport | None = None,
+        now: Time = _now,
+        before: Callable[[], None] = _nothing,
+    ) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             now: the machine's own clock, by which tokens end and the server's clock is judged. Nothing
                 clinical follows it.
+            before: done before each question, such as to say that whoever asks lives.
 
         Raises:
             InvalidSettings: a certificate or a key cannot be used.
         """
         self._hospital = hospital
         self._now = now
+        self._before = before
         self._transport = transport or Transport(hospital)
         self._authentication = authentication.of(hospital, self._transport, now)
 
@@ -56,8 +69,13 @@ class Connection:
 
     @property
     def longest_s(self) -> float:
-        """Return the longest that one question may take: a token that is refused, another, and the answer."""
-        return 4 * 2.0 * self._hospital.timeout_s
+        """Return the longest that one question may take."""
+        return self._hospital.longest_s
+
+    @property
+    def settle_s(self) -> float:
+        """Return how long the server may be at work on what it was sent."""
+        return float(self._hospital.settle_s)
 
     def __enter__(self) -> "Connection":
         return self
@@ -111,6 +129,7 @@ class Connection:
         sent: Collection[str] = (),
     ) -> Answer:
         """Return the answer; a token that is refused is renewed once, for nothing was done with it."""
+        self._before()
         answer = self._exchange(method, path, content, headers, expected, sent)
         if answer.kind is Kind.UNAUTHENTICATED and self._authentication.renew():
             return self._exchange(method, path, content, headers, expected, sent)

@@ -1,6 +1,7 @@
 """Delivering one patient: what the hospital's server does not have is sent as one transaction.
 
-    claim -> Bundles without an answer are settled by a read -> what is pending is recorded and sent
+    claim -> Bundles without an answer are settled by a read, when the server must be done with them
+          -> what is pending is recorded and sent
           -> the answer is recorded -> done, tried again after a pause, or parked
 
 At least once, and once in effect: every resource is a PUT under our id, over the version that we know. The
@@ -75,7 +76,13 @@ class Delivery:
         with self._database.transaction() as tx:
             if circuits.read(tx, "deliver", tenant=self._tenant, server=self._server).open_until is not None:
                 return False
-            claim = deliveries.claim(tx, tenant=self._tenant, server=self._server, lease_s=self._lease_s)
+            claim = deliveries.claim(
+                tx,
+                tenant=self._tenant,
+                server=self._server,
+                lease_s=self._lease_s,
+                settle_s=self._connection.settle_s,
+            )
         if claim is None:
             return False
         try:
@@ -149,7 +156,11 @@ class Delivery:
         answer = self._connection.transact(sent, sent=named | {one.reference for one in stored})
         with self._database.transaction() as tx:
             settled = answer.kind not in UNCERTAIN
-            ledger.answered(tx, claim, bundle, answer=answer.kind, status=answer.status, settled=settled)
+            # A gateway may answer while the server behind it still works; what a FHIR server says is its end.
+            ended = settled or answer.fhir or answer.kind is Kind.FAILED_INSIDE
+            ledger.answered(
+                tx, claim, bundle, answer=answer.kind, status=answer.status, settled=settled, ended=ended
+            )
             if answer.taken:
                 for one, version in zip(stored, outgoing.versions(answer.body), strict=True):
                     ledger.acknowledge(
@@ -178,6 +189,7 @@ class Delivery:
                     answer=answer.kind,
                     said=answer.said,
                     pause_s=self._pause(claim, answer, before),
+                    settle_s=self._connection.settle_s,
                 )
             if answer is not NOTHING_ASKED and answer.kind is not Kind.FAILED_HERE:
                 health.note(

@@ -1,16 +1,15 @@
 """What is sent to the hospital, and how a reference is written there.
 
 Our own resources keep their ids. A hospital's own are named by its ids, without the number of a version,
-since ours are not its, and with an identifier where they have one. What was posted to us without an id has
-one of ours, which the hospital does not know: it is named by its identifier alone.
+since ours are not its, and with an identifier where they have one. What came to us without an id has one of
+ours, which the hospital does not know: it is named by its identifier alone.
 
 http://hl7.org/fhir/R4/references.html
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -45,17 +44,27 @@ ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9.-]{1,64})"')
 VERSION_IN_LOCATION = re.compile(r"/_history/([A-Za-z0-9.-]{1,64})$")
 
-#: ids that intake makes, see `service.fhir.placing`
-MADE_HERE = 7
-
 
 def prepared(tx: Connection, bodies: Sequence[Json], *, tenant: int) -> list[dict[str, Any]]:
     """Return the resources as they are sent."""
-    named = {identity for body in bodies for identity in references(body)}
-    with resources.together(tx):
-        asked = resources.ask_all(tx, sorted(named), tenant=tenant)
-    known = asked()
-    return [_rewritten(_bare(body), known) for body in bodies]
+    known, made_here = _targets(tx, bodies, tenant=tenant)
+    return [_rewritten(_bare(body), known, made_here) for body in bodies]
+
+
+def meant(tx: Connection, bodies: Sequence[Json], *, tenant: int) -> dict[tuple[str, str, str], str]:
+    """Return, of what the bodies refer to by identifier alone, what its identifiers have meant.
+
+    What was sent holds the identifier of then, and the resource may have another by now. An identifier
+    that two resources have had means neither.
+    """
+    _, made_here = _targets(tx, bodies, tenant=tenant)
+    found: dict[tuple[str, str, str], set[str]] = {}
+    for type_, id in made_here:
+        for version in resources.history(tx, type_, id, tenant=tenant):
+            if identifier := _identifier(version.resource):
+                name = (type_, identifier["system"], identifier["value"])
+                found.setdefault(name, set()).add(version.reference)
+    return {name: next(iter(of)) for name, of in found.items() if len(of) == 1}
 
 
 def bundle(outputs: Sequence[Output], bodies: Sequence[Json], *, base: str) -> dict[str, Any]:
@@ -102,26 +111,45 @@ def _bare(body: Json) -> Json:
     return {**rest, "meta": meta} if meta else rest
 
 
-def _rewritten(value: Any, known: Mapping[Identity, Stored]) -> Any:
+def _targets(
+    tx: Connection, bodies: Sequence[Json], *, tenant: int
+) -> tuple[dict[Identity, Stored], frozenset[Identity]]:
+    """Return what the bodies refer to, and of which of that the id was made here.
+
+    Nobody but the record knows who made an id: those of a hospital may have the form of ours.
+    """
+    named = {identity for body in bodies for identity in references(body)}
+    with resources.together(tx):
+        asked = resources.ask_all(tx, sorted(named), tenant=tenant)
+    known = asked()
+    of_others = [identity for identity, target in known.items() if not target.owned]
+    first = resources.versions(tx, [(type_, id, 1) for type_, id in of_others], tenant=tenant)
+    return known, frozenset((one.type, one.id) for one in first.values() if one.posted)
+
+
+def _rewritten(value: Any, known: Mapping[Identity, Stored], made_here: Collection[Identity]) -> Any:
     if isinstance(value, Mapping):
-        parts = {name: _rewritten(part, known) for name, part in value.items()}
+        parts = {name: _rewritten(part, known, made_here) for name, part in value.items()}
         match = REFERENCE.fullmatch(value["reference"]) if isinstance(value.get("reference"), str) else None
-        return _named(parts, match[1], match[2], known) if match else parts
+        if match is None:
+            return parts
+        identity = (match[1], match[2])
+        return _named(parts, identity, known.get(identity), made_here=identity in made_here)
     if isinstance(value, list):
-        return [_rewritten(part, known) for part in value]
+        return [_rewritten(part, known, made_here) for part in value]
     return value
 
 
-def _named(parts: Json, type_: str, id: str, known: Mapping[Identity, Stored]) -> dict[str, Any]:
+def _named(parts: Json, identity: Identity, target: Stored | None, *, made_here: bool) -> dict[str, Any]:
     """Return how the parts of a Reference are written on the other side."""
-    target = known.get((type_, id))
+    type_, id = identity
     plain = {**parts, "reference": f"{type_}/{id}"}
     if target is None or target.owned:
         return plain
     identifier = parts.get("identifier") or _identifier(target.resource)
     if identifier is None:
         return plain
-    if _made_here(id):
+    if made_here:
         return {
             **{n: v for n, v in parts.items() if n != "reference"},
             "type": type_,
@@ -136,11 +164,3 @@ def _identifier(resource: Json) -> Json | None:
         if isinstance(given, Mapping) and given.get("system") and given.get("value"):
             return {"system": given["system"], "value": given["value"]}
     return None
-
-
-def _made_here(id: str) -> bool:
-    """Return whether an id has the form of those that our intake makes."""
-    try:
-        return UUID(id).version == MADE_HERE
-    except ValueError:
-        return False

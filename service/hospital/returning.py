@@ -1,6 +1,7 @@
 """What the hospital made of what was delivered: it is compared, and its changes come back by the intake.
 
-    theirs is one of our versions          that version is acknowledged
+    theirs is one of our versions          that version is acknowledged; an older one that arrived late, too,
+                                           and ours is sent over it
     they changed what a hospital may       the change is stored here, as if it had been posted
     they changed anything else, or both    nobody's version is written over: the elements are named,
     sides changed the same                 and a person looks
@@ -19,7 +20,7 @@ from service.fhir.refusals import OutOfDate, Refusal
 from service.hospital import comparing, outgoing
 from service.hospital.answers import Answer, Kind
 from service.hospital.connection import Connection
-from service.store import ledger, resources
+from service.store import deliveries, ledger, resources
 from service.store.database import Database
 from service.store.resources import Identity, Stored
 
@@ -33,6 +34,8 @@ TYPES = ("ServiceRequest", "Task")
 ENDED = ("completed", "cancelled", "revoked", "rejected", "failed", "entered-in-error")
 #: how many are looked for at once
 TOGETHER = 40
+#: before every identity
+START: Identity = ("", "")
 
 logger = log.get()
 
@@ -47,6 +50,7 @@ class _Sides:
     agreed: tuple[int, Json] | None
     theirs: Json
     their_version: str | None
+    meant: comparing.Meant
 
 
 class Returning:
@@ -62,19 +66,32 @@ class Returning:
     def _server(self) -> str:
         return self._connection.base
 
-    def ask(self) -> Answer:
-        """Ask what became of open orders and Tasks. Returns the first answer that was no good, if any."""
+    def ask(self, after: Identity = START) -> tuple[Answer, Identity | None]:
+        """Ask what became of some of the open orders and Tasks: as many as one question may name.
+
+        Args:
+            after: the last that was asked for; what follows it is asked for now.
+
+        Returns:
+            The first answer that was no good, if any, and the last that was asked for; None: no more follow.
+        """
         with self._database.transaction() as tx:
-            found = ledger.open_work(tx, tenant=self._tenant, server=self._server, types=TYPES, ended=ENDED)
-        answer = Answer(kind=Kind.TAKEN)
-        for type_ in TYPES:
-            of_type = [(one.id, theirs) for one, theirs in found if one.type == type_]
-            for first in range(0, len(of_type), TOGETHER):
-                got = self._ask_for(type_, dict(of_type[first : first + TOGETHER]))
-                if got.of_server:
-                    return got
-                answer = answer if not answer.taken else got
-        return answer
+            found = ledger.open_work(
+                tx,
+                tenant=self._tenant,
+                server=self._server,
+                types=TYPES,
+                ended=ENDED,
+                after=after,
+                limit=TOGETHER,
+            )
+        if not found:
+            return Answer(kind=Kind.TAKEN), None
+        # A question is about one type.
+        type_ = next(iter(found))[0]
+        known = {id: version for (of, id), version in found.items() if of == type_}
+        more = len(known) < len(found) or len(found) == TOGETHER
+        return self._ask_for(type_, known), (type_, next(reversed(known))) if more else None
 
     def look(self, identity: Identity, versions: Collection[int] = ()) -> Answer:
         """Read the server's copy and settle what it means. Returns what stands in the way, else `TAKEN`.
@@ -130,18 +147,19 @@ class Returning:
             # Erased here meanwhile: there is nothing that its answer could be about.
             return Answer(kind=Kind.TAKEN)
         named = "/".join(identity)
-        if comparing.about_another(sides.ours, theirs, base=self._server):
+        meant = sides.meant
+        if comparing.about_another(sides.ours, theirs, base=self._server, meant=meant):
             return Answer(kind=Kind.MIXED_UP, said=named)
-        if sides.agreed is not None and not self._differing(sides.agreed[1], theirs):
+        if sides.agreed is not None and not self._differing(sides.agreed[1], theirs, meant):
             self._acknowledge(identity, sides.agreed[0], sides.their_version)
             return Answer(kind=Kind.TAKEN)
         before = sides.agreed[1] if sides.agreed else sides.ours
-        changed = self._differing(before, theirs)
+        changed = self._differing(before, theirs, meant)
         beyond = changed - set(ownership.may_change(sides.current.resource))
         both = {
             name
-            for name in changed & self._differing(before, sides.ours)
-            if name != "lastModified" and name in self._differing(sides.ours, theirs)
+            for name in changed & self._differing(before, sides.ours, meant)
+            if name != "lastModified" and name in self._differing(sides.ours, theirs, meant)
         }
         if beyond or both:
             return Answer(kind=Kind.DIFFERENT, said=f"{named}: {', '.join(sorted(beyond | both))}")
@@ -156,14 +174,15 @@ class Returning:
                 return None
             known = ledger.acknowledged(tx, [identity], tenant=self._tenant, server=self._server)
             last = known[identity][0] if identity in known else None
-            asked = {current.version, *versions, *([last] if last is not None else [])}
+            late = ledger.adrift(tx, current, tenant=self._tenant, server=self._server)
+            asked = {current.version, *versions, *late, *([last] if last is not None else [])}
             stored = resources.versions(tx, [(type_, id, v) for v in asked], tenant=self._tenant)
             numbers = sorted(version for _, _, version in stored)
-            bodies = outgoing.prepared(
-                tx, [stored[type_, id, v].resource for v in numbers], tenant=self._tenant
-            )
+            written = [stored[type_, id, v].resource for v in numbers]
+            bodies = outgoing.prepared(tx, written, tenant=self._tenant)
+            meant = outgoing.meant(tx, written, tenant=self._tenant)
         ours = dict(zip(numbers, bodies, strict=True))
-        same = next((v for v in reversed(numbers) if not self._differing(ours[v], theirs)), None)
+        same = next((v for v in reversed(numbers) if not self._differing(ours[v], theirs, meant)), None)
         agreed = same if same is not None else last if last in ours else max(versions, default=None)
         return _Sides(
             current=current,
@@ -171,6 +190,7 @@ class Returning:
             agreed=(agreed, ours[agreed]) if agreed in ours else None,
             theirs=theirs,
             their_version=_version(theirs),
+            meant=meant,
         )
 
     def _take(self, identity: Identity, sides: _Sides, changed: Collection[str]) -> Answer:
@@ -201,7 +221,7 @@ class Returning:
         after = self._sides(identity, sides.theirs, ())
         if after is None:
             return Answer(kind=Kind.TAKEN)
-        if not self._differing(after.ours, sides.theirs):
+        if not self._differing(after.ours, sides.theirs, after.meant):
             self._acknowledge(identity, after.current.version, sides.their_version)
         elif sides.agreed is not None:
             # What we changed besides is still to be sent, over the version that we know now.
@@ -211,9 +231,13 @@ class Returning:
     def _acknowledge(self, identity: Identity, version: int, their_version: str | None) -> None:
         with self._database.transaction() as tx:
             ledger.acknowledge(tx, self._tenant, self._server, identity, version, their_version)
+            ledger.found(tx, identity, version, tenant=self._tenant, server=self._server)
+            current = resources.current(tx, *identity, tenant=self._tenant)
+            if current is not None and current.version != version and current.patient is not None:
+                deliveries.note(tx, current.patient, tenant=self._tenant, server=self._server)
 
-    def _differing(self, one: Json, other: Json) -> frozenset[str]:
-        return comparing.difference(one, other, base=self._server)
+    def _differing(self, one: Json, other: Json, meant: comparing.Meant) -> frozenset[str]:
+        return comparing.difference(one, other, base=self._server, meant=meant)
 
 
 def _resources(searchset: Json) -> Sequence[Json]:

@@ -48,6 +48,13 @@ class Hospital:
     rate: int = 10
     #: how often the hospital is asked what became of open orders and Tasks; 0: never
     poll_s: int = 60
+    #: how long after it was sent the server may still be at work on a Bundle of which it has said nothing
+    settle_s: int = 120
+
+    @property
+    def longest_s(self) -> float:
+        """Return the longest that one question may take: a token that is refused, another, and the answer."""
+        return 4 * 2.0 * self.timeout_s
 
 
 def from_environment(environment: Mapping[str, str]) -> Hospital | None:
@@ -84,6 +91,7 @@ def from_environment(environment: Mapping[str, str]) -> Hospital | None:
         timeout_s=number(environment, PREFIX + "TIMEOUT_S", default=20, low=1, high=120),
         rate=number(environment, PREFIX + "RATE", default=10, low=1, high=1000),
         poll_s=number(environment, PREFIX + "POLL_S", default=60, low=0, high=86_400),
+        settle_s=number(environment, PREFIX + "SETTLE_S", default=120, low=0, high=3600),
     )
 
 

@@ -102,6 +102,12 @@ def find(tx: Connection, *, tenant: int, server: str, types: Sequence[str], afte
     return tx.execute(text(statement), names).rowcount
 
 
+def note(tx: Connection, patient: str, *, tenant: int, server: str) -> None:
+    """Note that the server lacks something of the patient, though nothing new was written."""
+    statement = f"UPDATE delivery SET pending = true WHERE {_OF}"  # noqa: S608
+    tx.execute(text(statement), {"tenant": tenant, "server": server, "patient": patient})
+
+
 def newest(tx: Connection, *, tenant: int) -> int:
     """Return the highest `seq` of what the engine made."""
     return int(
@@ -112,23 +118,37 @@ def newest(tx: Connection, *, tenant: int) -> int:
     )
 
 
-def claim(tx: Connection, *, tenant: int, server: str, lease_s: float) -> Claim | None:
+# The server may still store a Bundle of which it has not said that it is done with it. Read too soon it would
+# seem not to have arrived, and would later write over what was sent meanwhile.
+_UNDECIDED = """
+    SELECT max(s.sent_at) + make_interval(secs => :settle_s) FROM dispatch s
+    WHERE s.tenant = delivery.tenant AND s.server = delivery.server AND s.patient = delivery.patient
+        AND NOT s.settled AND NOT s.ended
+"""
+
+
+def claim(tx: Connection, *, tenant: int, server: str, lease_s: float, settle_s: float = 0.0) -> Claim | None:
     """Count an attempt and lease the delivery of one patient; None: there is nothing to do now.
+
+    Args:
+        settle_s: how long after it was sent the server may still be at work on a Bundle. Nobody is claimed
+            before who has such a one.
 
     Whoever has failed least comes first, so that one patient whose Bundle brings a server down does not
     keep the others waiting. Meant for a transaction of its own: an attempt counts even if the process dies.
     """
     found = tx.execute(
-        text("""
+        text(f"""
             SELECT patient, attempts, failing_since,
                 CASE WHEN lease_until IS NULL THEN 0 ELSE lost + 1 END AS lost
             FROM delivery
             WHERE tenant = :tenant AND server = :server AND pending AND parked_at IS NULL
                 AND (retry_at IS NULL OR retry_at <= clock_timestamp())
                 AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+                AND coalesce(({_UNDECIDED}) <= clock_timestamp(), true)
             ORDER BY attempts, wanted LIMIT 1 FOR UPDATE SKIP LOCKED
-        """),
-        {"tenant": tenant, "server": server},
+        """),  # noqa: S608
+        {"tenant": tenant, "server": server, "settle_s": settle_s},
     ).one_or_none()
     if found is None:
         return None
@@ -206,22 +226,27 @@ def done(tx: Connection, claim: Claim, *, types: Sequence[str]) -> None:
     tx.execute(text(statement), {**mine(claim), "pending": left is not None, "left": left})
 
 
-def failed(tx: Connection, claim: Claim, *, answer: str, said: str, pause_s: float | None) -> None:
+def failed(
+    tx: Connection, claim: Claim, *, answer: str, said: str, pause_s: float | None, settle_s: float = 0.0
+) -> None:
     """Give the claim back: not everything is acknowledged.
 
     Args:
         pause_s: when it is tried again; None: not before a person asks, or something new is to be sent.
+        settle_s: as of `claim`; the pause is no shorter.
 
     Raises:
         LeaseLost: the transaction must be rolled back.
     """
     statement = f"""
         UPDATE delivery SET lease_until = NULL, leased_by = NULL, lost = 0, answer = :answer, said = :said,
-            retry_at = clock_timestamp() + make_interval(secs => CAST(:pause AS double precision)),
+            retry_at = CASE WHEN CAST(:pause AS double precision) IS NOT NULL THEN greatest(
+                clock_timestamp() + make_interval(secs => CAST(:pause AS double precision)),
+                ({_UNDECIDED})) END,
             parked_at = CASE WHEN CAST(:pause AS double precision) IS NULL THEN clock_timestamp() END
         WHERE {_MINE}
     """  # noqa: S608
-    given = {**mine(claim), "answer": answer, "said": said, "pause": pause_s}
+    given = {**mine(claim), "answer": answer, "said": said, "pause": pause_s, "settle_s": settle_s}
     _assert_one(tx.execute(text(statement), given).rowcount)
 
 
@@ -258,13 +283,17 @@ def count(tx: Connection, *, tenant: int, server: str) -> int:
 
 
 def undelivered(tx: Connection, *, tenant: int, server: str, types: Sequence[str]) -> Undelivered:
-    """Return how much the server lacks, and since when."""
+    """Return how much the server lacks, and since when.
+
+    The record is asked and not the courier's notes: while it stands still nobody notes anything.
+    """
     statement = f"""
-        SELECT count(*) AS patients, count(parked_at) AS parked, (
-            SELECT min(r.received) {_PENDING} AND r.patient IN (
-                SELECT patient FROM delivery WHERE tenant = :tenant AND server = :server AND pending)
-        ) AS oldest_at
-        FROM delivery WHERE tenant = :tenant AND server = :server AND pending
+        SELECT count(*) AS patients, count(p.parked_at) AS parked, min(l.received) AS oldest_at
+        FROM (
+            SELECT r.patient, min(r.received) AS received {_PENDING}
+                AND r.patient IS NOT NULL GROUP BY r.patient
+        ) l LEFT JOIN delivery p
+            ON p.tenant = :tenant AND p.server = :server AND p.patient = l.patient
     """  # noqa: S608
     named = {"tenant": tenant, "server": server, "types": list(types)}
     return Undelivered(**tx.execute(text(statement), named).mappings().one())

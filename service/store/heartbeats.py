@@ -3,6 +3,7 @@
 sweep    each of its rounds
 broker   a round of the sweep in which it took a message
 worker   a worker that answered such a message, or evaluated somebody
+courier  each of its rounds, and before each question to the hospital's server
 """
 
 from datetime import datetime
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, text
 SWEEP: Final = "sweep"
 BROKER: Final = "broker"
 WORKER: Final = "worker"
+COURIER: Final = "courier"
 
 
 def beat(tx: Connection, process: str) -> None:

@@ -124,13 +124,55 @@ def unsettled(tx: Connection, claim: Claim) -> list[Dispatch]:
     return [Dispatch(bundle=row.bundle, versions=tuple(map(_version, row.versions))) for row in rows]
 
 
+def adrift(tx: Connection, current: Stored, *, tenant: int, server: str) -> set[int]:
+    """Return which versions of a resource may still arrive: sent, without an end, and not seen there yet."""
+    prefix = f"{current.reference}/_history/"
+    # What all patients refer to may have been sent with any of them.
+    rows = tx.execute(
+        text(
+            "SELECT v FROM dispatch, unnest(versions) AS v WHERE tenant = :tenant AND server = :server "
+            "AND NOT ended AND (CAST(:patient AS text) IS NULL OR patient = :patient) "
+            "AND starts_with(v, :prefix) AND v <> ALL(found)"
+        ),
+        {"tenant": tenant, "server": server, "patient": current.patient, "prefix": prefix},
+    )
+    return {int(row.v.removeprefix(prefix)) for row in rows}
+
+
+def found(tx: Connection, identity: Identity, version: int, *, tenant: int, server: str) -> None:
+    """Note that a read has shown a version there: from now on it is no longer on its way.
+
+    Whoever sets the resource back to what it said then is not taken for a Bundle that arrives late.
+    """
+    tx.execute(
+        text(
+            "UPDATE dispatch SET found = array_append(found, :reference) WHERE tenant = :tenant "
+            "AND server = :server AND NOT ended AND :reference = ANY(versions) "
+            "AND :reference <> ALL(found)"
+        ),
+        {
+            "tenant": tenant,
+            "server": server,
+            "reference": f"{identity[0]}/{identity[1]}/_history/{version}",
+        },
+    )
+
+
 def answered(
-    tx: Connection, claim: Claim, bundle: UUID, *, answer: str, status: int | None, settled: bool
+    tx: Connection,
+    claim: Claim,
+    bundle: UUID,
+    *,
+    answer: str,
+    status: int | None,
+    settled: bool,
+    ended: bool,
 ) -> None:
     """Write the answer into the ledger.
 
     Args:
         settled: it says what the Bundle did.
+        ended: it says that the server is done with the Bundle.
 
     Raises:
         LeaseLost: another process sends for the patient by now, and settles it by a read.
@@ -139,9 +181,9 @@ def answered(
     tx.execute(
         text(
             "UPDATE dispatch SET answer = :answer, status = :status, answered_at = clock_timestamp(), "
-            "settled = :settled WHERE bundle = :bundle"
+            "settled = :settled, ended = :ended WHERE bundle = :bundle"
         ),
-        {"bundle": bundle, "answer": answer, "status": status, "settled": settled},
+        {"bundle": bundle, "answer": answer, "status": status, "settled": settled, "ended": ended},
     )
 
 
@@ -190,27 +232,40 @@ def forget(tx: Connection, tenant: int, server: str, identity: Identity) -> None
 
 
 def open_work(
-    tx: Connection, *, tenant: int, server: str, types: Sequence[str], ended: Sequence[str]
-) -> list[tuple[Stored, str | None]]:
-    """Return what the server has acknowledged and may still change, each with the server's version.
+    tx: Connection,
+    *,
+    tenant: int,
+    server: str,
+    types: Sequence[str],
+    ended: Sequence[str],
+    after: Identity,
+    limit: int,
+) -> dict[Identity, str | None]:
+    """Return what the server has acknowledged and may still change, in order, each with the server's version.
 
     Args:
         ended: statuses after which nothing is expected any more.
+        after: what comes before this in the order, and this itself, is left out.
+        limit: no more are returned.
     """
     rows = tx.execute(
         text(
             "SELECT d.type, d.id, d.their_version FROM delivered d JOIN resource r USING (tenant, type, id) "
             "WHERE d.tenant = :tenant AND d.server = :server AND d.type = ANY(:types) AND r.owned "
-            "AND NOT r.deleted AND NOT r.status = ANY(:ended) ORDER BY d.type, d.id"
+            "AND NOT r.deleted AND NOT r.status = ANY(:ended) AND (d.type, d.id) > (:type, :id) "
+            "ORDER BY d.type, d.id LIMIT :limit"
         ),
-        {"tenant": tenant, "server": server, "types": list(types), "ended": list(ended)},
-    ).all()
-    with resources.together(tx):
-        asked = resources.ask_all(tx, [(row.type, row.id) for row in rows], tenant=tenant)
-    current = asked()
-    return [
-        (stored, row.their_version) for row in rows if (stored := current.get((row.type, row.id))) is not None
-    ]
+        {
+            "tenant": tenant,
+            "server": server,
+            "types": list(types),
+            "ended": list(ended),
+            "type": after[0],
+            "id": after[1],
+            "limit": limit,
+        },
+    )
+    return {(row.type, row.id): row.their_version for row in rows}
 
 
 def _version(reference: str) -> tuple[str, str, int]:

@@ -544,8 +544,12 @@ dispatch = Table(
     Column("status", SmallInteger),  # of HTTP; null: there was no answer
     Column("answered_at", INSTANT),
     Column("settled", Boolean, nullable=False, server_default=text("false")),  # it is known what it did
+    # The server has said that it is done with it; until then it may still store it, however late.
+    Column("ended", Boolean, nullable=False, server_default=text("false")),
+    Column("found", ARRAY(Text), nullable=False, server_default=text("'{}'")),  # of `versions`, seen there
     Index("dispatch_of_patient", "tenant", "server", "patient", "sent_at"),
     Index("dispatch_unsettled", "tenant", "server", "patient", postgresql_where=text("NOT settled")),
+    Index("dispatch_not_ended", "tenant", "server", "patient", postgresql_where=text("NOT ended")),
 )
 
 delivered = Table(

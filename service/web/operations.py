@@ -11,6 +11,7 @@ from service import automation
 from service.automation import CHAIN, LATE_S, LIMITS_S, Automation, Part
 from service.broker import FULL
 from service.store.deliveries import Undelivered
+from service.store.heartbeats import COURIER
 from service.store.promises import OfKind, Standing
 from service.store.sendings import Sender
 from service.web.moments import Moments
@@ -100,9 +101,11 @@ def build(
     first = CHAIN[0]
     silent = [sender for sender in senders if sender.age_s > silence_hours * HOUR_S]
     # Those first that say whether all flows, then what shows where to look.
+    courier = () if seen.courier_s is None else (_part(seen, COURIER, when, words, seen.courier_s),)
     figures = (
         _oldest(seen, when, words),
         _undelivered(lacking, when, words),
+        *courier,
         _messages(messages, words),
         parts.pop(first),
         _silent(senders, silent, silence_hours, when, words),
@@ -189,9 +192,9 @@ def _parked(seen: Automation, parked: Sequence[Standing], when: Moments, words: 
     )
 
 
-def _part(seen: Automation, part: Part, when: Moments, words: Words) -> Figure:
+def _part(seen: Automation, part: Part, when: Moments, words: Words, limit_s: float | None = None) -> Figure:
     age = seen.ages.get(part)
-    silent = automation.silent(seen.ages, part)
+    silent = automation.silent(seen.ages, part, limit_s)
     hidden = seen.silent_before(part)
     if age is None:
         value = words("ops.never")
@@ -206,7 +209,7 @@ def _part(seen: Automation, part: Part, when: Moments, words: Words) -> Figure:
         # It is seen through the part before it: while that one is silent its own silence says nothing.
         state="good" if not silent else "unknown" if hidden else "danger",
         value=value,
-        limit=words("ops.limit", limit=when.span(LIMITS_S[part])),
+        limit=words("ops.limit", limit=when.span(LIMITS_S[part] if limit_s is None else limit_s)),
         since=words("ops.since", since=when.exact(trouble.since)) if trouble and trouble.since else "",
     )
 

@@ -125,7 +125,7 @@ def read(tx: Connection) -> Visit:
         team=team,
         acting=acting,
         session=session,
-        automation=automation.look(tx, now.now),
+        automation=automation.look(tx, now.now, settings().hospital),
         open_tasks=queries.open_task_count(tx, tenant=TENANT),
         since=since.now(tx, tenant=TENANT),
     )

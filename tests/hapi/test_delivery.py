@@ -203,7 +203,7 @@ def test_what_is_done_there_with_a_task_comes_back_by_search(hapi: httpx.Client,
     task = one_of(known, "Task")
     hapi.put(f"/{task}", json={**read(hapi, task), "status": "in-progress"})
 
-    assert known.returning.ask().taken
+    assert known.ask().taken
 
     assert known.owned()[task] == known.acknowledged()[task] == 2
     with known.database.transaction() as tx:

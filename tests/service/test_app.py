@@ -1,13 +1,18 @@
 """The application: who may reach it, whether it is well, and what it counts."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from fhir_visits import visit
 
 from fhir_profiles import reading
 from service.app import create_app
+from service.hospital.settings import Hospital
 from service.settings import Settings
-from service.store import heartbeats, migrate
+from service.store import heartbeats, migrate, resources
 from service.store.database import Database
+from service.store.resources import Write
 
 PATIENT = "Zaphod-Beeblebrox"
 
@@ -135,6 +140,42 @@ def test_an_evaluation_that_is_late_is_told_with_its_delay(database, settings, c
 
     assert late["why"].startswith("the oldest has waited 12")
     assert float(metrics.split("\nhipway_promises_oldest_seconds ")[1].split()[0]) >= 120
+
+
+def test_a_courier_that_has_stopped_is_told_where_there_is_a_hospital(database, settings, client):
+    hospital = Hospital(url="https://fhir.hospital.example.org/r4")
+    watched = create_app(replace(settings, hospital=hospital), database).test_client()
+    with database.transaction() as tx:
+        tx.exec_driver_sql("DELETE FROM heartbeat WHERE process = 'courier'")
+
+    never = watched.get("/health/ready")
+
+    assert never.status_code == 503
+    assert never.get_json()["parts"]["courier"]["why"] == "has not been seen"
+    assert "courier" not in client.get("/health/ready").get_json()["parts"]
+    with database.transaction() as tx:
+        heartbeats.beat(tx, heartbeats.COURIER)
+    again = create_app(replace(settings, hospital=hospital), database).test_client()
+    assert again.get("/health/ready").get_json()["parts"]["courier"] == {"status": "ready"}
+
+
+def test_metrics_count_what_the_hospital_lacks_also_while_no_courier_notes_it(database, settings, client):
+    watched = create_app(
+        replace(settings, hospital=Hospital(url="https://fhir.hospital.example.org/r4")), database
+    ).test_client()
+    with database.transaction() as tx:
+        tx.exec_driver_sql("TRUNCATE delivery, delivered")
+        body = {"resourceType": "CarePlan", "id": "undelivered"}
+        write = Write(type="CarePlan", id="undelivered", body=body, patient="undelivered", owned=True)
+        seen = resources.look_up_or_lock(tx, [write], tenant=0)
+        resources.save(tx, [write], tenant=0, now=datetime.now(UTC), sender="hipway-engine", seen=seen)
+
+    def lacking(asked):
+        return float(asked.get("/metrics").text.split("\nhipway_undelivered_patients ")[1].split()[0])
+
+    assert lacking(watched) >= 1
+    assert lacking(client) == 0
+    assert 'hipway_heartbeat_age_seconds{part="courier"}' in watched.get("/metrics").text
 
 
 def test_without_a_database_it_lives_but_is_not_ready(settings):

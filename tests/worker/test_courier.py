@@ -10,21 +10,23 @@ from pathlib import Path
 import hospital_server
 import playing
 import pytest
-from hospital_server import HospitalServer, answering
+from hospital_server import Asked, HospitalServer, answering
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
+from service.hospital import returning
 from service.hospital.connection import Connection
 from service.hospital.settings import Hospital
 from service.settings import Settings
-from service.store import circuits, resources
+from service.store import circuits, heartbeats, resources
 from service.store.database import Database
 from service.store.resources import Write
 from worker import courier, rounds
 from worker.advance import advance
 from worker.courier import Courier
+from worker.pulse import Pulse
 from worker.rounds import Rounds
 
 STORY = playing.read(Path(__file__).parents[1] / "stories" / "V03.json")
@@ -80,6 +82,8 @@ def test_it_delivers_and_is_started_again_after_it_was_killed(database, database
     try:
         kept.keep(0.0)
         until(lambda: count(database, "delivered") == count(database, OUTPUTS))
+        # What a killed process holds is left alone until its lease ends.
+        until(lambda: count(database, "delivery WHERE NOT pending AND leased_by IS NULL") == 1)
         first = kept.pid
         assert first
         os.kill(first, signal.SIGKILL)
@@ -110,7 +114,7 @@ def test_without_a_hospital_there_is_no_process(database_url):
 def going(database: Database, server: HospitalServer) -> Iterator[Rounds]:
     hospital = Hospital(url=server.url, rate=1000, poll_s=60)
     with Connection(hospital) as connection:
-        yield Rounds(database, connection, hospital, lambda: 0.0)
+        yield Rounds(database, connection, hospital, lambda: 0.0, Pulse(heartbeats.COURIER))
 
 
 def rewrite(tx: Transaction, type_: str) -> str:
@@ -121,6 +125,50 @@ def rewrite(tx: Transaction, type_: str) -> str:
     seen = resources.look_up_or_lock(tx, [write], tenant=0)
     resources.save(tx, [write], tenant=0, now=NOW, sender="hipway-engine", seen=seen)
     return head.reference
+
+
+def test_a_question_the_server_cannot_answer_does_not_keep_it_from_the_others(database, going, server):
+    def searched() -> list[str]:
+        return [asked.path.split("/")[-2] for asked in server.asked if asked.path.endswith("/_search")]
+
+    def breaking_down(asked: Asked) -> object:
+        return asked.answer(500, {}) if "ServiceRequest/_search" in asked.path else hospital_server.WELL
+
+    server.mood = breaking_down
+    for moment in (0.0, 1.0, 61.0, 62.0, 122.0):
+        going.round(moment)
+
+    assert searched() == ["ServiceRequest", "Task", "ServiceRequest"]
+
+
+def test_what_is_open_is_asked_for_in_parts(database, going, server, monkeypatch):
+    monkeypatch.setattr(returning, "TOGETHER", 1)
+    going.round(0.0)
+    for moment in range(1, 20):
+        going.round(float(moment))
+
+    asked = [a for a in server.asked if a.path.endswith("/_search")]
+    assert len(asked) == count(database, "resource WHERE owned AND type IN ('Task', 'ServiceRequest')") > 2
+    assert len({a.content for a in asked}) == len(asked)
+
+
+def test_each_round_says_that_the_courier_lives(database, going):
+    with database.transaction() as tx:
+        tx.execute(text("DELETE FROM heartbeat"))
+
+    going.round(0.0)
+
+    with database.transaction() as tx:
+        assert set(heartbeats.ages(tx)) == {heartbeats.COURIER}
+
+
+def test_a_question_that_hangs_follows_a_sign_of_life(server):
+    told = []
+    hospital = Hospital(url=server.url, rate=1000)
+    with Connection(hospital, before=lambda: told.append(len(server.asked))) as connection:
+        connection.read("Patient", "p1")
+        connection.search("Task", {"_id": "t1"})
+    assert told == [0, 1]
 
 
 def test_what_was_committed_late_is_found_though_its_number_is_older(database, going, server):
@@ -156,14 +204,20 @@ def test_the_hospital_is_asked_as_often_as_it_is_set_and_left_alone_when_it_answ
     def searches() -> int:
         return sum(asked.path.endswith("/_search") for asked in server.asked)
 
+    # One question in a round: what is to be sent does not wait behind all of them.
     going.round(0.0)
+    assert searches() == 1
+    going.round(5.0)
     assert searches() == 2
-    going.round(59.0)
+    # The pause begins when everything was asked for.
+    going.round(6.0)
+    going.round(65.0)
     assert searches() == 2
 
     server.mood = answering(500)
-    for moment in (60.0, 120.0, 180.0, 240.0):
-        going.round(moment)
+    for start in (66.0, 127.0, 188.0, 249.0):
+        going.round(start)
+        going.round(start + 1)
 
     assert searches() == 5
     with database.transaction() as tx:

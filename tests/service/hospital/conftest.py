@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
+from service.hospital.answers import Answer
 from service.hospital.connection import Connection
 from service.hospital.delivery import Delivery
 from service.hospital.returning import Returning
@@ -31,7 +32,7 @@ class Deliverer:
     def __init__(self, database: Database, server: HospitalServer) -> None:
         self.database = database
         self.server = server
-        self.connection = Connection(Hospital(url=server.url, rate=1000, timeout_s=1))
+        self.connection = Connection(Hospital(url=server.url, rate=1000, timeout_s=1, settle_s=0))
         self.delivery = Delivery(database, self.connection, chance=lambda: 0.0)
         self.returning = Returning(database, self.connection)
 
@@ -39,6 +40,14 @@ class Deliverer:
         """Find what is to be delivered and deliver one patient."""
         self.delivery.find(0)
         return self.delivery.one()
+
+    def ask(self) -> Answer:
+        """Ask for everything that is open; return the first answer that was no good, if any."""
+        first, last = self.returning.ask()
+        while last is not None and not first.of_server:
+            answer, last = self.returning.ask(last)
+            first = answer if first.taken or answer.of_server else first
+        return first
 
     def at_once(self) -> bool:
         """Deliver again, as if every pause were over."""

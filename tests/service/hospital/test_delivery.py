@@ -14,8 +14,12 @@ import hospital_server
 import pytest
 from hospital_server import answering, outcome
 
+from service.fhir import transaction
 from service.hospital import outgoing, pauses
 from service.hospital.answers import Kind
+from service.hospital.connection import Connection
+from service.hospital.delivery import Delivery
+from service.hospital.settings import Hospital
 from service.store import deliveries, resources
 from service.store.resources import Write
 
@@ -92,20 +96,33 @@ def test_references_name_what_the_hospital_knows(deliverer):
 
 
 def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone(database, visited):
-    made_here = "01890a5d-ac96-774b-bcce-b302099a8057"
+    made_here = "made-here"
+    # Has the form of ours, and is the hospital's: it put it here.
+    of_theirs = "01890a5d-ac96-774b-bcce-b302099a8057"
     name = {"system": "urn:mrn", "value": "M-1"}
     bodies = [
         {"resourceType": "Practitioner", "id": made_here, "identifier": [name]},
         {"resourceType": "Practitioner", "id": "dr-1", "identifier": [name]},
+        {"resourceType": "Practitioner", "id": of_theirs, "identifier": [name]},
         {"resourceType": "Practitioner", "id": "dr-2"},
     ]
     with database.transaction() as tx:
-        writes = [Write(type=body["resourceType"], id=body["id"], body=body) for body in bodies]
-        seen = resources.look_up_or_lock(tx, writes, tenant=0)
-        resources.save(tx, writes, tenant=0, now=NOW, sender="hospital", seen=seen)
+        for active in (True, False):
+            writes = [
+                Write(
+                    type="Practitioner",
+                    id=body["id"],
+                    body={**body, "active": active},
+                    posted=body["id"] == made_here and active,
+                )
+                for body in bodies
+            ]
+            seen = resources.look_up_or_lock(tx, writes, tenant=0)
+            resources.save(tx, writes, tenant=0, now=NOW, sender="hospital", seen=seen)
     named = [
         {"reference": f"Practitioner/{made_here}", "display": "Berg"},
         {"reference": "Practitioner/dr-1/_history/4"},
+        {"reference": f"Practitioner/{of_theirs}"},
         {"reference": "Practitioner/dr-2/_history/1"},
         {"reference": "Practitioner/nobody"},
         {"reference": "#contained"},
@@ -117,10 +134,33 @@ def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone(database, visit
     assert sent["author"] == [
         {"type": "Practitioner", "identifier": name, "display": "Berg"},
         {"reference": "Practitioner/dr-1", "identifier": name},
+        {"reference": f"Practitioner/{of_theirs}", "identifier": name},
         {"reference": "Practitioner/dr-2"},
         {"reference": "Practitioner/nobody"},
         {"reference": "#contained"},
     ]
+
+
+def test_what_a_conditional_update_made_is_named_by_its_identifier_alone(database, visited):
+    person = {
+        "resourceType": "Practitioner",
+        "identifier": [{"system": "urn:mrn", "value": "M-7"}],
+        "name": [{"family": "Berg"}],
+    }
+    request = {"method": "PUT", "url": "Practitioner?identifier=urn:mrn|M-7"}
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"resource": person, "request": request}],
+    }
+    (made,) = transaction.accept(database, bundle, sender="hospital").stored
+    reference = f"{made.type}/{made.id}"
+
+    with database.transaction() as tx:
+        author = {"author": {"reference": reference}}
+        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", **author}], tenant=0)
+
+    assert sent["author"] == {"type": "Practitioner", "identifier": person["identifier"][0]}
 
 
 def test_no_hospital_and_nothing_is_noted(database, visited):
@@ -232,6 +272,80 @@ def test_the_process_may_be_killed_between_sending_and_recording(deliverer, data
     assert len(deliverer.server.transactions()) == 1
     assert deliverer.acknowledged() == deliverer.owned()
     assert [row.settled for row in deliverer.rows("dispatch", "settled")] == [True]
+
+
+def test_what_has_no_answer_is_not_looked_for_while_the_server_may_be_at_work_on_it(deliverer):
+    slow = Connection(Hospital(url=deliverer.server.url, rate=1000, settle_s=120))
+    waiting = Delivery(deliverer.database, slow, chance=lambda: 0.0)
+    deliverer.server.moods = [hospital_server.hanging_up]
+    assert deliverer.go()
+    deliverer.do("UPDATE delivery SET retry_at = NULL")
+    asked = len(deliverer.server.asked)
+
+    assert not waiting.one()
+
+    assert len(deliverer.server.asked) == asked
+    # It counts as no attempt, and when the time is over it is looked for and sent again.
+    assert deliverer.state()[0] == 1
+    deliverer.do("UPDATE dispatch SET sent_at = sent_at - interval '2 minutes'")
+    assert waiting.one()
+    assert deliverer.acknowledged() == deliverer.owned()
+    slow.close()
+
+
+def test_a_pause_is_no_shorter_than_the_server_may_be_at_work(deliverer):
+    with Connection(Hospital(url=deliverer.server.url, rate=1000, settle_s=120)) as connection:
+        delivery = Delivery(deliverer.database, connection, chance=lambda: 0.0)
+        deliverer.server.moods = [hospital_server.hanging_up]
+        delivery.find(0)
+        assert delivery.one()
+
+    (left,) = deliverer.rows("delivery", "extract(epoch FROM retry_at - clock_timestamp())::int AS s")
+    assert 100 <= left.s <= 120
+
+
+def test_what_a_fhir_server_says_it_failed_at_is_tried_again_soon(deliverer):
+    with Connection(Hospital(url=deliverer.server.url, rate=1000, settle_s=120)) as connection:
+        delivery = Delivery(deliverer.database, connection, chance=lambda: 0.0)
+        deliverer.server.moods = [answering(500, outcome("exception"))]
+        delivery.find(0)
+        assert delivery.one()
+
+    (left,) = deliverer.rows("delivery", "extract(epoch FROM retry_at - clock_timestamp())::int AS s")
+    assert left.s < 10
+
+
+@pytest.mark.parametrize("how", ["poll", "send"])
+def test_a_bundle_that_arrives_after_it_was_looked_for_is_ours_and_is_written_over(deliverer, change, how):
+    """It was taken for lost, a newer version was sent, and then the server stores the older one over it."""
+    kept = []
+
+    def later(asked):
+        kept.append(asked.content)
+        return hospital_server.hanging_up(asked)
+
+    deliverer.server.moods = [later]
+    assert deliverer.go()
+    task = next(reference for reference in deliverer.owned() if reference.startswith("Task/"))
+    change(task, status="on-hold")
+    assert deliverer.at_once()
+    assert deliverer.server.current(task)["status"] == "on-hold"
+
+    deliverer.server.do("POST", "/fhir", kept[0])
+    assert deliverer.server.current(task)["status"] == "requested"
+    if how == "send":
+        change(task, priority="urgent")
+    else:
+        assert deliverer.ask().taken
+    assert deliverer.at_once()
+
+    assert deliverer.server.current(task)["status"] == "on-hold"
+    assert deliverer.acknowledged()[task] == deliverer.owned()[task]
+    # Whoever sets it back by hand from now on is not taken for that Bundle.
+    deliverer.server.put({**deliverer.server.current(task), "status": "requested"})
+    change(task, description="anew")
+    assert deliverer.at_once()
+    assert deliverer.server.current(task)["status"] == "requested"
 
 
 def test_a_process_that_dies_again_and_again_at_one_patient_ends(deliverer):

@@ -11,6 +11,7 @@ from service.hospital import comparing
 from service.hospital.answers import Kind
 from service.store import resources
 
+MRN = {"system": "urn:oid:1.2.3", "value": "M-1"}
 PRACTITIONER = {"resourceType": "Practitioner", "id": "dr-new", "name": [{"family": "Berg"}]}
 
 
@@ -26,6 +27,18 @@ def here(deliverer, reference):
         return resources.current(tx, *reference.split("/"), tenant=0)
 
 
+def send(database, *entries):
+    """Send entries as the hospital does; return what they became."""
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
+    answer = transaction.accept(database, bundle, sender="hospital")
+    return [f"{one.type}/{one.id}" for one in answer.stored]
+
+
+def put(database, resource):
+    url = f"{resource['resourceType']}/{resource['id']}"
+    return send(database, {"resource": resource, "request": {"method": "PUT", "url": url}})
+
+
 def at_hospital(deliverer, reference, **elements):
     """Change a resource as somebody at the hospital does."""
     deliverer.server.put({**deliverer.server.current(reference), **elements})
@@ -34,7 +47,7 @@ def at_hospital(deliverer, reference, **elements):
 def test_nothing_changed_and_nothing_comes_back(deliverer, task):
     asked = len(deliverer.server.asked)
 
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
 
     searches = deliverer.server.asked[asked:]
     assert {asked.path for asked in searches} == {"/fhir/Task/_search", "/fhir/ServiceRequest/_search"}
@@ -46,7 +59,7 @@ def test_nothing_changed_and_nothing_comes_back(deliverer, task):
 def test_what_the_hospital_did_with_a_task_comes_back_and_is_evaluated(deliverer, task):
     at_hospital(deliverer, task, status="in-progress", businessStatus={"text": "booked"})
 
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
 
     stored = here(deliverer, task)
     assert (stored.version, stored.owned) == (2, True)
@@ -57,7 +70,7 @@ def test_what_the_hospital_did_with_a_task_comes_back_and_is_evaluated(deliverer
     assert not deliverer.go()
     assert deliverer.rows("arrival", "patient")[0].patient == "gmt-v03"
     # The second time there is nothing new.
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
     assert here(deliverer, task).version == 2
 
 
@@ -126,7 +139,7 @@ def test_what_the_hospital_deleted_is_not_made_anew(deliverer, task, change):
 def test_a_resource_of_another_patient_in_a_search_result_is_not_stored(deliverer, task):
     at_hospital(deliverer, task, status="accepted", **{"for": {"reference": "Patient/other"}})
 
-    answer = deliverer.returning.ask()
+    answer = deliverer.ask()
 
     assert (answer.kind, answer.said) == (Kind.MIXED_UP, task)
     assert here(deliverer, task).version == 1
@@ -148,7 +161,7 @@ def test_what_was_not_asked_for_in_a_search_result_is_not_stored_and_the_rest_is
     at_hospital(deliverer, task, status="accepted")
     deliverer.server.moods = [None, mixing]
 
-    answer = deliverer.returning.ask()
+    answer = deliverer.ask()
 
     assert answer.kind is Kind.MIXED_UP
     assert here(deliverer, task).resource["status"] == "accepted"
@@ -159,7 +172,7 @@ def test_what_was_not_asked_for_in_a_search_result_is_not_stored_and_the_rest_is
 def test_what_is_not_valid_does_not_come_back(deliverer, task, value):
     at_hospital(deliverer, task, status=value)
 
-    answer = deliverer.returning.ask()
+    answer = deliverer.ask()
 
     assert (answer.kind, answer.said) == (Kind.NOT_TAKEN_BACK, f"{task}: status")
     assert here(deliverer, task).version == 1
@@ -169,7 +182,7 @@ def test_a_server_that_does_not_answer_is_asked_no_more_in_this_round(deliverer,
     asked = len(deliverer.server.asked)
     deliverer.server.mood = answering(500)
 
-    assert deliverer.returning.ask().kind is Kind.SERVER_ERROR
+    assert deliverer.ask().kind is Kind.SERVER_ERROR
     assert len(deliverer.server.asked) == asked + 1
 
 
@@ -198,10 +211,57 @@ def test_what_servers_do_to_what_they_store_is_no_difference():
         "for": {"reference": f"{base}/Patient/p1"},
         "focus": {"reference": "ServiceRequest/s1/_history/3"},
     }
-    assert not comparing.difference(ours, theirs, base=base)
-    assert comparing.difference(ours, {**theirs, "status": "ready"}, base=base) == {"status"}
-    assert not comparing.about_another(ours, theirs, base=base)
-    assert comparing.about_another(ours, {**theirs, "for": {"reference": "Patient/p2"}}, base=base)
+    other = {**theirs, "for": {"reference": "Patient/p2", "identifier": MRN}}
+    assert not comparing.difference(ours, theirs, base=base, meant={})
+    assert comparing.difference(ours, {**theirs, "status": "ready"}, base=base, meant={}) == {"status"}
+    assert not comparing.about_another(ours, theirs, base=base, meant={})
+    assert comparing.about_another(ours, other, base=base, meant={})
+
+
+def test_a_reference_means_its_address_and_without_one_what_its_identifier_meant():
+    def differ(one, other, meant):
+        return bool(comparing.difference({"owner": one}, {"owner": other}, base="", meant=meant))
+
+    plain = {"reference": "Patient/p1"}
+    hinted = {**plain, "type": "Patient", "identifier": MRN, "display": "Berg"}
+    now, then = ({"type": "Patient", "identifier": {**MRN, "value": v}} for v in ("M-2", "M-1"))
+    meant = {("Patient", MRN["system"], value): "Patient/made-here" for value in ("M-1", "M-2")}
+    assert not differ(plain, hinted, {})
+    assert differ(hinted, {**hinted, "reference": "Patient/p2"}, {})
+    assert differ(now, then, {})
+    assert not differ(now, then, meant)
+    assert differ(now, {**then, "identifier": {**MRN, "value": "M-3"}}, meant)
+
+
+def test_orders_come_back_after_the_patient_got_another_identifier(deliverer, task, database):
+    with database.transaction() as tx:
+        patient = resources.current(tx, "Patient", "gmt-v03", tenant=0).resource
+    renamed = {**patient, "identifier": [MRN, *patient["identifier"]]}
+    put(database, renamed)
+    at_hospital(deliverer, task, status="in-progress")
+
+    assert deliverer.ask().kind is Kind.TAKEN
+
+    assert here(deliverer, task).resource["status"] == "in-progress"
+    assert deliverer.acknowledged()[task] == 2
+
+
+def test_orders_come_back_after_whoever_has_an_id_of_ours_got_another_identifier(
+    deliverer, task, change, database
+):
+    person = {"resourceType": "Practitioner", "name": [{"family": "Berg"}], "identifier": [MRN]}
+    (made,) = send(database, {"resource": person, "request": {"method": "POST", "url": "Practitioner"}})
+    change(task, owner={"reference": made})
+    assert deliverer.go()
+    assert deliverer.server.current(task)["owner"] == {"type": "Practitioner", "identifier": MRN}
+    id_ = made.partition("/")[2]
+    put(database, {**person, "id": id_, "identifier": [{**MRN, "value": "M-2"}]})
+    at_hospital(deliverer, task, status="in-progress")
+
+    assert deliverer.ask().kind is Kind.TAKEN
+
+    came = here(deliverer, task).resource
+    assert (came["status"], came["owner"]) == ("in-progress", {"reference": made})
 
 
 def test_an_order_that_is_filled_there_is_completed_here(deliverer, database):
@@ -239,7 +299,7 @@ def test_an_order_that_is_filled_there_is_completed_here(deliverer, database):
     assert order["status"] == "active"
 
     at_hospital(deliverer, reference, status="completed")
-    assert deliverer.returning.ask().taken
+    assert deliverer.ask().taken
 
     assert here(deliverer, reference).resource["status"] == "completed"
     assert deliverer.acknowledged()[reference] == here(deliverer, reference).version

@@ -12,7 +12,7 @@ from service.hospital import outgoing
 from service.hospital.answers import Kind
 from service.hospital.settings import Hospital
 from service.settings import Settings
-from service.store import circuits, deliveries
+from service.store import circuits, deliveries, heartbeats
 from service.web import words
 
 SERVER = "https://fhir.hospital.example.org/r4"
@@ -201,10 +201,35 @@ def test_the_oldest_output_that_the_hospital_lacks_is_a_figure(operator, elsewhe
         )
         return " ".join(re.sub(r"<[^>]+>", " ", row).split())
 
-    story("referral").save(record)
     assert "nothing waits" in figure(operator)
+
+    story("referral").save(record)
+    # No courier has noted anything: the figure must not depend on whether it lives.
+    assert "of 1 patient" in figure(operator)
     with record.transaction() as tx:
         assert deliveries.find(tx, tenant=0, server=SERVER, types=outgoing.TYPES, after=0) == 1
-
     assert "of 1 patient" in figure(operator)
     assert "nothing waits" in figure(elsewhere)
+
+
+def test_a_courier_that_is_silent_is_told_on_every_page_and_as_a_figure(operator, elsewhere, record):
+    said = words.of("en")
+    with record.transaction() as tx:
+        tx.execute(text("DELETE FROM heartbeat WHERE process = :part"), {"part": heartbeats.COURIER})
+    assert said("automation.courier.never") in html.unescape(operator.get("/patients").text)
+
+    for seconds, state in ((170, "good"), (190, "danger")):
+        with record.transaction() as tx:
+            heartbeats.beat(tx, heartbeats.COURIER)
+            tx.execute(
+                text(
+                    "UPDATE heartbeat SET seen_at = clock_timestamp() - make_interval(secs => :s) "
+                    "WHERE process = :part"
+                ),
+                {"s": seconds, "part": heartbeats.COURIER},
+            )
+        page = html.unescape(operator.get("/operations").text)
+        (row,) = re.findall(r'<tr id="figure-courier">(.*?)</tr>', page, re.DOTALL)
+        assert f"t-{state}" in row
+        assert (said("automation.courier.text") in page) is (state == "danger")
+    assert "figure-courier" not in elsewhere.get("/operations").text

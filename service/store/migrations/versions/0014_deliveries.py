@@ -42,10 +42,13 @@ CREATE TABLE dispatch (
     answer TEXT,
     status SMALLINT,
     answered_at TIMESTAMP WITH TIME ZONE,
-    settled BOOLEAN NOT NULL DEFAULT false
+    settled BOOLEAN NOT NULL DEFAULT false,
+    ended BOOLEAN NOT NULL DEFAULT false,
+    found TEXT[] NOT NULL DEFAULT '{}'
 );
 CREATE INDEX dispatch_of_patient ON dispatch (tenant, server, patient, sent_at);
 CREATE INDEX dispatch_unsettled ON dispatch (tenant, server, patient) WHERE NOT settled;
+CREATE INDEX dispatch_not_ended ON dispatch (tenant, server, patient) WHERE NOT ended;
 CREATE TABLE delivered (
     tenant SMALLINT NOT NULL,
     server TEXT NOT NULL,
