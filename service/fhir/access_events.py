@@ -22,7 +22,7 @@ from service.auth.calling import HOSPITAL
 from service.fhir import references
 from service.fhir.ownership import ACCESSES
 from service.fhir.refusals import Issue, NotExchanged
-from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, OF_THE_ANSWER
+from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, TOTALS
 from service.store import accesses, content, search_index
 from service.store.accesses import Access, Filters
 
@@ -34,7 +34,8 @@ ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 
 DOCUMENTATION = (
     "With type=rest a search finds who saw or did what, of each request about patients: by patient, agent "
-    "(Practitioner/id), action, date and _id, the newest first. Such AuditEvents are read only, by search "
+    "(Practitioner/id), action, date and _id, each given once, but date as often as needed; the newest first "
+    "(_sort=-date), and no other order. Such AuditEvents are read only, by search "
     "and read, and have no history; reading them is written down as well. Without type=rest a search finds "
     "what is stored."
 )
@@ -42,8 +43,13 @@ PARAMETERS = ("_id", "action", "agent", "date", "patient", "type")
 #: no resource that is sent may have such an id
 ID = re.compile(rf"{ACCESSES}([1-9]\d{{0,17}})")
 
-#: what of a search is understood and changes nothing here
-_PASSED = set(OF_THE_ANSWER) - {"_count", "_page", "_elements", "_summary"}
+#: the one order there is
+NEWEST_FIRST = "-date"
+
+#: what shapes the answer and selects nothing
+_SHAPING = ("_count", "_page", "_sort", "_total")
+#: of how the answer is written: no matter of this module
+_PASSED = ("_format", "_pretty")
 _COMPARED = re.compile(r"(?P<prefix>eq|gt|lt|ge|le)?(?P<date>\d.*)")
 
 
@@ -57,6 +63,8 @@ class Wanted:
     count: int = DEFAULT_COUNT
     #: a key; only older ones are returned. 0: from the newest
     before: int = 0
+    #: one of `searching.TOTALS`
+    total: str = "estimate"
 
 
 def asked_for(type_: str, asked: Sequence[tuple[str, str]]) -> bool:
@@ -68,24 +76,27 @@ def read(asked: Sequence[tuple[str, str]], *, base: str, lenient: bool) -> Wante
     """Return what the parameters ask for.
 
     Raises:
-        NotExchanged: a parameter is not known, or its value cannot be read.
+        NotExchanged: a parameter is not known, is given twice, or its value cannot be read.
     """
     wanted = Wanted(filters=Filters(), used=())
+    given: set[str] = set()
     for name, value in asked:
         if name in _PASSED:
             continue
-        if name == "_count":
-            wanted = replace(wanted, count=min(_number(name, value), MOST_COUNT))
-        elif name == "_page":
-            wanted = replace(wanted, before=_number(name, value))
-        elif name in PARAMETERS:
+        known = name in PARAMETERS or name in _SHAPING
+        if known and name in given and name != "date":
+            raise _wrong(f"{name} is given once")
+        given.add(name)
+        if name in PARAMETERS:
             filters = _narrowed(wanted.filters, name, value, base)
             wanted = replace(wanted, filters=filters, used=(*wanted.used, (name, value)))
-        elif not lenient:
-            known = ", ".join(("_count", *PARAMETERS))
-            raise NotExchanged(
-                Issue(code="not-supported", text=f"{TYPE} of type rest is searched by {known}")
-            )
+        elif name == "_sort" and value != NEWEST_FIRST:
+            _passed_over(f"_sort is {NEWEST_FIRST}, and no other", lenient=lenient)
+        elif known:
+            wanted = _shaped(wanted, name, value)
+        else:
+            names = ", ".join((*_SHAPING, *PARAMETERS))
+            _passed_over(f"{TYPE} of type rest is searched by {names}", lenient=lenient)
     return wanted
 
 
@@ -100,7 +111,7 @@ def bundle(tx: Connection, wanted: Wanted, *, base: str, tenant: int) -> dict[st
     answer: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "searchset",
-        "total": accesses.count(tx, wanted.filters, tenant=tenant),
+        **_total(tx, wanted, tenant),
         "link": links,
     }
     entries = [
@@ -167,8 +178,36 @@ def _entity(reference: str, type_: str, role: str) -> dict[str, Any]:
     }
 
 
+def _total(tx: Connection, wanted: Wanted, tenant: int) -> dict[str, int]:
+    """Return how many there are, or nothing, as other searches have it."""
+    if wanted.total == "none":
+        return {}
+    found = accesses.count(tx, wanted.filters, exact=wanted.total == "accurate", tenant=tenant)
+    return {} if found is None else {"total": found}
+
+
+def _shaped(wanted: Wanted, name: str, value: str) -> Wanted:
+    """Return what is wanted with one of `_SHAPING`."""
+    match name:
+        case "_count":
+            return replace(wanted, count=min(_number(name, value), MOST_COUNT))
+        case "_page":
+            return replace(wanted, before=_number(name, value))
+        case "_total":
+            if value not in TOTALS:
+                raise _wrong(f"_total is one of {', '.join(TOTALS)}")
+            wanted = replace(wanted, total=value)
+    return replace(wanted, used=(*wanted.used, (name, value)))
+
+
+def _passed_over(text: str, *, lenient: bool) -> None:
+    """Refuse what is not understood, unless the client asked to pass over it."""
+    if not lenient:
+        raise NotExchanged(Issue(code="not-supported", text=text))
+
+
 def _narrowed(filters: Filters, name: str, value: str, base: str) -> Filters:
-    """Return the filters with one more; each parameter once, but a date twice."""
+    """Return the filters with one more; several dates are a time within all of them."""
     match name:
         case "type":
             if not _is_rest(value):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import accessed
-from service.fhir import searching, searchset, subset
+from service.fhir import access_events, searching, searchset, subset
 from service.fhir.entries import NOT_KEPT, Read
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal, TooLarge
 from service.store import content, horizon, resources
@@ -24,6 +24,8 @@ Json = Mapping[str, Any]
 #: what one Bundle may ask for: what it reads is kept in memory until all of it is answered
 MOST_READS = 100
 MOST_COUNT = 100
+
+_OK: Json = {"response": {"status": "200 OK"}}
 
 
 def refuse_many(reads: int) -> None:
@@ -58,6 +60,8 @@ def _answer(tx: Connection, read: Read, *, base: str, tenant: int) -> dict[str, 
     match unquote(path).split("/"):
         case [type_]:
             return _search(tx, _kept(type_), asked, base=base, tenant=tenant)
+        case [access_events.TYPE, id_] if event := access_events.one(tx, id_, tenant=tenant):
+            return {"resource": _shaped(access_events.TYPE, reading.write(event).decode(), asked), **_OK}
         case [type_, id_]:
             stored = resources.current(tx, _kept(type_), id_, tenant=tenant)
         case [type_, id_, "_history", version] if version.isascii() and version.isdigit():
@@ -79,12 +83,17 @@ def _kept(type_: str) -> str:
 def _search(
     tx: Connection, type_: str, asked: list[tuple[str, str]], *, base: str, tenant: int
 ) -> dict[str, Any]:
+    if access_events.asked_for(type_, asked):
+        accesses = access_events.read(asked, base=base, lenient=False)
+        accesses = replace(accesses, count=min(accesses.count, MOST_COUNT))
+        events = access_events.bundle(tx, accesses, base=base, tenant=tenant)
+        return {"resource": msgspec.Raw(reading.write(events)), **_OK}
     wanted = searching.read(type_, asked, base=base, lenient=False, tenant=tenant)
     wanted = replace(wanted, count=min(wanted.count, MOST_COUNT))
     if wanted.polls:
         wanted = wanted.until(horizon.read(tx))
     found = searchset.bundle(tx, wanted, base=base, tenant=tenant)
-    return {"resource": msgspec.Raw(reading.write(found)), "response": {"status": "200 OK"}}
+    return {"resource": msgspec.Raw(reading.write(found)), **_OK}
 
 
 def _read(stored: Stored | None, read: Read, asked: list[tuple[str, str]]) -> dict[str, Any]:
@@ -98,7 +107,12 @@ def _read(stored: Stored | None, read: Read, asked: list[tuple[str, str]]) -> di
     response = {"etag": etag, "lastModified": content.instant(stored.received)}
     if read.if_none_match == etag:
         return {"response": {"status": "304 Not Modified", **response}}
-    shape = subset.read(asked, of_search=False)
-    subset.check(stored.type, shape)
-    body = msgspec.Raw(subset.of(stored.body, shape).encode())
+    body = _shaped(stored.type, stored.body, asked)
     return {"resource": body, "response": {"status": "200 OK", **response}}
+
+
+def _shaped(type_: str, body: str, asked: list[tuple[str, str]]) -> msgspec.Raw:
+    """Return what of a resource is asked for."""
+    shape = subset.read(asked, of_search=False)
+    subset.check(type_, shape)
+    return msgspec.Raw(subset.of(body, shape).encode())

@@ -63,7 +63,8 @@ def of(body: str, shape: Shape) -> str:
     resource = content.read(body)
     names = _names(resource["resourceType"], shape)
     part = {name: value for name, value in resource.items() if name.removeprefix("_") in names}
-    meta = part["meta"]
+    # What is rendered when it is asked for, as an access is, has none.
+    meta = part.get("meta", {})
     tags = [tag for tag in meta.get("tag", ()) if tag.get("code") != SUBSETTED["code"]]
     return reading.write({**part, "meta": {**meta, "tag": [*tags, SUBSETTED]}}).decode()
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from service.store import finding
+
 READ, EXECUTE = "R", "E"
 
 #: of one person, to find whom they saw last
@@ -96,9 +98,13 @@ def find(
     ]
 
 
-def count(tx: Connection, filters: Filters, *, tenant: int) -> int:
-    """Return how many accesses the filters let through."""
-    return int(tx.execute(text(_COUNT), {**_parameters(filters), "tenant": tenant}).scalar_one())
+def count(tx: Connection, filters: Filters, *, exact: bool, tenant: int) -> int | None:
+    """Return how many accesses the filters let through; None: too many to be counted, unless it is exact."""
+    # Of NULL rows the database returns all.
+    limit = None if exact else finding.COUNTED + 1
+    asked = {**_parameters(filters), "limit": limit, "tenant": tenant}
+    found = int(tx.execute(text(_COUNT), asked).scalar_one())
+    return found if exact or found <= finding.COUNTED else None
 
 
 def opened_last(
@@ -127,7 +133,7 @@ _FIND = f"""
     SELECT key, at, who, action, place, reference, patients, status FROM access
     WHERE {_MATCH} AND (:before = 0 OR key < :before) ORDER BY key DESC LIMIT :limit
 """  # noqa: S608 - constants of this module
-_COUNT = f"SELECT count(*) FROM access WHERE {_MATCH}"  # noqa: S608
+_COUNT = f"SELECT count(*) FROM (SELECT FROM access WHERE {_MATCH} LIMIT CAST(:limit AS bigint)) AS f"  # noqa: S608
 
 _OPENED_LAST = """
     SELECT patient, max(at) AS at FROM (

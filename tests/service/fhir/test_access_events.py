@@ -12,7 +12,7 @@ from fhir_visits import patient
 from sqlalchemy import text
 
 from fhir_profiles import gate
-from service.store import accesses
+from service.store import accesses, finding
 
 FHIR = "application/fhir+json"
 READ = {"place": "/careplans/<id>", "reference": "CarePlan/c", "status": 200}
@@ -161,6 +161,77 @@ def test_page_by_page_each_is_found_once_the_newest_first_although_reading_adds_
     assert seen == [f"Patient/p-{number}" for number in (4, 3, 2, 1, 0)]
 
 
+def got(client, *urls, kind="batch"):
+    """Return the entries that answer GETs in a Bundle."""
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
+    answer = client.post("/fhir", json=bundle, content_type=FHIR)
+    assert answer.status_code == 200, answer.text
+    return answer.get_json()["entry"]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_in_a_bundle_the_same_are_found_and_read(client, search, look, kind):
+    look()
+    look(patients=("b",))
+    found = search("&action=R&date=ge2020")
+    event = events(found)[1]
+
+    url = f"AuditEvent/{event['id']}"
+    inside, alone, part = got(
+        client, "AuditEvent?type=rest&agent=vogt", url, f"{url}?_elements=action", kind=kind
+    )
+
+    assert inside["resource"]["total"] == 2
+    assert events(inside["resource"]) == events(found)
+    assert alone == {"resource": event, "response": {"status": "200 OK"}}
+    assert "action" in part["resource"]
+    assert "outcomeDesc" not in part["resource"]
+    assert client.get(f"/fhir/{url}?_elements=action").get_json() == part["resource"]
+
+
+def test_in_a_bundle_an_access_that_does_not_exist_and_a_wrong_question_are_refused(client, look):
+    look()
+
+    answers = got(client, "AuditEvent/access-999999", "AuditEvent?type=rest&nonsense=1")
+
+    assert [entry["response"]["status"][:3] for entry in answers] == ["404", "400"]
+
+
+def test_in_a_bundle_reading_them_is_an_access_to_their_patients(client, database, look):
+    look(patients=("a", "b"))
+
+    got(client, "AuditEvent?type=rest")
+
+    with database.transaction() as tx:
+        (_, newest), *_ = accesses.find(tx, accesses.Filters(), before=0, limit=9, tenant=0)
+    assert (newest.who, newest.patients) == ("hospital", ("a", "b"))
+
+
+def test_more_than_is_quickly_counted_has_a_total_only_where_it_is_asked_for(search, look, monkeypatch):
+    monkeypatch.setattr(finding, "COUNTED", 3)
+    for _ in range(4):
+        look()
+
+    assert "total" not in search("&agent=vogt&_count=2")
+    assert search("&agent=vogt&_count=2&_total=accurate")["total"] == 4
+    assert "total" not in search("&agent=vogt&_total=none")
+    assert search("&agent=arslan")["total"] == 0
+
+
+def test_the_order_that_there_is_may_be_asked_for(search, look):
+    for number in range(3):
+        look(patients=(f"p-{number}",))
+
+    found = search("&_sort=-date&_total=accurate&_count=2")
+
+    assert [event["entity"][0]["what"]["reference"] for event in events(found)] == [
+        "Patient/p-2",
+        "Patient/p-1",
+    ]
+    assert all("_sort=-date&_total=accurate" in link["url"] for link in found["link"])
+
+
 def test_reading_the_record_of_accesses_is_an_access(client, database, search, look):
     look(patients=("a", "b"))
     event = events(search())[0]
@@ -188,6 +259,17 @@ def test_reading_the_record_of_accesses_is_an_access(client, database, search, l
         "&action=X",
         "&type=other",
         "&_count=x",
+        "&_sort=date",
+        "&_sort=-date,patient",
+        "&_total=maybe",
+        "&_elements=action",
+        "&type=rest",
+        "&patient=a&patient=b",
+        "&agent=vogt&agent=arslan",
+        "&action=R&action=E",
+        "&_id=access-1&_id=access-2",
+        "&_count=1&_count=2",
+        "&_sort=-date&_sort=-date",
     ],
 )
 def test_what_is_not_understood_is_refused(client, look, query):
@@ -200,7 +282,7 @@ def test_what_is_not_understood_is_refused(client, look, query):
 def test_a_lenient_search_says_what_it_used(search, look):
     look()
 
-    found = search("&nonsense=1&action=R", headers={"Prefer": "handling=lenient"})
+    found = search("&nonsense=1&action=R&_sort=agent", headers={"Prefer": "handling=lenient"})
 
     assert len(events(found)) == 1
     (link,) = found["link"]
