@@ -15,6 +15,7 @@ from functools import partial
 from types import ModuleType
 
 import psycopg
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
@@ -36,6 +37,7 @@ from service.store import (
 )
 from service.store.database import Database
 from service.store.promises import Due
+from service.store.reindexing import Progress
 from worker.aside import Aside
 from worker.courier import Courier
 
@@ -138,7 +140,7 @@ class Sweep:
             return
         end = time.monotonic() + TRANSLATING_S
         for tenant in retranslation.TENANTS:
-            if self._database.run(partial(reindexing.progress, tenant=tenant)).complete:
+            if self._database.run(partial(_to_be_indexed, tenant=tenant)).complete:
                 continue
             part = partial(reindexing.step, tenant=tenant)
             while not self._database.run(part).complete and time.monotonic() < end:
@@ -176,6 +178,13 @@ class Sweep:
         if done:
             event = "workers_do_not_answer" if broker_is_there else "broker_unreachable"
             logger.error(event, done_by_sweep=done)
+
+
+def _to_be_indexed(tx: Connection, *, tenant: int) -> Progress:
+    """Return how far the rows are, and begin where a release makes others and no migration said so."""
+    if not reindexing.begun(tx, tenant=tenant):
+        return reindexing.begin(tx, tenant=tenant)
+    return reindexing.progress(tx, tenant=tenant)
 
 
 def run(settings: Settings) -> None:

@@ -157,6 +157,7 @@ class _Reader:
         self._sort: tuple[Sort, ...] = ()
         self._total, self._count = "estimate", DEFAULT_COUNT
         self._after: After | None = None
+        self._ways = conditions.Ways()
         self._needs_rows = False
         self._few = False
 
@@ -191,7 +192,9 @@ class _Reader:
     def criterion(self, name: str, value: str) -> None:
         """Read a parameter that selects."""
         try:
-            found = conditions.condition(self._type, name, value, base=self._base, types=TYPES)
+            found = conditions.condition(
+                self._type, name, value, base=self._base, types=TYPES, ways=self._ways
+            )
         except conditions.Unknown as unknown:
             self._passed_over(unknown)
             return

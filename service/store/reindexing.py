@@ -61,6 +61,11 @@ def unfinished(state: Progress) -> bool:
     return 0 < state.reached < state.until
 
 
+def begun(tx: Connection, *, tenant: int) -> bool:
+    """Return whether anybody, or a migration, has begun to make the rows of this release."""
+    return raw(tx).execute(_STATE, [tenant, VERSION]).fetchone() is not None
+
+
 def begin(tx: Connection, *, tenant: int) -> Progress:
     """Begin anew from the first resource; until it is done, searches are as they were."""
     raw(tx).execute(_BEGIN, {"tenant": tenant, "version": VERSION})

@@ -6,6 +6,7 @@ from typing import Any
 from psycopg.rows import class_row, dict_row
 from sqlalchemy import Connection
 
+from service.store import search_index
 from service.store.tables import CODED, CODINGS, OF_CODED
 from service.store.versions import as_json
 from service.store.writing import (
@@ -212,7 +213,7 @@ def ask_of_patient(
         "patient": patient,
         "types": list(types),
         "whole": [type_ for type_ in types if codes is None or type_ not in CODED],
-        "codes": [f"{system}|{code}" for system, code in codes or ()],
+        "codes": [search_index.coded(system, code) for system, code in codes or ()],
         "owned": owned,
         "withdrawn": list(withdrawn),
     }
@@ -270,23 +271,30 @@ def ask(
 ) -> Answer:
     """Ask for what `find` returns, and return how to get it after the end of a block of `together`."""
     connection = raw(tx)
-    by_identity, by_value = sorted(set(identities)), sorted(set(values))
+    by_identity = sorted(set(identities))
+    # What is asked for, by the way it is kept.
+    by_value = {_kept_as(value): value for value in values}
     first = connection.cursor(row_factory=class_row(Head))
     second = connection.cursor()
     if by_identity:
         first.execute(LOOK_UP, look_up_parameters(by_identity, tenant))
     if by_value:
-        second.execute(FIND, [as_json(("type", "name", "system", "value"), by_value), tenant])
+        second.execute(FIND, [as_json(("type", "name", "system", "value"), sorted(by_value)), tenant])
 
     def answer() -> Found:
         heads = {head.identity: head for head in first} if by_identity else {}
         found: dict[IndexName, list[Head]] = {}
         for name, system, value, *columns in second if by_value else ():
             head = Head(**dict(zip(_HEAD, columns, strict=True)))
-            found.setdefault((head.type, name, system, value), []).append(head)
+            found.setdefault(by_value[head.type, name, system, value], []).append(head)
         return heads, found
 
     return answer
+
+
+def _kept_as(value: IndexName) -> IndexName:
+    type_, name, system, text = value
+    return type_, name, search_index.shortened(system), search_index.shortened(text)
 
 
 _HEAD = HEAD.split(", ")

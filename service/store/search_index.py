@@ -16,8 +16,9 @@ from service.store.indexing import dates, extraction
 from service.store.indexing.dates import instants
 from service.store.indexing.reading import folded
 from service.store.indexing.rows import Rows, Value
+from service.store.indexing.shortening import shortened
 
-__all__ = ["Promoted", "Rows", "Value", "about", "folded", "instants", "promoted", "rows"]
+__all__ = ["Promoted", "Rows", "Value", "about", "folded", "instants", "promoted", "rows", "shortened"]
 
 Json = Mapping[str, Any]
 
@@ -121,10 +122,15 @@ def promoted(resource: Json) -> Promoted:
     """Return the values that are columns."""
     status = resource.get("status")
     return Promoted(
-        codes=tuple(f"{system}|{code}" for system, code in _tokens(resource.get("code"))) or None,
+        codes=tuple(coded(system, code) for system, code in _tokens(resource.get("code"))) or None,
         date=_date(resource),
         status=status if isinstance(status, str) else None,
     )
+
+
+def coded(system: str, code: str) -> str:
+    """Return a coding as the column has it."""
+    return shortened(f"{system}|{code}")
 
 
 def _of_person(patient: Json) -> Iterator[Value]:
@@ -136,13 +142,13 @@ def _of_person(patient: Json) -> Iterator[Value]:
         for kind, text in _parts(name):
             whole = folded(text)
             for word in re.finditer(r"\b\w", whole):
-                yield Value(name=kind, system="", value=whole[word.start() :])
+                yield Value(name=kind, system="", value=shortened(whole[word.start() :]))
 
 
 def _of_plan(plan: Json) -> Iterator[Value]:
     ours = any(system == canonical.CARE_PLAN_IDS for system, _ in _tokens(plan.get("identifier")))
     if ours:
-        side, stage = _coded(plan, canonical.SIDE), _coded(plan, canonical.STAGE)
+        side, stage = (shortened(_coded(plan, url)) for url in (canonical.SIDE, canonical.STAGE))
         if plan.get("status") == "active":
             yield Value(name=OPEN, system=side, value=stage)
             if _says(plan, canonical.HOLD):

@@ -150,7 +150,8 @@ def find_patients(
     """
     value = tables.search_value.c
     conditions = []
-    for name, texts in wanted.items():
+    for name, given in wanted.items():
+        texts = [search_index.shortened(text) for text in given]
         matches = (
             or_(*(func.starts_with(value.value, text) for text in texts))
             if name in ("family", "given")

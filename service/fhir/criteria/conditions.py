@@ -8,6 +8,7 @@ http://hl7.org/fhir/R4/search.html
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from fhir_profiles.r4.search_parameters import Parameter
@@ -47,12 +48,36 @@ TABLES: Mapping[str, str] = MappingProxyType(
 
 #: One inside the other: more are refused, each costs a join.
 DEEPEST = 4
+#: Ways from one type to another in the criteria of one search: each is a sub-select, and a reference that
+#: leads to anything is one for each type.
+MOST_WAYS = 200
 #: values of one criterion
 MOST_CHOICES = 500
 
 
 class Unknown(NotExchanged):
     """There is no such parameter: a client may ask for such ones to be passed over."""
+
+
+@dataclass(slots=True)
+class Ways:
+    """How many ways from one type to another the criteria of one search have gone so far."""
+
+    gone: int = 0
+
+    def go(self, asked: Asked) -> None:
+        """Go a further one.
+
+        Raises:
+            NotExchanged: there are too many.
+        """
+        self.gone += 1
+        if self.gone > MOST_WAYS:
+            text = (
+                f"{asked.name} leads to so many types that more than {MOST_WAYS} ways would be gone; "
+                f"say at each chain which type is meant, as in subject:Patient.name"
+            )
+            raise NotExchanged(Issue(code="too-costly", text=text))
 
 
 def parameters_of(type_: str) -> Mapping[str, Parameter]:
@@ -68,7 +93,15 @@ def parameters_of(type_: str) -> Mapping[str, Parameter]:
 
 
 def condition(
-    type_: str, name: str, value: str, *, base: str, types: tuple[str, ...], of: str = "r", depth: int = 0
+    type_: str,
+    name: str,
+    value: str,
+    *,
+    base: str,
+    types: tuple[str, ...],
+    ways: Ways,
+    of: str = "r",
+    depth: int = 0,
 ) -> Sql:
     """Return the condition that the criterion sets to the resource of an alias.
 
@@ -76,6 +109,7 @@ def condition(
         name: as it is written, with modifiers and chains.
         base: the service's own base.
         types: everything that is kept.
+        ways: those of the whole search.
         depth: how many chains it stands within.
 
     Raises:
@@ -86,13 +120,13 @@ def condition(
         text = f"chains are followed over at most {DEEPEST} references"
         raise NotExchanged(Issue(code="too-costly", text=text))
     if name.startswith("_has:"):
-        return _has(type_, name, value, base=base, types=types, of=of, depth=depth)
+        return _has(type_, name, value, base=base, types=types, ways=ways, of=of, depth=depth)
     head, dot, rest = name.partition(".")
     code, _, modifier = head.partition(":")
     parameter = _known(type_, code)
     asked = Asked(type=type_, parameter=parameter, modifier=modifier, base=base, of=of)
     if dot:
-        return _chain(asked, rest, value, types=types, depth=depth)
+        return _chain(asked, rest, value, types=types, ways=ways, depth=depth)
     if not value:
         # Left out, it would widen the answer to everybody's; an empty variable must not do that.
         raise asked.refused("has no value")
@@ -164,7 +198,7 @@ def _missing(asked: Asked, value: str) -> Sql:
     return there if value == "true" else sql.none_of(there)
 
 
-def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], depth: int) -> Sql:
+def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], ways: Ways, depth: int) -> Sql:
     """Return the condition about what a reference leads to: of the types that have the next parameter."""
     if asked.parameter.kind != "reference":
         raise asked.refused("is no reference, so nothing follows it after a dot")
@@ -176,14 +210,25 @@ def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], depth
     if not found:
         text = f"nothing that {asked.name} leads to is searched by what follows the dot; see metadata"
         raise Unknown(Issue(code="not-supported", text=text))
-    return references.chained(
-        asked,
-        found,
-        lambda type_, of: condition(type_, rest, value, base=asked.base, types=types, of=of, depth=depth + 1),
-    )
+
+    def inner(type_: str, of: str) -> Sql:
+        ways.go(asked)
+        return condition(type_, rest, value, base=asked.base, types=types, ways=ways, of=of, depth=depth + 1)
+
+    return references.chained(asked, found, inner)
 
 
-def _has(type_: str, name: str, value: str, *, base: str, types: tuple[str, ...], of: str, depth: int) -> Sql:
+def _has(
+    type_: str,
+    name: str,
+    value: str,
+    *,
+    base: str,
+    types: tuple[str, ...],
+    ways: Ways,
+    of: str,
+    depth: int,
+) -> Sql:
     parts = name.split(":", 3)
     if len(parts) != 4 or parts[1] not in types:
         text = "_has is _has:Type:reference:parameter=value"
@@ -194,9 +239,9 @@ def _has(type_: str, name: str, value: str, *, base: str, types: tuple[str, ...]
         text = f"{code} of {other} does not lead to {type_}"
         raise NotExchanged(Issue(code="value", text=text))
     asked = Asked(type=other, parameter=parameter, modifier="", base=base, of=f"{of}h")
-    return references.referring(
-        asked,
-        of,
-        type_,
-        lambda inner, as_: condition(inner, rest, value, base=base, types=types, of=as_, depth=depth + 1),
-    )
+
+    def inner(type_: str, of: str) -> Sql:
+        ways.go(asked)
+        return condition(type_, rest, value, base=base, types=types, ways=ways, of=of, depth=depth + 1)
+
+    return references.referring(asked, of, type_, inner)

@@ -16,7 +16,7 @@ from service.fhir.criteria.escaping import plain
 from service.fhir.criteria.sql import Sql
 from service.fhir.criteria.tokens import row_matching as token_matching
 from service.store.indexing import reading
-from service.store.indexing.reading import shortened
+from service.store.indexing.shortening import shortened
 from service.store.search_index import PATIENT_ELEMENTS
 
 MODIFIERS = ("missing", "identifier")
@@ -53,7 +53,8 @@ def matching(asked: Asked, choices: list[str], types: tuple[str, ...]) -> Sql:
 
 def row_matching(asked: Asked, choice: str, as_: str, types: tuple[str, ...]) -> Sql:
     """Return the condition of a row that it holds the reference."""
-    return Sql(f"{as_}.value = ANY(%s)", (_wanted(asked, choice, types),))
+    wanted = [shortened(one) for one in _wanted(asked, choice, types)]
+    return Sql(f"{as_}.value = ANY(%s)", (wanted,))
 
 
 def chained(asked: Asked, targets: Iterable[str], inner: Callable[[str, str], Sql]) -> Sql:

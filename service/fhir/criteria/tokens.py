@@ -8,6 +8,7 @@ from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.escaping import plain, split
 from service.fhir.criteria.sql import Sql
 from service.store.indexing import reading
+from service.store.indexing.shortening import shortened
 
 MODIFIERS = ("missing", "not", "text", "of-type")
 
@@ -17,7 +18,12 @@ _WORDS = {
     "Coding": (".display",),
     "Identifier": (".type.text", ".type.coding.display"),
 }
-_FOLDED = "lower(regexp_replace(normalize(t #>> '{}', NFKD), '[\\u0300-\\u036f]', '', 'g'))"
+#: Without accents, case and double blanks. The database folds what is asked as well as what is there: it and
+#: Python do not agree on every letter.
+_FOLDED = (
+    "btrim(regexp_replace(replace(lower(regexp_replace(normalize({}, NFKD), '[\\u0300-\\u036f]', '', 'g')), "
+    "'\u00df', 'ss'), '\\s+', ' ', 'g'))"
+)
 
 
 def matching(asked: Asked, choices: list[str]) -> Sql:
@@ -54,7 +60,7 @@ def _coded(asked: Asked, choices: list[str]) -> Sql:
     if asked.column:
         return _of_column(asked, choices)
     if all(len(split(choice, "|")) == 1 for choice in choices):
-        codes = [reading.shortened(plain(choice)) for choice in choices]
+        codes = [shortened(plain(choice)) for choice in choices]
         return sql.row("search_value", asked.kept_as, Sql("s.value = ANY(%s)", (codes,)), of=asked.of)
     matches = sql.any_of(row_matching(asked, choice, "s") for choice in choices)
     return sql.row("search_value", asked.kept_as, matches, of=asked.of)
@@ -82,8 +88,8 @@ def _token(asked: Asked, choice: str) -> tuple[str | None, str]:
     parts = [plain(part) for part in split(choice, "|")]
     if len(parts) > 2 or not any(parts):
         raise asked.refused("is code, system|code, |code or system|")
-    code = reading.shortened(parts[-1])
-    return (parts[0], code) if len(parts) == 2 else (None, code)
+    code = shortened(parts[-1])
+    return (shortened(parts[0]), code) if len(parts) == 2 else (None, code)
 
 
 def _implied(asked: Asked) -> frozenset[str]:
@@ -99,7 +105,8 @@ def _of_type(asked: Asked, choices: list[str]) -> Sql:
         parts = [plain(part) for part in split(choice, "|")]
         if len(parts) != 3 or not all(parts[1:]):
             raise asked.refused("with :of-type is system|code|value")
-        found.append(Sql("s.system = %s AND s.value = %s", (f"{parts[0]}|{parts[1]}", parts[2])))
+        typed = f"{parts[0]}|{parts[1]}"
+        found.append(Sql("s.system = %s AND s.value = %s", (shortened(typed), shortened(parts[2]))))
     names = [name + reading.OF_TYPE for name in asked.kept_as]
     return sql.row("search_value", names, sql.any_of(found), of=asked.of)
 
@@ -113,11 +120,14 @@ def _in_words(asked: Asked, choices: list[str]) -> Sql:
     }
     if not ways:
         raise asked.refused("has no words, so it has no :text")
-    begins = [reading.folded(plain(choice)) for choice in choices]
+    begins = [plain(choice) for choice in choices]
+    if not all(reading.folded(begin) for begin in begins):
+        raise asked.refused("has no letters to search for")
+    there, wanted = _FOLDED.format("t #>> '{}'"), _FOLDED.format("b")
     found = [
         Sql(
             f"EXISTS (SELECT FROM jsonb_path_query({asked.of}.body::jsonb, '{way}') AS t "  # noqa: S608
-            f"WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS b WHERE starts_with({_FOLDED}, b)))",
+            f"WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS b WHERE starts_with({there}, {wanted})))",
             (begins,),
         )
         for way in sorted(ways)

@@ -7,7 +7,7 @@ from service.fhir.criteria import sql
 from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.escaping import plain
 from service.fhir.criteria.sql import Sql
-from service.store.indexing.reading import shortened
+from service.store.indexing.shortening import shortened
 
 MODIFIERS = ("missing", "above", "below")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pathways.cql import units
 from service.store.indexing.rows import Number
+from service.store.indexing.shortening import shortened
 
 UCUM = "http://unitsofmeasure.org"
 CURRENCY = "urn:iso:std:iso:4217"
@@ -35,7 +36,7 @@ def based(system: str, code: str) -> tuple[str, Decimal]:
     if not code:
         return "", Decimal(1)
     read = _ucum(code) if system == UCUM else None
-    return read or (f"{system}|{code}", Decimal(1))
+    return read or (shortened(f"{system}|{code}"), Decimal(1))
 
 
 def in_base(value: Decimal | None, factor: Decimal) -> Decimal | None:

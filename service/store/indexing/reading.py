@@ -3,7 +3,6 @@
 http://hl7.org/fhir/R4/search.html#ptypes
 """
 
-import hashlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -12,12 +11,10 @@ from typing import Any
 
 from service.store.indexing import dates, quantities
 from service.store.indexing.rows import Number, Rows, Span, Text, Value
+from service.store.indexing.shortening import shortened
 
 #: name, part, value of the element, and the rows it adds to
 Reader = Callable[[str, int, Any, Rows], None]
-
-#: More characters no index can hold; what is longer is found by its beginning and a digest of all of it.
-MOST = 600
 
 #: rows of a Reference's own identifier, for `subject:identifier`
 IDENTIFIER = ":identifier"
@@ -53,13 +50,6 @@ def reader(kind: str, of: str, *, is_about: bool) -> Reader:
     return tokens.get(of, _plain)
 
 
-def shortened(text: str) -> str:
-    """Return a text that an index can hold, the same for the same text."""
-    if len(text) <= MOST:
-        return text
-    return f"{text[:MOST]}#{hashlib.sha256(text.encode()).hexdigest()}"
-
-
 @lru_cache(maxsize=4096)
 def folded(text: str) -> str:
     """Return a text without accents, case and double blanks, as searches compare strings.
@@ -77,7 +67,7 @@ def _plain(name: str, part: int, value: Any, rows: Rows) -> None:
 
 def _coding(name: str, part: int, value: Any, rows: Rows) -> None:
     if code := value.get("code"):
-        rows.values[Value(name, value.get("system") or "", shortened(code), part)] = None
+        rows.values[_token(name, value, code, part)] = None
 
 
 def _concept(name: str, part: int, value: Any, rows: Rows) -> None:
@@ -89,10 +79,14 @@ def _identifier(name: str, part: int, value: Any, rows: Rows) -> None:
     text = value.get("value")
     if not text:
         return
-    rows.values[Value(name, value.get("system") or "", text, part)] = None
+    rows.values[_token(name, value, text, part)] = None
     for coding in (value.get("type") or {}).get("coding", ()):
         typed = f"{coding.get('system') or ''}|{coding.get('code') or ''}"
-        rows.values[Value(name + OF_TYPE, typed, text, part)] = None
+        rows.values[Value(name + OF_TYPE, shortened(typed), shortened(text), part)] = None
+
+
+def _token(name: str, of: Mapping[str, Any], text: str, part: int) -> Value:
+    return Value(name, shortened(of.get("system") or ""), shortened(text), part)
 
 
 def _contact(name: str, part: int, value: Any, rows: Rows) -> None:
@@ -105,9 +99,7 @@ def _reference(name: str, part: int, value: Any, rows: Rows) -> None:
     if target and not target.startswith("#"):
         rows.values[Value(name, "", shortened(target.partition("/_history/")[0]), part)] = None
     if (identifier := value.get("identifier")) and identifier.get("value"):
-        rows.values[Value(name + IDENTIFIER, identifier.get("system") or "", identifier["value"], part)] = (
-            None
-        )
+        rows.values[_token(name + IDENTIFIER, identifier, identifier["value"], part)] = None
 
 
 def _about(name: str, part: int, value: Any, rows: Rows) -> None:

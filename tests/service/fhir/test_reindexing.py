@@ -168,6 +168,31 @@ def test_a_sandbox_indexes_by_itself_and_production_waits_for_a_person(older, da
     assert index(database) == older
 
 
+@pytest.mark.parametrize("before", ["another version", "nothing"])
+def test_a_sandbox_begins_where_a_release_makes_other_rows_without_a_migration(
+    older, database, settings, client, monkeypatch, before
+):
+    version = reindexing.VERSION + 1
+    if before == "nothing":
+        with database.transaction() as tx:
+            raw(tx).execute("DELETE FROM reindexing")
+        version = reindexing.VERSION
+    monkeypatch.setattr(reindexing, "VERSION", version)
+    assert asked(client, "code=718-7").status_code == 503
+    sweep = Sweep(settings, database)
+    try:
+        for _ in range(3):
+            sweep.round(0.0)
+    finally:
+        sweep.close()
+
+    assert progress(database).done
+    assert asked(client, "code=718-7").get_json()["total"] == MANY - 1
+    assert index(database) == older
+    with database.transaction() as tx:
+        raw(tx).execute("UPDATE reindexing SET version = 1")
+
+
 def test_what_is_written_meanwhile_is_found_as_it_is_then(older, database, client):
     ends = threading.Event()
     faults = []

@@ -271,3 +271,34 @@ def test_a_removed_resource_is_neither_found_nor_sent_along(client, send):
 
     assert ids(answered(client, "Patient?_has:Observation:patient:_id=of-gone")) == []
     assert ids(answered(client, "Patient?_id=gone&_revinclude=Observation:patient"), "include") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Provenance?target.subject._id=x",
+        "Provenance?target.based-on.based-on.based-on._id=x",
+        "Provenance?target._has:Provenance:target:target._id=x",
+        # Together they are more than each alone.
+        "Provenance?target._id=x&target._id=y",
+    ],
+)
+def test_a_chain_over_all_types_is_refused_with_what_to_say_instead(query, client):
+    answer = client.get(f"/fhir/{query}")
+
+    assert answer.status_code == 400
+    (issue,) = answer.get_json()["issue"]
+    assert issue["code"] == "too-costly"
+    assert ":Patient." in issue["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Provenance?target._id=x",
+        "Provenance?target:Task.focus:ServiceRequest.subject:Patient.organization._id=x",
+        "Observation?subject.identifier=x&performer._id=y&encounter.subject.name=z",
+    ],
+)
+def test_a_chain_over_a_few_types_is_followed(query, client):
+    assert answered(client, query)["total"] == 0
