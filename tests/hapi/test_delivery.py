@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 VISIT = playing.read(ROOT / "tests" / "stories" / "V03.json")["steps"][0]["bundle"]
 NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
 #: the first request after the start of a server may take seconds
-SLOW = {"rate": 1000, "timeout_s": 60}
+SLOW = {"rate": 1000, "timeout_s": 60, "settle_s": 0}
 
 
 class Delivering:
@@ -203,7 +203,7 @@ def test_what_is_done_there_with_a_task_comes_back_by_search(hapi: httpx.Client,
     task = one_of(known, "Task")
     hapi.put(f"/{task}", json={**read(hapi, task), "status": "in-progress"})
 
-    assert known.ask().taken
+    assert known.returning.ask()[0].taken
 
     assert known.owned()[task] == known.acknowledged()[task] == 2
     with known.database.transaction() as tx:
