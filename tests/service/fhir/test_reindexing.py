@@ -170,11 +170,11 @@ def test_a_sandbox_indexes_by_itself_and_production_waits_for_a_person(older, da
 
 @pytest.mark.parametrize("before", ["another version", "nothing"])
 def test_a_sandbox_begins_where_a_release_makes_other_rows_without_a_migration(
-    older, database, settings, client, monkeypatch, before
+    older, database, owner, settings, client, monkeypatch, before
 ):
     version = reindexing.VERSION + 1
     if before == "nothing":
-        with database.transaction() as tx:
+        with owner.transaction() as tx:
             raw(tx).execute("DELETE FROM reindexing")
         version = reindexing.VERSION
     monkeypatch.setattr(reindexing, "VERSION", version)
