@@ -142,10 +142,10 @@ def test_an_evaluation_that_is_late_is_told_with_its_delay(database, settings, c
     assert float(metrics.split("\nhipway_promises_oldest_seconds ")[1].split()[0]) >= 120
 
 
-def test_a_courier_that_has_stopped_is_told_where_there_is_a_hospital(database, settings, client):
+def test_a_courier_that_has_stopped_is_told_where_there_is_a_hospital(database, owner, settings, client):
     hospital = Hospital(url="https://fhir.hospital.example.org/r4")
     watched = create_app(replace(settings, hospital=hospital), database).test_client()
-    with database.transaction() as tx:
+    with owner.transaction() as tx:
         tx.exec_driver_sql("DELETE FROM heartbeat WHERE process = 'courier'")
 
     never = watched.get("/health/ready")
@@ -159,12 +159,15 @@ def test_a_courier_that_has_stopped_is_told_where_there_is_a_hospital(database, 
     assert again.get("/health/ready").get_json()["parts"]["courier"] == {"status": "ready"}
 
 
-def test_metrics_count_what_the_hospital_lacks_also_while_no_courier_notes_it(database, settings, client):
+def test_metrics_count_what_the_hospital_lacks_also_while_no_courier_notes_it(
+    database, owner, settings, client
+):
     watched = create_app(
         replace(settings, hospital=Hospital(url="https://fhir.hospital.example.org/r4")), database
     ).test_client()
-    with database.transaction() as tx:
+    with owner.transaction() as tx:
         tx.exec_driver_sql("TRUNCATE delivery, delivered")
+    with database.transaction() as tx:
         body = {"resourceType": "CarePlan", "id": "undelivered"}
         write = Write(type="CarePlan", id="undelivered", body=body, patient="undelivered", owned=True)
         seen = resources.look_up_or_lock(tx, [write], tenant=0)

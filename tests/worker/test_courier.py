@@ -152,8 +152,8 @@ def test_what_is_open_is_asked_for_in_parts(database, going, server, monkeypatch
     assert len({a.content for a in asked}) == len(asked)
 
 
-def test_each_round_says_that_the_courier_lives(database, going):
-    with database.transaction() as tx:
+def test_each_round_says_that_the_courier_lives(database, owner, going):
+    with owner.transaction() as tx:
         tx.execute(text("DELETE FROM heartbeat"))
 
     going.round(0.0)
