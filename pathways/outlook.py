@@ -54,13 +54,21 @@ class Situation:
         self.zone = ZoneInfo(str(site["site.timeZone"]))
         self.site = site
         self._other_stage = other_stage
+        self._asked: tuple[datetime, Judge] | None = None
         self._patient = record.patient.body
         #: what the record says, and what of it was set aside
         self.inputs = pathway.gate.read(record, self.zone)
 
     def judge(self, moment: datetime) -> Judge:
-        """Return the rules over what counts at the moment."""
-        local = moment.astimezone(self.zone)
+        """Return the rules over what counts at the moment.
+
+        Those of the last moment are kept, for the parts of a page all ask about the same one.
+        """
+        if self._asked is None or self._asked[0] != moment:
+            self._asked = (moment, self._judge(moment.astimezone(self.zone)))
+        return self._asked[1]
+
+    def _judge(self, local: datetime) -> Judge:
         return Judge(
             self.pathway,
             self.inputs.of(self.side, until=local),

@@ -12,7 +12,6 @@ from typing import Any
 from pathways import cql
 from pathways.definition import Pathway
 from pathways.inputs import Fact, Inputs, SetAside
-from pathways.judge import Judge
 from pathways.outlook import Situation
 from service.web import elements, inbox, moments
 from service.web.moments import Moments
@@ -104,15 +103,11 @@ class Span:
         return LEFT + (RIGHT - LEFT) * ((at - self.first) / (self.last - self.first))
 
 
-def build(situation: Situation | None, asked: Judge | None, when: Moments, words: Words) -> tuple[Chart, ...]:
-    """Return the charts of one side: of each measure that has a value, or one that was set aside.
-
-    Args:
-        asked: the rules at the moment of the page, for limits that they compute.
-    """
-    if situation is None or asked is None:
+def build(situation: Situation | None, when: Moments, words: Words) -> tuple[Chart, ...]:
+    """Return the charts of one side: of each measure that has a value, or one that was set aside."""
+    if situation is None:
         return ()
-    run = asked.ask(situation.memory)
+    run = situation.judge(when.now).ask(situation.memory)
     charts: Mapping[str, Any] = situation.pathway.inputs.get("charts", {})
     known = {row["id"]: row for row in situation.pathway.inputs["inputs"]}
     facts = situation.inputs.of(situation.side, until=when.now)

@@ -11,7 +11,6 @@ from typing import Any
 
 from pathways import cql
 from pathways.inputs import Fact
-from pathways.judge import Judge
 from pathways.outlook import Situation
 from service.web import moments
 from service.web.moments import Moments
@@ -71,13 +70,9 @@ class Course:
     rows: tuple[Row, ...]
 
 
-def build(situation: Situation | None, asked: Judge | None, when: Moments, words: Words) -> Course | None:
-    """Return the course; None where no programme has begun, the pathway has none, or a rule about it erred.
-
-    Args:
-        asked: the rules at the moment of the page.
-    """
-    if situation is None or asked is None:
+def build(situation: Situation | None, when: Moments, words: Words) -> Course | None:
+    """Return the course; None where no programme has begun, the pathway has none, or a rule of it erred."""
+    if situation is None:
         return None
     charts: Mapping[str, Any] = situation.pathway.inputs.get("charts", {})
     start = moments.read(str(situation.memory.values.get(charts.get("weeksFrom", "")) or ""))
@@ -85,7 +80,7 @@ def build(situation: Situation | None, asked: Judge | None, when: Moments, words
         return None
     pathway = words.pathway(situation.pathway)
     table: Mapping[str, Any] = pathway.inputs["charts"]["course"]
-    run = asked.ask(situation.memory)
+    run = situation.judge(when.now).ask(situation.memory)
     try:
         weeks = run[table["weeks"]]
         number = run[table["counted"]["value"]]

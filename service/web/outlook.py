@@ -6,6 +6,7 @@ nothing is stored.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fhir_profiles import canonical
 from pathways import cql, judge
@@ -38,14 +39,11 @@ class Outlook:
     failed: bool = False
 
 
-def ask(situation: Situation | None, asked: judge.Judge | None, words: Words) -> Outlook:
-    """Return the outlook of one instance; empty where nothing is known of it.
-
-    Args:
-        asked: the rules at the moment of the page.
-    """
-    if situation is None or asked is None:
+def ask(situation: Situation | None, now: datetime, words: Words) -> Outlook:
+    """Return the outlook of one instance; empty where nothing is known of it."""
+    if situation is None:
         return Outlook()
+    asked = situation.judge(now)
     ways = situation.ways_out(asked)
     if any(way.failed for way in ways):
         return Outlook(failed=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathways.definition import Pathway
-from pathways.judge import Judge
 from pathways.outlook import Situation
 from service.store import deliveries
 from service.store.decisions import Row
@@ -76,8 +75,6 @@ class Record:
     outlook: Outlook
     #: what the rules are asked about; None where nothing is remembered
     situation: Situation | None
-    #: the rules about it at the moment of the page
-    asked: Judge | None
     #: what the hospital's server has of it; None: there is no such server, or nothing was to be sent
     delivery: deliveries.Standing | None = None
 
@@ -205,8 +202,8 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         cards=cards,
         receipts=receipts,
         offers=made,
-        charts=charts.build(record.situation, record.asked, when, words),
-        course=course.build(record.situation, record.asked, when, words),
+        charts=charts.build(record.situation, when, words),
+        course=course.build(record.situation, when, words),
         evidence=evidence.topics(pathway, elements.stage(plan).code),
         work=tuple(work),
         person_work=tuple(person_work),

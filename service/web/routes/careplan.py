@@ -84,7 +84,6 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     patient, name, side = which
     memories = situation.memories(tx, which, tenant=TENANT)
     stands = situation.read(tx, pathway, which, memories, tenant=TENANT)
-    asked = stands.judge(seen.clock.now) if stands else None
     return Record(
         patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
         plan=own,
@@ -94,9 +93,8 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         pathway=seen.words.pathway(pathway),
         names=_names(tx, found),
         memories=memories,
-        outlook=outlook.ask(stands, asked, seen.words),
+        outlook=outlook.ask(stands, seen.clock.now, seen.words),
         situation=stands,
-        asked=asked,
         delivery=_delivery(tx, seen, patient),
     )
 
