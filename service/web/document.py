@@ -150,7 +150,7 @@ def build(
         only=only,
         everywhere=tuple(step for rule, step in steps if not rule.stages),
         standing=tuple(_step(rule, pathway, said, known, words) for rule in pathway.of_kind(*STANDING)),
-        values=tuple(value(pathway, name, ours, words) for name in pathway.parameters),
+        values=values(pathway, ours, words),
         changes=tuple(changes),
         work=tuple(_work(activity, pathway, words) for activity in pathway.activities.values()),
         topics=evidence.topics(pathway),
@@ -200,23 +200,32 @@ def _step(
     )
 
 
-def value(pathway: Pathway, name: str, chosen: Mapping[str, Any], words: Words) -> Value:
-    """Return one value of the site.
+def values(pathway: Pathway, chosen: Mapping[str, Any], words: Words) -> tuple[Value, ...]:
+    """Return the values of the site, in the order of the definition.
 
     Args:
         chosen: what the site has set of this pathway.
     """
+    here = parameters.resolve(pathway, chosen)
+    return tuple(value(pathway, name, here[name], words) for name in pathway.parameters)
+
+
+def value(pathway: Pathway, name: str, here: object, words: Words) -> Value:
+    """Return one value of the site.
+
+    Args:
+        here: what it is at this site.
+    """
     parameter = pathway.parameters[name]
-    values = parameters.resolve(pathway, chosen)
     return Value(
         name=name,
         text=elements.capital(pathway.text(words.language, f"parameter.{name}")),
-        here=say(values[name], words),
+        here=say(here, words),
         default=say(parameter.default, words),
         range=_range(parameter, words),
         unit=words.code("unit", parameter.unit) if parameter.low is not None else "",
         source=parameter.source,
-        changed=name in parameters.changed(pathway, values),
+        changed=name in parameters.changed(pathway, {name: here}),
         two_people=parameter.two_people,
     )
 

@@ -185,13 +185,14 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     moved = [found for found in previews if found.effects or found.failed]
     again = _number("again")
     worded = next(known for known in seen.pathways if known.name == asked.pathway.name)
+    here = resolve(asked.pathway, concerning(asked.pathway, asked.chosen))[name]
     return visit.page(
         seen,
         "value.html",
         pathway=worded,
-        value=document.value(worded, name, concerning(asked.pathway, asked.chosen), seen.words),
+        value=document.value(worded, name, here, seen.words),
         parameter=asked.parameter,
-        now=resolve(asked.pathway, concerning(asked.pathway, asked.chosen))[name],
+        now=here,
         said=lambda value: document.say(value, seen.words),
         version=asked.version,
         changes=changes,
