@@ -75,11 +75,7 @@ def tell(
     decided = {_decision(reasons.get(str(c.task["id"]))) for c in closings} - {""}
     decisions = queries.of_type(tx, "Task", decided, tenant=tenant)
     actors = {elements.reference(d.get("owner")) for d in decisions.values()} | {c.sender for c in closings}
-    ids = {actor.partition("/")[2] for actor in actors if actor.startswith("Practitioner/")}
-    names = {
-        f"Practitioner/{id}": people.name_of(body)
-        for id, body in queries.of_type(tx, "Practitioner", ids, tenant=tenant).items()
-    }
+    names = people.names_of(tx, actors, tenant=tenant)
     return [_tell(c, reasons.get(str(c.task["id"])), decisions, names, when, words) for c in closings]
 
 

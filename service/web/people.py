@@ -97,6 +97,14 @@ def name_of(practitioner: Json) -> str:
     return str(name.get("text") or " ".join(part for part in parts if part) or practitioner["id"])
 
 
+def names_of(tx: Connection, references: Iterable[str], *, tenant: int) -> dict[str, str]:
+    """Return what people are called, by reference; who is not known, or no person, is left out."""
+    named = (reference.partition("/") for reference in references)
+    ids = {id for kind, _, id in named if kind == "Practitioner"}
+    found = queries.of_type(tx, "Practitioner", ids, tenant=tenant)
+    return {f"Practitioner/{id}": name_of(body) for id, body in found.items()}
+
+
 def with_id(person: str, among: Iterable[Colleague]) -> Colleague | None:
     """Return the colleague with this id; None for one who holds no role today."""
     return next((colleague for colleague in among if colleague.id == person), None)

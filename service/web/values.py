@@ -6,14 +6,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection
-
 from pathways import parameters
 from pathways.definition import Pathway
 from pathways.parameters import PROFILE, InvalidParameters
 from service import site_values
 from service.store.parameters import Version
-from service.web import people, queries
 
 #: versions that are looked through for changes, and changes that a page shows
 VERSIONS = 200
@@ -59,13 +56,6 @@ def changes(pathway: Pathway, versions: Sequence[Version], names: Mapping[str, s
                 reason=after.reason,
                 provenance=site_values.provenance_id(after.number) if after.reason else "",
             )
-
-
-def names_of(tx: Connection, references: Sequence[str], *, tenant: int) -> dict[str, str]:
-    """Return the names of people who are known, by reference."""
-    ids = {reference.partition("/")[2] for reference in references if reference.startswith("Practitioner/")}
-    found = queries.of_type(tx, "Practitioner", ids, tenant=tenant)
-    return {f"Practitioner/{id}": people.name_of(body) for id, body in found.items()}
 
 
 def _cut(versions: Sequence[Version]) -> bool:

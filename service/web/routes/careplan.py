@@ -140,7 +140,4 @@ def _names(tx: Connection, found: dict[str, list[Json]]) -> dict[str, str]:
     actors = [agent.get("who") for audit in found.get("AuditEvent", ()) for agent in audit.get("agent", ())]
     actors += [order.get("requester") for order in found.get("ServiceRequest", ())]
     actors += [task.get("owner") for task in found.get("decision", ())]
-    named = [elements.reference(actor).partition("/") for actor in actors]
-    ids = {id for kind, _, id in named if kind == "Practitioner"}
-    known = queries.of_type(tx, "Practitioner", ids, tenant=TENANT)
-    return {f"Practitioner/{id}": people.name_of(p) for id, p in known.items()}
+    return people.names_of(tx, map(elements.reference, actors), tenant=TENANT)

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from pathways.definition import Pathway
 from service.store import parameters
-from service.web import document, open_work, queries, stage_map, values, visit
+from service.web import document, open_work, people, queries, stage_map, values, visit
 from service.web.pages import pages, problem
 from service.web.stage_map import Numbers
 from service.web.visit import TENANT, Visit
@@ -33,7 +33,7 @@ def show_pathway(name: str) -> str | tuple[str, int]:
             numbers = _numbers(tx, seen, found, only)
             versions = parameters.versions(tx, limit=values.VERSIONS)
             who = [who for version in versions for who in (version.who, version.confirmed)]
-            names = values.names_of(tx, who, tenant=TENANT)
+            names = people.names_of(tx, who, tenant=TENANT)
             page = document.build(
                 found,
                 versions[0].values if versions else {},

@@ -14,7 +14,7 @@ from service import log, preview, site_values
 from service.preview import Preview
 from service.store import parameters, proposals
 from service.store.proposals import CONFIRMED, REJECTED, Proposal
-from service.web import document, queries, values, visit, worklist
+from service.web import document, people, queries, values, visit, worklist
 from service.web.pages import pages, problem, refusal
 from service.web.visit import TENANT, Visit
 
@@ -145,7 +145,7 @@ def _stored(
         with visit.database().transaction() as tx:
             if proposal:
                 _confirm(tx, seen, proposal)
-            names = values.names_of(tx, [by], tenant=TENANT)
+            names = people.names_of(tx, [by], tenant=TENANT)
             again = site_values.change(
                 tx,
                 asked.otherwise(value),
@@ -178,9 +178,9 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     name = asked.parameter.name
     changes, waits = list(_changes(tx, asked)), asked.proposal
     value, invalid = _value(asked)
-    people = preview.watched(tx, tenant=TENANT) if value is not None else []
+    watched = preview.watched(tx, tenant=TENANT) if value is not None else []
     part = _number("part") or 1
-    tried = people[(part - 1) * PART : part * PART]
+    tried = watched[(part - 1) * PART : part * PART]
     previews = _previews(tx, tried, asked.otherwise(value) if value is not None else {})
     moved = [found for found in previews if found.effects or found.failed]
     again = _number("again")
@@ -197,7 +197,7 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
         version=asked.version,
         changes=changes,
         proposal=waits,
-        proposed_by=values.names_of(tx, [waits.who], tenant=TENANT).get(waits.who, waits.who)
+        proposed_by=people.names_of(tx, [waits.who], tenant=TENANT).get(waits.who, waits.who)
         if waits
         else "",
         two=site_values.takes_two(asked.parameter, seen.settings),
@@ -205,9 +205,9 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
         invalid=invalid,
         again=again,
         tried=len(tried),
-        watched=len(people),
+        watched=len(watched),
         part=part,
-        parts=-(-len(people) // PART),
+        parts=-(-len(watched) // PART),
         moved=moved,
         people=visit.people_of(tx, seen, {found.patient for found in moved}),
         plan_of=worklist.first_plans(
@@ -234,7 +234,7 @@ def _value(asked: Asked) -> tuple[object | None, bool]:
 
 def _changes(tx: Connection, asked: Asked) -> Iterator[values.Change]:
     references = [who for version in asked.versions for who in (version.who, version.confirmed)]
-    names = values.names_of(tx, references, tenant=TENANT)
+    names = people.names_of(tx, references, tenant=TENANT)
     found = values.changes(asked.pathway, asked.versions, names)
     return (change for change in found if change.name == asked.parameter.name)
 
