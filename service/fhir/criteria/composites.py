@@ -9,13 +9,6 @@ from service.fhir.criteria.escaping import split
 from service.fhir.criteria.sql import Sql
 from service.store.indexing import parameters
 
-_TABLES = {
-    "string": "search_text",
-    "date": "search_date",
-    "number": "search_number",
-    "quantity": "search_number",
-}
-
 
 def matching(asked: Asked, choices: list[str], types: tuple[str, ...]) -> Sql:
     """Return the condition that one element holds all parts of one of the values.
@@ -43,7 +36,7 @@ def _together(asked: Asked, choice: str, types: tuple[str, ...]) -> Sql:
             of=asked.of,
         )
         matches = _row(part, value, as_, types)
-        tables.append(f"{_TABLES.get(part.parameter.kind, 'search_value')} {as_}")
+        tables.append(f"{sql.TABLES[part.parameter.kind]} {as_}")
         same = f" AND {as_}.part = c0.part" if number and beside and components[0][1] else ""
         conditions.append(f"{sql.of_resource(as_, asked.of)} AND {sql.named(as_)} AND ({matches.text}){same}")
         found += [list(part.kept_as), *matches.values]

@@ -33,19 +33,6 @@ MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-#: the tables in which rows of a kind are kept
-TABLES: Mapping[str, str] = MappingProxyType(
-    {
-        "token": "search_value",
-        "reference": "search_value",
-        "uri": "search_value",
-        "string": "search_text",
-        "date": "search_date",
-        "number": "search_number",
-        "quantity": "search_number",
-    }
-)
-
 #: One inside the other: more are refused, each costs a join.
 DEEPEST = 4
 #: Ways from one type to another in the criteria of one search: each is a sub-select, and a reference that
@@ -193,7 +180,7 @@ def _missing(asked: Asked, value: str) -> Sql:
     elif asked.parameter.kind == "composite":
         raise asked.refused("is made of others; ask for those with :missing")
     else:
-        row = sql.row(TABLES[asked.parameter.kind], asked.kept_as, Sql("TRUE"), of=asked.of)
+        row = sql.row(sql.TABLES[asked.parameter.kind], asked.kept_as, Sql("TRUE"), of=asked.of)
         there = sql.none_of(row)
     return there if value == "true" else sql.none_of(there)
 

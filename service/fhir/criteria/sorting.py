@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.fhir.criteria import sql
 from service.fhir.criteria.asked import Asked
-from service.fhir.criteria.conditions import TABLES, parameters_of
+from service.fhir.criteria.conditions import parameters_of
 from service.fhir.criteria.references import by_column, only_by_column
 from service.fhir.refusals import Issue, NotExchanged
 from service.store import search_index
@@ -70,7 +71,7 @@ class Sort:
             return f"{self.asked.column}{collation}"
         if by_column(self.asked):
             return f'{self.asked.of}.patient COLLATE "C"'
-        table = TABLES[self.asked.parameter.kind]
+        table = sql.TABLES[self.asked.parameter.kind]
         column = _COLUMNS[table][self.descending]
         collation = ' COLLATE "C"' if table in ("search_value", "search_text") else ""
         least = f"{'max' if self.descending else 'min'}(o.{column}{collation})"
@@ -115,7 +116,7 @@ def needs_rows(sort: Sort) -> bool:
 def _of_rows(rows: Rows, asked: Asked, *, descending: bool) -> str | None:
     """Return the least or greatest value of a parameter among the rows of a version, as text."""
     best = max if descending else min
-    match TABLES[asked.parameter.kind]:
+    match sql.TABLES[asked.parameter.kind]:
         case "search_value":
             return best((row.value for row in rows.values if row.name in asked.kept_as), default=None)
         case "search_text":

@@ -1,7 +1,8 @@
 """Pieces of SQL with their parameters, put together without ever writing a value into the text."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -13,6 +14,19 @@ class Sql(NamedTuple):
 
 
 NOTHING = Sql("FALSE")
+
+#: the tables in which rows of a kind are kept
+TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "token": "search_value",
+        "reference": "search_value",
+        "uri": "search_value",
+        "string": "search_text",
+        "date": "search_date",
+        "number": "search_number",
+        "quantity": "search_number",
+    }
+)
 
 #: Where a condition is asked of each resource by itself when few are left to be asked (see `asked_of_each`).
 FENCE = "/* of each */"
