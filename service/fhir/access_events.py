@@ -22,7 +22,7 @@ from service.auth.calling import HOSPITAL
 from service.fhir import references
 from service.fhir.ownership import ACCESSES
 from service.fhir.refusals import Issue, NotExchanged
-from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, TOTALS
+from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, TOTALS, number
 from service.store import accesses, content, search_index
 from service.store.accesses import Access, Filters
 
@@ -190,9 +190,9 @@ def _shaped(wanted: Wanted, name: str, value: str) -> Wanted:
     """Return what is wanted with one of `_SHAPING`."""
     match name:
         case "_count":
-            return replace(wanted, count=min(_number(name, value), MOST_COUNT))
+            return replace(wanted, count=min(number(name, value), MOST_COUNT))
         case "_page":
-            return replace(wanted, before=_number(name, value))
+            return replace(wanted, before=number(name, value))
         case "_total":
             if value not in TOTALS:
                 raise _wrong(f"_total is one of {', '.join(TOTALS)}")
@@ -250,12 +250,6 @@ def _of(type_: str, value: str, base: str) -> str:
     if (slash and named != type_) or not re.fullmatch(references.ID, id_):
         raise _wrong(f"{type_}/id, or the id alone, is asked for")
     return id_
-
-
-def _number(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 19):
-        raise _wrong(f"{name} is a whole number")
-    return int(value)
 
 
 def _is_rest(value: str) -> bool:

@@ -165,7 +165,7 @@ class _Reader:
         """Read a parameter that selects nothing."""
         match name:
             case "_count":
-                self._count = min(_number(name, value), MOST_COUNT)
+                self._count = min(number(name, value), MOST_COUNT)
             case "_page":
                 self._after = _after(value)
             case "_total":
@@ -277,7 +277,12 @@ def _after(value: str) -> After | None:
     return After(key=int(match["key"]), seq=int(seq) if seq else None) if int(match["key"]) else None
 
 
-def _number(name: str, value: str) -> int:
+def number(name: str, value: str) -> int:
+    """Return the whole number that a parameter of a result is.
+
+    Raises:
+        NotExchanged: it is none, or has more digits than any key of the database.
+    """
     if not (value.isascii() and value.isdigit() and len(value) < 19):
         raise NotExchanged(Issue(code="value", text=f"{name} is a whole number"))
     return int(value)
