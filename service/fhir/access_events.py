@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
 from service import accessed
 from service.auth.calling import HOSPITAL
-from service.fhir import references
+from service.fhir import paging, references
 from service.fhir.ownership import ACCESSES
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT, TOTALS, number
@@ -263,4 +262,4 @@ def _wrong(text: str) -> NotExchanged:
 def _url(wanted: Wanted, before: int, base: str) -> str:
     page = [("_page", str(before))] if before else []
     asked = [*wanted.used, ("_count", str(wanted.count)), *page]
-    return f"{base}{TYPE}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
+    return paging.url(f"{base}{TYPE}", asked)

@@ -5,13 +5,12 @@ http://hl7.org/fhir/R4/search.html
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import msgspec
 from sqlalchemy import Connection
 
 from service import accessed
-from service.fhir import subset
+from service.fhir import paging, subset
 from service.fhir.criteria import including
 from service.fhir.refusals import Issue, NotExchanged, NotIndexed
 from service.fhir.searching import TYPES, After, Search
@@ -93,4 +92,4 @@ def _links(wanted: Search, page: Page, base: str) -> list[dict[str, str]]:
 
 def _url(wanted: Search, used: Sequence[tuple[str, str]], after: After | None, base: str) -> str:
     asked = [*used, ("_count", str(wanted.count)), *([("_page", str(after))] if after else [])]
-    return f"{base}{wanted.path}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
+    return paging.url(f"{base}{wanted.path}", asked)

@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import msgspec
 from flask import Response
 
 from fhir_profiles import reading
 from service import accessed
-from service.fhir import blueprint, operations, references
+from service.fhir import blueprint, operations, paging, references
 from service.fhir.blueprint import fhir, needs
 from service.fhir.operations import Given
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound
@@ -78,9 +77,7 @@ def everybody() -> Response:
 def _named(shown: Iterable[Stored], wanted: Wanted) -> set[tuple[str, str]]:
     """Return who and what else is named: people, organizations, devices, places."""
     found = (
-        references.local(each.target.partition("/_history")[0])
-        for stored in shown
-        for each in references.literal(stored.resource)
+        references.local(each.target) for stored in shown for each in references.literal(stored.resource)
     )
     return {
         identity
@@ -147,5 +144,4 @@ def _url(id_: str, given: Given, count: int, after: tuple[int, int]) -> str:
     asked.append(("_count", str(count)))
     if after != (0, 0):
         asked.append(("_page", f"{after[0]}-{after[1]}"))
-    query = urlencode(asked, safe="/|,:", quote_via=quote)
-    return f"{blueprint.base()}Patient/{id_}/$everything?{query}"
+    return paging.url(f"{blueprint.base()}Patient/{id_}/$everything", asked)

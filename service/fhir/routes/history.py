@@ -11,14 +11,13 @@ http://hl7.org/fhir/R4/http.html#history
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import msgspec
 from flask import Response, request
 
 from fhir_profiles import reading
 from service import accessed
-from service.fhir import blueprint, histories
+from service.fhir import blueprint, histories, paging
 from service.fhir.blueprint import fhir
 from service.fhir.histories import Asked
 from service.fhir.refusals import Issue, NotFound
@@ -119,7 +118,7 @@ def _answer(
 
 
 def _url(path: str, asked: Sequence[tuple[str, str]]) -> str:
-    return f"{blueprint.base()}{path}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
+    return paging.url(f"{blueprint.base()}{path}", asked)
 
 
 def _entry(version: Stored) -> dict[str, Any]:

@@ -1,0 +1,12 @@
+"""The links of a page of a Bundle: what was asked for, as an address.
+
+http://hl7.org/fhir/R4/http.html#paging
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+
+def url(address: str, asked: Sequence[tuple[str, str]]) -> str:
+    """Return the address with its parameters; what FHIR separates values with stays readable."""
+    return f"{address}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
