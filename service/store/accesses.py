@@ -4,10 +4,9 @@ The place is the template of a route and the patients are ids, so that the recor
 nothing that the record itself does not (http://hl7.org/fhir/R4/auditevent.html).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -89,9 +88,7 @@ def find(
     Args:
         before: a key; only older ones are returned. 0: from the newest.
     """
-    rows = tx.execute(
-        text(_FIND), {**_parameters(filters), "before": before, "limit": limit, "tenant": tenant}
-    )
+    rows = tx.execute(text(_FIND), {**asdict(filters), "before": before, "limit": limit, "tenant": tenant})
     return [
         (row.pop("key"), Access(**{**row, "patients": tuple(row["patients"])}))
         for row in map(dict, rows.mappings())
@@ -102,7 +99,7 @@ def count(tx: Connection, filters: Filters, *, exact: bool, tenant: int) -> int 
     """Return how many accesses the filters let through; None: too many to be counted, unless it is exact."""
     # Of NULL rows the database returns all.
     limit = None if exact else finding.COUNTED + 1
-    asked = {**_parameters(filters), "limit": limit, "tenant": tenant}
+    asked = {**asdict(filters), "limit": limit, "tenant": tenant}
     found = int(tx.execute(text(_COUNT), asked).scalar_one())
     return found if exact or found <= finding.COUNTED else None
 
@@ -117,10 +114,6 @@ def opened_last(
     """
     asked = {"tenant": tenant, "who": who, "place": place, "limit": limit, "looked_at": LOOKED_AT}
     return [(row.patient, row.at) for row in tx.execute(text(_OPENED_LAST), asked)]
-
-
-def _parameters(filters: Filters) -> Mapping[str, Any]:
-    return asdict(filters)
 
 
 _MATCH = """
