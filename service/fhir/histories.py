@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from service import digits
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.searching import DEFAULT_COUNT, MOST_COUNT
 from service.store import search_index
@@ -105,9 +106,10 @@ def _period(name: str, text: str) -> tuple[datetime, datetime]:
 
 
 def _number(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 10):
+    found = digits.read(value, most=9)
+    if found is None:
         raise NotExchanged(Issue(code="value", text=f"{name} is a whole number"))
-    return int(value)
+    return found
 
 
 def _count_of(moment: datetime, unit: timedelta) -> int:

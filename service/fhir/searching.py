@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fhir_profiles.r4 import schemas
+from service import digits
 from service.fhir import subset
 from service.fhir.criteria import compartments, conditions, including, references, sorting, sql
 from service.fhir.criteria.including import Include
@@ -283,6 +284,7 @@ def number(name: str, value: str) -> int:
     Raises:
         NotExchanged: it is none, or has more digits than any key of the database.
     """
-    if not (value.isascii() and value.isdigit() and len(value) < 19):
+    found = digits.read(value, most=18)
+    if found is None:
         raise NotExchanged(Issue(code="value", text=f"{name} is a whole number"))
-    return int(value)
+    return found

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service import situation
+from service import digits, situation
 from service.situation import Instance
 from service.store.search_index import STANDING_APART
 from service.web import elements, tasks
@@ -211,7 +211,7 @@ def rows(
 
 def read_filters(asked: Mapping[str, Any], default: str) -> Filters:
     """Return the filters that an address or a form names; `default` is the view where it names none."""
-    view, page = str(asked.get("view") or default), str(asked.get("page") or "1")
+    view = str(asked.get("view") or default)
     need = str(asked.get("need") or "")
     view = view if view in VIEWS else default
     return Filters(
@@ -220,8 +220,14 @@ def read_filters(asked: Mapping[str, Any], default: str) -> Filters:
         pathway=_code(asked.get("pathway")),
         stage=_code(asked.get("stage")),
         side=_code(asked.get("side")),
-        page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+        page=page_of(asked),
     )
+
+
+def page_of(asked: Mapping[str, Any]) -> int:
+    """Return which page of a list an address asks for; the first where it names none."""
+    page = digits.read(str(asked.get("page") or ""), most=5)
+    return 1 if page is None else page
 
 
 def _code(text: str | None) -> str:

@@ -6,7 +6,7 @@ http://hl7.org/fhir/R4/http.html#read
 from flask import Response, request
 
 from fhir_profiles import reading
-from service import accessed
+from service import accessed, digits
 from service.fhir import access_events, blueprint, subset
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Gone, Issue, NotFound
@@ -30,7 +30,7 @@ def read(type_: str, id_: str) -> Response:
 def vread(type_: str, id_: str, version: str) -> Response:
     """Return one version, current or superseded."""
     shape = _shape(type_)
-    number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
+    number = digits.read(version, most=9) or 0
     with blueprint.database().transaction() as tx:
         stored = resources.version(tx, blueprint.known(type_), id_, number, tenant=blueprint.TENANT)
     return _answer(stored, shape)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import request
 
+from service import digits
 from service.auth.calling import HOSPITAL
 from service.fhir.references import ID
 from service.store import accesses, accounts, oversight, seals, senders
@@ -28,8 +29,7 @@ DAYS = 90
 def show_audit() -> str:
     """Show the newest accesses that the filters let through, and whether the chain is whole."""
     filters = _filters()
-    before = request.args.get("before", "")
-    number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else 0
+    number = digits.read(request.args.get("before", ""), most=18) or 0
     with visit.begin() as (tx, seen):
         filters = _of_day(filters, seen)
         found = accesses.find(tx, filters, before=number, limit=ROWS + 1, tenant=TENANT)

@@ -10,8 +10,7 @@ from service.web.visit import TENANT
 @pages.get("/closed")
 def show_closed() -> str:
     """Show the Tasks that were closed since midnight at the site, the latest first."""
-    page = request.args.get("page", "")
-    wanted = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+    wanted = worklist.page_of(request.args)
     with visit.begin() as (tx, seen):
         since = closed.day(seen.when)
         total = closed.count(tx, since, tenant=TENANT)

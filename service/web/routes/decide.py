@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from fhir_profiles import definitions
-from service import evaluation, log
+from service import digits, evaluation, log
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
 from service.store import kept_forms, resources
@@ -167,8 +167,7 @@ def _checked(tx: Connection, seen: Visit, ground: Ground) -> Decision | Answer:
         return ground.refuse("not_allowed", typed), 403
     version = request.form.get("version", "")
     if version != ground.version:
-        known = version.isascii() and version.isdigit() and len(version) < 9
-        return ground.refuse("changed", typed, ground.changed(int(version) if known else 0)), 409
+        return ground.refuse("changed", typed, ground.changed(digits.read(version, most=8) or 0)), 409
     offer = ground.offers.find(typed.focus, typed.decision)
     if offer is None:
         return ground.refuse("not_offered", typed), 409

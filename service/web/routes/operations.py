@@ -7,7 +7,7 @@ from flask import redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from service import accessed, broker, evaluation, log
+from service import accessed, broker, digits, evaluation, log
 from service.fhir.references import ID
 from service.store import promises, sendings
 from service.store import senders as store_senders
@@ -76,9 +76,8 @@ def retry() -> Response | tuple[str, int]:
 @pages.get("/operations/bundles")
 def show_bundles() -> str:
     """Show what was sent last, and what became of it."""
-    page = request.args.get("page", "")
-    number = min(int(page), LAST // PER_PAGE) if page.isascii() and page.isdigit() and len(page) < 4 else 1
-    offset = (max(number, 1) - 1) * PER_PAGE
+    number = min(digits.read(request.args.get("page", ""), most=3) or 1, LAST // PER_PAGE)
+    offset = (number - 1) * PER_PAGE
     with visit.begin() as (tx, seen):
         last = sendings.newest(tx, limit=LAST, tenant=TENANT)
         shown = last[offset : offset + PER_PAGE]
@@ -153,9 +152,9 @@ def _senders(tx: Connection, seen: Visit) -> list[Sender]:
 
 def _said(tx: Connection, seen: Visit) -> tuple[str, str, str] | None:
     """Return what became of a retry, as it is now: how good that is, a sentence, and the error if any."""
-    again, retried = request.args.get("again", ""), request.args.get("retried", "")
-    if again.isascii() and again.isdigit() and len(again) < 6:
-        return "wait", seen.words.count("ops.retried.all", int(again)), ""
+    again, retried = digits.read(request.args.get("again", ""), most=5), request.args.get("retried", "")
+    if again is not None:
+        return "wait", seen.words.count("ops.retried.all", again), ""
     standing = promises.standing(tx, retried, tenant=TENANT) if re.fullmatch(ID, retried) else None
     if standing is None:
         return None

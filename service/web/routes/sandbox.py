@@ -11,7 +11,7 @@ from flask import request
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
-from service import broker, clock, evaluation
+from service import broker, clock, digits, evaluation
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
 from service.sandbox import clocks, erasing, site
@@ -77,8 +77,7 @@ def _evaluating(tx: Connection, seen: Visit) -> Evaluating | None:
 @pages.post("/sandbox/clock/by")
 def move_clock() -> Answer:
     """Move the clock by some days."""
-    days = request.form.get("days", "")
-    amount = int(days) if days.isascii() and days.isdigit() and len(days) < 4 else 0
+    amount = digits.read(request.form.get("days", ""), most=3) or 0
     return _act(lambda tx, seen: _set(tx, seen.clock.now + timedelta(days=amount), held=seen.clock.held))
 
 

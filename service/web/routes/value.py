@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from pathways.definition import Parameter, Pathway
 from pathways.parameters import concerning, read, resolve, with_value
-from service import log, preview, site_values
+from service import digits, log, preview, site_values
 from service.preview import Preview
 from service.store import parameters, proposals
 from service.store.proposals import CONFIRMED, REJECTED, Proposal
@@ -179,11 +179,11 @@ def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
     changes, waits = list(_changes(tx, asked)), asked.proposal
     value, invalid = _value(asked)
     watched = preview.watched(tx, tenant=TENANT) if value is not None else []
-    part = _number("part") or 1
+    part = digits.read(request.args.get("part", ""), most=6) or 1
     tried = watched[(part - 1) * PART : part * PART]
     previews = _previews(tx, tried, asked.otherwise(value) if value is not None else {})
     moved = [found for found in previews if found.effects or found.failed]
-    again = _number("again")
+    again = digits.read(request.args.get("again", ""), most=6)
     worded = next(known for known in seen.pathways if known.name == asked.pathway.name)
     here = resolve(asked.pathway, concerning(asked.pathway, asked.chosen))[name]
     return visit.page(
@@ -241,8 +241,3 @@ def _changes(tx: Connection, asked: Asked) -> Iterator[values.Change]:
 
 def _previews(tx: Connection, people: Sequence[str], chosen: Mapping[str, Any]) -> list[Preview]:
     return [preview.of_values(tx, patient, chosen, tenant=TENANT) for patient in people]
-
-
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
