@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from pathways import catalogue, narrative, parameters
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
+from pathways.edition import ENGINE
 from pathways.record import Json, Record
 from pathways.render import render
 from pathways.sheet import Sheet
@@ -31,7 +32,7 @@ from service.store.promises import Claim, LeaseLost
 from service.store.resources import Write
 from worker import zones
 from worker.heartbeat import renewing
-from worker.logged import ENGINE, logged
+from worker.logged import logged
 
 SENDER = "hipway-engine"
 #: the daily look: soon after midnight at the site, spread over an hour so that not all come at once

@@ -11,8 +11,6 @@ from pathways.edition import ENGINE
 from pathways.steps import Outcome
 from service.store.decisions import Row
 
-__all__ = ["ENGINE", "logged"]
-
 
 def logged(
     pathway: Pathway,

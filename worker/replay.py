@@ -18,12 +18,13 @@ from sqlalchemy import Connection
 from pathways import parameters
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
+from pathways.edition import ENGINE
 from pathways.memory import Memory
 from service import in_force, snapshot
 from service.store import decisions
 from service.store.decisions import Evaluation, Row, Text
 from worker import zones
-from worker.logged import ENGINE, logged
+from worker.logged import logged
 
 #: instance and number
 Place = tuple[str, int]

@@ -6,7 +6,6 @@
 What was turned away before it was looked at (429, 503) is sent again, and counted elsewhere.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,10 +98,6 @@ def _add(tx: Connection, sent: Sent, status: int, *, tenant: int) -> None:
         entries=sent.entries,
         refused=sent.refused,
         patients=sent.patients,
-        stored=_once(sent.stored),
+        stored=list(dict.fromkeys(sent.stored)),
         repeated=sent.repeated,
     )
-
-
-def _once(references: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(references))

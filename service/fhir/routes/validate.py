@@ -102,7 +102,7 @@ def _refused(resource: dict[str, Any] | None, mode: str, type_: str, id_: str | 
         with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
             blueprint.database().run(attempt)
     except _Tried:
-        return []
+        pass
     except Refusal as refusal:
         return list(blueprint.renamed(refusal, type_).issues)
     return []
