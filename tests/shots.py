@@ -5,6 +5,7 @@
 1440 px wide in light and dark, 390 px in light; once as nobody, once as the first of the demo people.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,4 +94,6 @@ def _act(page: Page, url: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".hipway/shots")))
+    arguments = argparse.ArgumentParser(description="Take a picture of every page, with every demo patient.")
+    arguments.add_argument("folder", type=Path, nargs="?", default=Path(".hipway/shots"))
+    sys.exit(main(arguments.parse_args().folder))

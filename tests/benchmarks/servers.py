@@ -70,6 +70,12 @@ class Servers:
             HIPWAY_WORKER_PROCESSES=str(processes),
             BENCH_TIMES=str(times),
         )
+        # Without a worker the sweep would do its work, and the figures would be of something else.
+        deadline = time.monotonic() + START_S
+        while not times.exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no worker: {(self.folder / 'worker.log').read_text()[-2000:]}")
+            time.sleep(0.1)
         self._run("sweep", [sys.executable, "-m", "service.commands", "sweep"])
 
     def constant(self) -> int:
