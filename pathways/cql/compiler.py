@@ -281,7 +281,7 @@ def _path(root: Any, node: Any) -> list[tuple[Node, str]]:
 def _remembered(closure: Closure, definition: str, key: int) -> Closure:
     # Outside a query an expression has one value in a run; an explanation asks for it again.
     def once(run: Any, slots: Any) -> Any:
-        parts = run.parts(definition)
+        parts = run.parts[definition]
         if key not in parts:
             parts[key] = closure(run, slots)
         return parts[key]

@@ -222,7 +222,7 @@ class _Walk:
         assert self.frame is not None
         if node["type"] == "ExpressionRef":
             return self.run.value(self.run.library.full_name(node))
-        key, parts = id(node), self.run.parts(self.frame.definition)
+        key, parts = id(node), self.run.parts[self.frame.definition]
         if key not in parts:
             parts[key] = self.evaluated(node, self.frame)
         return parts[key]

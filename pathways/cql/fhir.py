@@ -41,15 +41,15 @@ class Records:
         self.all: tuple[Json, ...] = tuple(resources)
         self._by_type: dict[str, list[Json]] = {}
         self._by_code: dict[tuple[str, str], dict[tuple[str | None, str | None], list[Json]]] = {}
-        self._references: dict[str, list[str]] = {}
-        # What runs over these records have found and may share, by definition and circumstance: what
-        # stands for all that the value depends on, an object for each.
-        self.shared: dict[tuple[str, object], Any] = {}
-        self.circumstances: dict[tuple[Any, ...], object] = {}
+        self._references: dict[str, list[str]] | None = None
+        #: what runs over these records have found and may share, by all that it depends on beside them
+        self.shelves: dict[tuple[Any, ...], dict[str, Any]] = {}
         for resource in self.all:
-            self._by_type.setdefault(resource["resourceType"], []).append(resource)
-            if "id" in resource:
-                self._references.setdefault(resource["id"], []).append(reference(resource))
+            type_ = resource["resourceType"]
+            if type_ in self._by_type:
+                self._by_type[type_].append(resource)
+            else:
+                self._by_type[type_] = [resource]
 
     def of_type(self, type_: str) -> list[Json]:
         """Return the resources of a type, in the order they were given."""
@@ -69,6 +69,13 @@ class Records:
 
     def references(self, id_: str) -> Sequence[str]:
         """Return the references of the resources with an id."""
+        if self._references is None:
+            # Explanations alone ask for them.
+            found: dict[str, list[str]] = {}
+            for resource in self.all:
+                if "id" in resource:
+                    found.setdefault(resource["id"], []).append(reference(resource))
+            self._references = found
         return self._references.get(id_, ())
 
     def _indexed(self, type_: str, path: str) -> dict[tuple[str | None, str | None], list[Json]]:

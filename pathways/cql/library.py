@@ -8,6 +8,7 @@ already evaluated. Nothing here reads a clock.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
@@ -51,6 +52,9 @@ NAMED_TYPE = "NamedTypeSpecifier"
 # microseconds each it has taken seconds. The pathway takes some 3,000 for 500 observations.
 MOST_STEPS = 1_000_000
 
+# Callers give the same names again and again; of more sets of names than this, none is kept for long.
+_MOST_READERS = 16
+
 
 class Library:
     """A compiled library: what it needs, what it defines, and the way to run it.
@@ -69,6 +73,10 @@ class Library:
         # the place of its own among them.
         self.needs: list[tuple[str, ...]] = []
         self.needed: dict[str, int] = {}
+        # The values of parameters whose default is the same in every run.
+        self.constants: dict[str, Any] = {}
+        # What `readers` has answered.
+        self._readers: dict[frozenset[str], tuple[dict[str, int], list[tuple[str, ...]]]] = {}
         self._program = program
         self._compiled: dict[str, tuple[Closure, Frame]] = {}
         # The public definitions, of what is included too.
@@ -140,6 +148,25 @@ class Library:
         with _Home(moment):
             return {name: self.parameters[name].given(value) for name, value in parameters.items()}
 
+    def readers(self, given: frozenset[str]) -> tuple[Mapping[str, int], Sequence[tuple[str, ...]]]:
+        """Return, when these parameters are given, which of them each definition reads.
+
+        All else that a value depends on is the library, the moment and the records: a default is made of
+        nothing else either.
+
+        Returns:
+            By definition a place in the second, which has the names of parameters.
+        """
+        known = self._readers.get(given)
+        if known is None:
+            read = [tuple(name for name in needs if name in given) for needs in self.needs]
+            places = {names: place for place, names in enumerate(dict.fromkeys(read))}
+            known = {name: places[read[place]] for name, place in self.needed.items()}, list(places)
+            if len(self._readers) >= _MOST_READERS:
+                self._readers.clear()
+            self._readers[given] = known
+        return known
+
     def compile(self, libraries: Sequence[Linked]) -> None:
         """Compile every definition; what speaks against it is noted in the program."""
         frames: dict[Name, Frame] = {}
@@ -151,6 +178,8 @@ class Library:
             for name, definition in compiler.parameters.items():
                 parameter = parameter_defined(compiler, definition)
                 self.parameters[parameter.name] = parameter
+                if parameter.constant is not None:
+                    self.constants[parameter.name] = parameter.constant.value
                 if parameter.frame:
                     frames[dependencies.PARAMETER, compiler.prefix + name] = parameter.frame
             for function in chain.from_iterable(compiler.functions.values()):
@@ -184,14 +213,17 @@ class Run:
         self.library = library
         self.moment = moment
         self.records = records
-        self._at = (moment.fields, moment.offset)
-        self._values: dict[str, Any] = {}
-        self._parts: dict[str, dict[int, Any]] = {}
+        #: the values that definitions have had so far, by name
+        self.known: dict[str, Any] = {}
+        #: those of their parts, by node
+        self.parts: defaultdict[str, dict[int, Any]] = defaultdict(dict)
+        #: those of parameters; a default that is computed is added when it is first read
+        self.parameters_known: dict[str, Any] = {**library.constants, **given}
         self._given = given
-        self._defaults: dict[str, Any] = {}
         self._given_texts = _texts(given) if given_texts is None else given_texts
-        self._texts = dict(self._given_texts)
-        self._circumstances: dict[int, object] = {}
+        self._places, self._readers = library.readers(frozenset(given))
+        # Where runs over the records keep what they find, by place; made when it is first asked for.
+        self._shelves: list[dict[str, Any] | None] = [None] * len(self._readers)
         self._spent = 0
         self._calls: dict[tuple[Any, ...], tuple[list[Any], Any]] = {}
         #: explanations that are the same wherever none of the definitions in them was told before: the tree,
@@ -233,8 +265,8 @@ class Run:
         """
         if name not in self.library.public:
             raise KeyError(name)
-        if name in self._values:
-            return self._values[name]
+        if name in self.known:
+            return self.known[name]
         with _Home(self.moment):
             return self.value(name)
 
@@ -263,51 +295,43 @@ class Run:
 
     def value(self, name: str) -> Any:
         """Return a definition's value from inside the run."""
-        values = self._values
-        if name in values:
-            return values[name]
-        closure, frame = self.library.compiled(name)
-        shared, key = self.records.shared, self._key(name)
-        if key in shared:
-            values[name], self._parts[name] = shared[key]
-            return values[name]
-        try:
-            value = closure(self, [None] * frame.size)
-        except _FAULTS as fault:
-            raise EvaluationFailed(name, _reason(fault)) from None
-        values[name] = value
-        shared[key] = value, self.parts(name)
-        return value
+        known = self.known
+        if name in known:
+            return known[name]
+        place = self._places[name]
+        shelf = self._shelves[place]
+        if shelf is None:
+            shelf = self._shelves[place] = self._shelf(self._readers[place])
+        found = shelf.get(name)
+        if found is None:
+            closure, frame = self.library.compiled(name)
+            try:
+                value = closure(self, [None] * frame.size)
+            except _FAULTS as fault:
+                raise EvaluationFailed(name, _reason(fault)) from None
+            found = shelf[name] = value, self.parts[name]
+        else:
+            self.parts[name] = found[1]
+        known[name] = found[0]
+        return found[0]
 
-    def parts(self, definition: str) -> dict[int, Any]:
-        """Return the values that parts of a definition have in this run, by node."""
-        return self._parts.setdefault(definition, {})
+    def _shelf(self, read: tuple[str, ...]) -> dict[str, Any]:
+        """Return where definitions that read these given parameters are kept, by name.
 
-    def _key(self, name: str) -> tuple[str, object]:
-        # A definition has one value for one moment, the same records and the parameters it reads; runs
-        # that differ in other parameters share it.
-        place = self.library.needed[name]
-        if place not in self._circumstances:
-            self._circumstances[place] = self._circumstance(self.library.needs[place])
-        return name, self._circumstances[place]
-
-    def _circumstance(self, needs: tuple[str, ...]) -> object:
-        """Return an object that stands for the library, the moment and the values of these parameters."""
-        texts = self._texts
-        for need in needs:
-            if need not in texts:
-                texts[need] = repr(self.parameter(need))
-        key = (self.library, self._at, needs, *map(texts.__getitem__, needs))
-        return self.records.circumstances.setdefault(key, object())
+        A definition has one value for one moment, the same records and the parameters it reads; runs that
+        differ in other parameters share it.
+        """
+        at = (self.moment.fields, self.moment.offset)
+        key = (self.library, at, read, *map(self._given_texts.__getitem__, read))
+        return self.records.shelves.setdefault(key, {})
 
     def parameter(self, name: str) -> Any:
         """Return a parameter's value from inside the run."""
-        if name in self._given:
-            return self._given[name]
-        # A default is an expression of its own, evaluated when it is first read.
-        if name not in self._defaults:
-            self._defaults[name] = self.library.parameters[name].default(self)
-        return self._defaults[name]
+        known = self.parameters_known
+        if name not in known:
+            # A default is an expression of its own, evaluated when it is first read.
+            known[name] = self.library.parameters[name].default(self)
+        return known[name]
 
     def of_list(self, function: Function, given: list[Any]) -> Any:
         """Return what a function answers of a list and other operands; it is asked once of the same."""

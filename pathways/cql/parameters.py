@@ -4,6 +4,7 @@ A caller may give a DateTime, Date or Time as an ISO text, and numbers as Python
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 _ANY = "{urn:hl7-org:elm-types:r1}Any"
 
 
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A default that is the same in every run."""
+
+    value: Any
+
+
 class Parameter:
     """One declared parameter."""
 
@@ -33,6 +41,7 @@ class Parameter:
         self._element = type_name(type_.get("elementType")) if isinstance(type_, Mapping) else None
         self._test = type_test(type_)
         self._default = default
+        self.constant: Constant | None = None
 
     def given(self, value: Any) -> Any:
         """Return the value a caller gave, converted to the declared type.
@@ -78,7 +87,8 @@ def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:
     try:
         parameter = Parameter(name, type_ or _ANY, compiled)
         if whole and compiled and default and _is_constant(default):
-            parameter.given(compiled[0](cast("Run", None), [None] * compiled[1].size))
+            value = compiled[0](cast("Run", None), [None] * compiled[1].size)
+            parameter.constant = Constant(parameter.given(value))
     except Unsupported as reason:
         compiler.program.refuse(name, str(reason), hint=reason.hint)
         return Parameter(name, _ANY, compiled)

@@ -43,6 +43,8 @@ class Temporal:
     __slots__ = ("fields",)
     first = 0
     finest = 7
+    #: minutes east of UTC; of days and times of day, which have none, the same for all
+    offset = 0
     fields: tuple[int, ...]
 
     def __init__(self, *fields: int) -> None:
@@ -77,6 +79,8 @@ class Temporal:
 
     def lowest(self) -> Self:
         """Return the earliest fully known value this one may be."""
+        if len(self.fields) == self.finest - self.first:
+            return self
         return self._of_known(self.fields + _LEAST[self.first + len(self.fields) : self.finest])
 
     def highest(self) -> Self:
@@ -214,6 +218,8 @@ def compare(left: Temporal, right: Temporal, precision: str | None = None) -> in
 
     Without a precision every field counts; with one, the fields down to it.
     """
+    if precision is None and len(left.fields) == len(right.fields) and left.offset == right.offset:
+        return (left.fields > right.fields) - (left.fields < right.fields)
     ours, theirs = left.at_home(), right.at_home()
     if precision is None and len(ours) == len(theirs):
         return (ours > theirs) - (ours < theirs)

@@ -127,7 +127,14 @@ def _check_literal(node: Node, names: tuple[str, ...], kind: Any) -> None:
 @node("Tuple")
 def _tuple(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     parts = [(part["name"], compiler.expression(part["value"], scope)) for part in node.get("element", [])]
-    return lambda run, slots: Tuple((name, part(run, slots)) for name, part in parts)
+
+    def made(run: Any, slots: Any) -> Tuple:
+        values = Tuple()
+        for name, part in parts:
+            values[name] = part(run, slots)
+        return values
+
+    return made
 
 
 _INSTANCES = "a rule may make values of CQL's own types; use a Tuple for others"
