@@ -1,5 +1,6 @@
 """Evaluate CQL, in its machine form ELM, over FHIR R4 JSON.
 
+    elm = cql.read(text)                             # as json.loads, and smaller
     library = cql.load(elm)                          # raises cql.Refused, every reason at once
     run = library.at(moment, records, parameters)    # one patient, one instance, one instant
     run["Some definition"]                           # True, False, None, or any value
@@ -12,6 +13,7 @@ https://cql.hl7.org/ (1.5.3), https://cql.hl7.org/elm.html
 
 from pathways.cql.fhir import Records
 from pathways.cql.library import Library, Run, load, matches
+from pathways.cql.reading import read
 from pathways.cql.refusal import EvaluationFailed, Reason, Refused
 from pathways.cql.temporal import Date, DateTime, Time
 from pathways.cql.terminology import InMemory, NotExpandable, Terminology
@@ -39,4 +41,5 @@ __all__ = [
     "Uncertainty",
     "load",
     "matches",
+    "read",
 ]

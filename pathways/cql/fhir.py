@@ -129,6 +129,11 @@ def date_at(resource: Json, path: str) -> DateTime | Interval | None:
 
 def choice_keys(path: str, types: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Return the JSON keys a choice element may have, each with the type it means."""
+    return _choice_keys(path, tuple(types))
+
+
+@lru_cache(maxsize=1024)
+def _choice_keys(path: str, types: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((path + name[0].upper() + name[1:], name) for name in types)
 
 
@@ -184,12 +189,16 @@ def _time(value: Any) -> Time:
     return temporal.parse_time(value)
 
 
+# Codes are few and come again on every row.
+_known_code = lru_cache(maxsize=4096, typed=True)(Code)
+
+
 def _code(value: Json) -> Code:
-    return Code(value.get("code"), value.get("system"), value.get("version"), value.get("display"))
+    return _known_code(value.get("code"), value.get("system"), value.get("version"), value.get("display"))
 
 
 def _concept(value: Json) -> Concept:
-    return Concept(tuple(_code(coding) for coding in value.get("coding", ())), value.get("text"))
+    return Concept(tuple([_code(coding) for coding in value.get("coding", ())]), value.get("text"))
 
 
 def _quantity(value: Json) -> Quantity | None:

@@ -7,9 +7,11 @@ A Library is immutable and shared; a Run is one patient at one moment, and remem
 already evaluated. Nothing here reads a clock.
 """
 
+import gc
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -27,7 +29,7 @@ from pathways.cql.compiler import (
 from pathways.cql.linking import Linked, link
 from pathways.cql.parameters import Parameter, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
-from pathways.cql.scope import Closure, Frame, Name, Node
+from pathways.cql.scope import Closure, Compiled, Frame, Name, Node
 from pathways.cql.temporal import HOME, DateTime, OutOfRange
 from pathways.cql.terminology import InMemory, Terminology
 
@@ -78,7 +80,8 @@ class Library:
         # What `readers` has answered.
         self._readers: dict[frozenset[str], tuple[dict[str, int], list[tuple[str, ...]]]] = {}
         self._program = program
-        self._compiled: dict[str, tuple[Closure, Frame]] = {}
+        #: by name
+        self.compiled: dict[str, Compiled] = {}
         # The public definitions, of what is included too.
         self.public: frozenset[str] = frozenset()
         # Those of the library itself, in their order.
@@ -98,6 +101,10 @@ class Library:
         called = self._program.called.get(id(node))
         return called.expression if called else None
 
+    def outside_queries(self, node: Node) -> Closure | None:
+        """Return what answers a part of a definition again; None within a query, where it has many values."""
+        return self._program.outside_queries.get(id(node))
+
     def full_name(self, node: Node) -> str:
         """Return the name, in this library, of the definition or parameter a reference names."""
         return self._program.full_names[id(node)]
@@ -105,10 +112,6 @@ class Library:
     def result_type(self, name: str) -> str | None:
         """Return the type of a definition's value, as "List<String>"; None where the ELM does not say."""
         return _type_said(self.nodes[name])
-
-    def compiled(self, name: str) -> tuple[Closure, Frame]:
-        """Return the closure of a definition and its frame."""
-        return self._compiled[name]
 
     def at(
         self,
@@ -188,8 +191,9 @@ class Library:
             for name, statement in compiler.expressions.items():
                 full = compiler.prefix + name
                 self.nodes[full] = statement
-                self._compiled[full] = compiler.definition(name, statement["expression"])
-                frames[dependencies.DEFINITION, full] = self._compiled[full][1]
+                closure, frame = compiler.definition(name, statement["expression"])
+                self.compiled[full] = Compiled(closure, frame)
+                frames[dependencies.DEFINITION, full] = frame
         self.public = frozenset(name for name, statement in self.nodes.items() if not is_private(statement))
         own = libraries[-1].compiler.expressions
         self.definitions = tuple(name for name in own if name in self.public)
@@ -304,9 +308,9 @@ class Run:
             shelf = self._shelves[place] = self._shelf(self._readers[place])
         found = shelf.get(name)
         if found is None:
-            closure, frame = self.library.compiled(name)
+            compiled = self.library.compiled[name]
             try:
-                value = closure(self, [None] * frame.size)
+                value = compiled.closure(self, [None] * compiled.size)
             except _FAULTS as fault:
                 raise EvaluationFailed(name, _reason(fault)) from None
             found = shelf[name] = value, self.parts[name]
@@ -342,12 +346,12 @@ class Run:
             self._calls[key] = given, answer
         return self._calls[key][1]
 
-    def part(self, closure: Closure, frame: Frame) -> Any:
+    def part(self, closure: Closure, whole: Compiled) -> Any:
         """Return the value of a part of a definition, for an explanation."""
         try:
-            return closure(self, [None] * frame.size)
+            return closure(self, [None] * whole.size)
         except _FAULTS as fault:
-            raise EvaluationFailed(frame.definition, _reason(fault)) from None
+            raise EvaluationFailed(whole.definition, _reason(fault)) from None
 
 
 def load(
@@ -371,8 +375,9 @@ def load(
     """
     program = Program(terminology or InMemory(), plain_return=plain_return)
     try:
-        loaded = Library(elm, program)
-        loaded.compile(link(elm, libraries, program))
+        with _nothing_collected():
+            loaded = Library(elm, program)
+            loaded.compile(link(elm, libraries, program))
     except RecursionError:
         program.refuse("library", "is nested too deeply", hint="split it into definitions")
     except NOT_WHOLE as fault:
@@ -380,6 +385,18 @@ def load(
     if program.reasons:
         raise Refused(program.reasons)
     return loaded
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Have no garbage looked for: all that is made while a library is compiled stays, and it is much."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def matches(elm: Mapping[str, Any], cql_text: str) -> bool:

@@ -12,7 +12,7 @@ from pathways.cql import temporal
 from pathways.cql.compiler import Compiler, type_name
 from pathways.cql.nodes.types import type_test
 from pathways.cql.refusal import EvaluationFailed, Unanswerable, Unsupported
-from pathways.cql.scope import Closure, Frame, Node
+from pathways.cql.scope import Closure, Compiled, Frame, Node
 from pathways.cql.temporal import Date, DateTime
 from pathways.cql.values import Quantity
 
@@ -40,7 +40,7 @@ class Parameter:
         self.required = default is None
         self._element = type_name(type_.get("elementType")) if isinstance(type_, Mapping) else None
         self._test = type_test(type_)
-        self._default = default
+        self._default = Compiled(*default) if default else None
         self.constant: Constant | None = None
 
     def given(self, value: Any) -> Any:
@@ -59,7 +59,7 @@ class Parameter:
         """
         if self._default is None:
             raise EvaluationFailed(self.name, "a required parameter is missing")
-        return self._checked(run.part(*self._default))
+        return self._checked(run.part(self._default.closure, self._default))
 
     def _checked(self, value: Any) -> Any:
         if value is not None and not self._test(value):

@@ -20,6 +20,8 @@ from typing import Any, Self, TypeVar
 
 PRECISIONS = ("year", "month", "day", "hour", "minute", "second", "millisecond")
 
+_PLACES = {precision: place for place, precision in enumerate(PRECISIONS)}
+
 # Minutes east of UTC; set for each evaluation by the run.
 HOME: ContextVar[int] = ContextVar("home_offset", default=0)
 
@@ -225,7 +227,10 @@ def compare(left: Temporal, right: Temporal, precision: str | None = None) -> in
         return (ours > theirs) - (ours < theirs)
     depth = left.finest - left.first
     if precision is not None:
-        depth = PRECISIONS.index(precision) - left.first + 1
+        depth = _PLACES[precision] - left.first + 1
+    if len(ours) >= depth <= len(theirs):
+        ours, theirs = ours[:depth], theirs[:depth]
+        return (ours > theirs) - (ours < theirs)
     for at in range(depth):
         if at >= len(ours) or at >= len(theirs):
             return None

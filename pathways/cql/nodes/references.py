@@ -31,7 +31,10 @@ def _expression(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     library = compiler.library_of(node)
     library.found("definition", library.expressions, node)
     name = _full_name(compiler, library, node, scope, DEFINITION)
+    return compiler.program.shared((DEFINITION, name), lambda: _of_definition(name))
 
+
+def _of_definition(name: str) -> Closure:
     def value(run: Any, _slots: Any) -> Any:
         known = run.known
         return known[name] if name in known else run.value(name)
@@ -44,7 +47,10 @@ def _parameter(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     library = compiler.library_of(node)
     library.found("parameter", library.parameters, node)
     name = _full_name(compiler, library, node, scope, PARAMETER)
+    return compiler.program.shared((PARAMETER, name), lambda: _of_parameter(name))
 
+
+def _of_parameter(name: str) -> Closure:
     def value(run: Any, _slots: Any) -> Any:
         known = run.parameters_known
         return known[name] if name in known else run.parameter(name)
