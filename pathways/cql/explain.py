@@ -18,7 +18,7 @@ from pathways.cql.values import Labelled, Tuple
 from pathways.cql.wording import words
 
 if TYPE_CHECKING:
-    from pathways.cql.library import Run
+    from pathways.cql.run import Run
 
 Explanation = dict[str, Any]
 

@@ -17,7 +17,7 @@ from pathways.cql.temporal import Date, DateTime
 from pathways.cql.values import Quantity
 
 if TYPE_CHECKING:
-    from pathways.cql.library import Run
+    from pathways.cql.run import Run
 
 
 _ANY = "{urn:hl7-org:elm-types:r1}Any"

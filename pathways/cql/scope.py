@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathways.cql.library import Run
+    from pathways.cql.run import Run
 
 Slots = list[Any]
 Closure = Callable[["Run", Slots], Any]
