@@ -228,15 +228,10 @@ def compare(left: Temporal, right: Temporal, precision: str | None = None) -> in
     depth = left.finest - left.first
     if precision is not None:
         depth = _PLACES[precision] - left.first + 1
-    if len(ours) >= depth <= len(theirs):
-        ours, theirs = ours[:depth], theirs[:depth]
-        return (ours > theirs) - (ours < theirs)
-    for at in range(depth):
-        if at >= len(ours) or at >= len(theirs):
-            return None
-        if ours[at] != theirs[at]:
-            return -1 if ours[at] < theirs[at] else 1
-    return 0
+    known = min(len(ours), len(theirs), depth)
+    if ours[:known] != theirs[:known]:
+        return -1 if ours[:known] < theirs[:known] else 1
+    return 0 if known == depth else None
 
 
 def truncated(value: Any, precision: str) -> Any:
