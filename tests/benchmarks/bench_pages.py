@@ -4,8 +4,9 @@
 
 Forty patients were evaluated and have open work, some two hundred Tasks; they are copied by the server
 until there are a hundred thousand plans, each with a patient, a decision and two Tasks that were closed on
-some day of a year, some five hundred of them today. One more patient has 500 observations. Each page is asked for over one connection of the machine itself, one after
-another, with nothing beside it. The last column is the same before the copies.
+some day of a year, some five hundred of them today. One more patient has 500 observations. Each page is
+asked for over one connection of the machine itself, one after another, with nothing beside it. The last
+column is the same before the copies.
 """
 
 import argparse
