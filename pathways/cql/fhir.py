@@ -81,9 +81,14 @@ class Records:
     def _indexed(self, type_: str, path: str) -> dict[tuple[str | None, str | None], list[Json]]:
         index: dict[tuple[str | None, str | None], list[Json]] = {}
         for resource in self.of_type(type_):
-            keys = {(coding.get("system"), coding.get("code")) for coding in _codings(resource.get(path))}
-            for key in keys:
-                index.setdefault(key, []).append(resource)
+            codings = _codings(resource.get(path))
+            keys = [(coding.get("system"), coding.get("code")) for coding in codings]
+            # Said twice, it is found once.
+            for key in keys if len(keys) == 1 else dict.fromkeys(keys):
+                if key in index:
+                    index[key].append(resource)
+                else:
+                    index[key] = [resource]
         return index
 
 
@@ -142,12 +147,13 @@ def helper(name: str) -> Callable[[Any], Any] | None:
     return _HELPERS.get(name)
 
 
-def _codings(value: Any) -> list[Json]:
+def _codings(value: Any) -> Sequence[Json]:
+    if isinstance(value, dict):
+        found: Sequence[Json] = value.get("coding", [value])
+        return found
     if isinstance(value, list):
         return [coding for each in value for coding in _codings(each)]
-    if not isinstance(value, Mapping):
-        return [{"code": value}] if isinstance(value, str) else []
-    return list(value.get("coding", [])) if "coding" in value else [value]
+    return [{"code": value}] if isinstance(value, str) else []
 
 
 def _text(value: Any) -> str:

@@ -103,6 +103,8 @@ class Run:
             raise KeyError(name)
         if name in self.known:
             return self.known[name]
+        if HOME.get() == self.moment.offset:
+            return self.value(name)
         with Home(self.moment):
             return self.value(name)
 
