@@ -17,6 +17,7 @@ from service.fhir import routes as _interactions  # noqa: F401 - importing them 
 from service.fhir.admission import Admission
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import FromElsewhere, Issue
+from service.hook import hook
 from service.sandbox import routes as sandbox
 from service.settings import Settings
 from service.store.database import Database
@@ -86,6 +87,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     app.register_blueprint(health.health)
     app.register_blueprint(fhir)
     app.register_blueprint(cds)
+    app.register_blueprint(hook)
     app.register_blueprint(pages)
     if settings.sandbox:
         app.register_blueprint(sandbox)
