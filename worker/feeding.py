@@ -87,7 +87,9 @@ class Feeding:
         assert source is not None
         watch = self._watch_is_due(source, known.values())
         whole = source.looked_s is None or source.looked_s >= self._hospital.read_s
-        if source.leased or before.open_until is not None or not (watch or whole or calls):
+        # A server that calls can be asked, unless it wants to be left alone.
+        left_alone = before.open_until is not None and (not calls or before.answer == Kind.BUSY)
+        if source.leased or left_alone or not (watch or whole or calls):
             return None
         with self._database.transaction() as tx:
             claim = sources.claim(tx, tenant=TENANT, server=server, lease_s=self._lease_s)
@@ -143,7 +145,10 @@ class Feeding:
             subscriptions.hear(tx, calls, tenant=TENANT, server=self._reader.server)
             if whole:
                 sources.asking(tx, claim)
-        answer = feed.look(asked, whole=whole)
+        answer = feed.look(asked, whole=whole, announced=calls)
+        if answer.of_server:
+            with self._database.transaction() as tx:
+                subscriptions.hear_again(tx, calls, tenant=TENANT, server=self._reader.server)
         if answer.of_server or not whole:
             return answer
         with self._database.transaction() as tx:

@@ -87,6 +87,10 @@ class Connection:
         """Close every connection."""
         self._transport.close()
 
+    def capabilities(self) -> Answer:
+        """Return what the server says that it can do."""
+        return self._ask("GET", "/metadata", headers=FRESH, expected="CapabilityStatement")
+
     def read(self, type_: str, id: str) -> Answer:
         """Return the current version of one resource; another one than asked for is `MIXED_UP`."""
         answer = self._ask("GET", f"/{type_}/{id}", headers=FRESH, expected=type_)

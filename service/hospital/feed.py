@@ -11,7 +11,7 @@ that stored it, which may have taken as long as `SETTLE_S`; windows overlap by m
 http://hl7.org/fhir/R4/search.html#lastUpdated
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,17 +88,21 @@ class Feed:
         #: what time it was there lately
         self._date: datetime | None = None
 
-    def look(self, questions: Sequence[Question], *, whole: bool) -> Answer:
+    def look(self, questions: Sequence[Question], *, whole: bool, announced: Collection[str] = ()) -> Answer:
         """Take in what is new of these, and return the first answer that was no good, if any.
 
         After one that says something of the server, the rest waits for the next look.
+
+        Args:
+            announced: types for which the server has called.
 
         Raises:
             LeaseLost: another process reads.
         """
         said = FINE
         for question in questions:
-            answer = self._ask(question, whole=whole)
+            told = not whole or question.type in announced or self._hospital.read != "subscription"
+            answer = self._ask(question, whole=whole, told=told)
             said = said if not said.taken else answer
             if answer.of_server:
                 return answer
@@ -175,8 +179,12 @@ class Feed:
         elif read.of_server and read.kind not in (*NOT_THERE, *UNREADABLE):
             raise Stopped(read)
 
-    def _ask(self, question: Question, *, whole: bool) -> Answer:
-        """Look at one type, from where its window stands."""
+    def _ask(self, question: Question, *, whole: bool, told: bool) -> Answer:
+        """Look at one type, from where its window stands.
+
+        Args:
+            told: the server has called for what there is, or does not call.
+        """
         with self._reader.database.transaction() as tx:
             window = sources.window(tx, self._claim, question.type, question.digest)
         start = self._start(question, window, whole=whole)
@@ -195,7 +203,8 @@ class Feed:
             if first.kind in UNREADABLE:
                 pages = self._one_by_one(question, start)
             for page in pages:
-                self._take(question, page, progress, window, whole=whole)
+                due_before = None if told else self._due_before(page.date, window)
+                self._take(question, page, progress, due_before, whole=whole)
         except Stopped as stopped:
             return stopped.answer
         if whole:
@@ -283,7 +292,13 @@ class Feed:
                     raise Stopped(read)
 
     def _take(
-        self, question: Question, page: Answer, progress: _Progress, window: Window, *, whole: bool
+        self,
+        question: Question,
+        page: Answer,
+        progress: _Progress,
+        due_before: datetime | None,
+        *,
+        whole: bool,
     ) -> None:
         found = theirs.resources(page.body)
         other = [body for body in found if body.get("resourceType") != question.type]
@@ -292,7 +307,7 @@ class Feed:
         wanted = [body for body in found if question.wants(body)]
         if question.type == PEOPLE:
             wanted = self._taking.known_people(wanted)
-        self._taking.take(wanted, due_before=self._due_before(page.date, window, whole=whole))
+        self._taking.take(wanted, due_before=due_before)
         times = [at for body in found if body not in other and (at := theirs.time(body))]
         before = progress.reached
         progress.sorted = progress.sorted and times == sorted(times)
@@ -304,9 +319,10 @@ class Feed:
             progress.until = times[-1]
             self._move(question, progress, whole=False)
 
-    def _due_before(self, date: datetime | None, window: Window, *, whole: bool) -> datetime | None:
+    @staticmethod
+    def _due_before(date: datetime | None, window: Window) -> datetime | None:
         """Return what should have been announced by a call: what came since, and is not of just now."""
-        if not whole or date is None or window.until is None or self._hospital.read != "subscription":
+        if date is None or window.until is None:
             return None
         return date - timedelta(seconds=ANNOUNCED_S)
 

@@ -114,6 +114,12 @@ def unheard(tx: Connection, *, tenant: int, server: str) -> frozenset[str]:
     return frozenset(tx.execute(text(statement), {"tenant": tenant, "server": server}).scalars())
 
 
+def hear_again(tx: Connection, types: Collection[str], *, tenant: int, server: str) -> None:
+    """Note that the look which was to answer the calls came to nothing."""
+    statement = f"UPDATE subscription SET heard_at = NULL WHERE {_OF} AND type = ANY(:types)"  # noqa: S608
+    tx.execute(text(statement), {"tenant": tenant, "server": server, "types": list(types)})
+
+
 def hear(tx: Connection, types: Collection[str], *, tenant: int, server: str) -> None:
     """Note, before a look at these types begins, that it answers every call until now.
 

@@ -279,6 +279,35 @@ def test_a_call_between_two_looks_is_not_lost(fed, server, client):
     assert "Observation/o1" in fed.stored()
 
 
+def test_a_call_whose_look_failed_is_still_to_be_answered(fed, server, client):
+    server.put(patient("p1"))
+    fed.soon()
+    server.put(observation("o1", "Patient/p1"))
+    call(client, fed)
+    for _ in range(4):
+        server.moods = [half]
+        fed.soon()
+    assert fed.rows("SELECT open_until IS NOT NULL FROM circuit") == [(True,)]
+
+    # It is left alone after bad answers, but who calls can be asked.
+    fed.soon()
+
+    assert "Observation/o1" in fed.stored()
+
+
+def test_what_was_announced_while_nobody_could_ask_is_not_called_silent(fed, server, client):
+    server.put(patient("p1"))
+    fed.whole()
+    for number in range(3):
+        server.put(observation(f"o{number}", "Patient/p1"))
+    call(client, fed)
+    server.pass_(minutes=1)
+
+    fed.whole()
+
+    assert fed.rows("SELECT missed FROM source") == [(0,)]
+
+
 def test_many_calls_at_once_are_written_down_once(fed, client):
     fed.soon()
     for _ in range(3):

@@ -55,9 +55,7 @@ def do(record, statement):
 
 def note(record, type_="Observation", status="active", answer="taken", **more):
     with record.transaction() as tx:
-        subscriptions.note(
-            tx, type_, id="s1", status=status, answer=answer, tenant=0, server=SERVER, **more
-        )
+        subscriptions.note(tx, type_, id="s1", status=status, answer=answer, tenant=0, server=SERVER, **more)
 
 
 def held(record, id_, reason, said=""):
