@@ -108,6 +108,10 @@ class SourceServer(HospitalServer):
             codings = resource.get("code", {}).get("coding", [])
             if not {f"{c.get('system')}|{c.get('code')}" for c in codings} & set(asked["code"].split(",")):
                 return False
+        if "result" in asked:
+            results = {r["reference"] for r in resource.get("result", [])}
+            if not results & set(asked["result"].split(",")):
+                return False
         if "identifier" in asked:
             carried = [f"{i.get('system')}|{i.get('value')}" for i in resource.get("identifier", [])]
             if asked["identifier"] not in carried:

@@ -19,8 +19,8 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         help="check a set-up and say what to fix",
         description="Check Python, the settings, this machine, the database, the broker and the hospital's "
         "server, as the user and with the settings of the service. Exit code 1 when something has to be "
-        "fixed; advice leaves it at 0. Without HIPWAY_DATABASE_URL or HIPWAY_BROKER_URL it checks that the servers of the sandbox can "
-        "be started. Changes nothing and prints no password.",
+        "fixed; advice leaves it at 0. Without HIPWAY_DATABASE_URL or HIPWAY_BROKER_URL it checks that the "
+        "servers of the sandbox can be started. Changes nothing and prints no password.",
         epilog="example: HIPWAY_DATABASE_URL=postgresql://... HIPWAY_BROKER_URL=redis://... hipway doctor",
     )
 

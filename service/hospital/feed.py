@@ -46,6 +46,7 @@ SHORT_OVERLAP_S = 5.0
 ANNOUNCED_S = 15.0
 #: how much that was set aside is tried again after a whole look
 RETRIED = 20
+RESULT, REPORT = "Observation", "DiagnosticReport"
 #: of how many that were taken in it is asked in one round whether they are still there
 CHECKED = 100
 CHECKED_TYPES = (*FACTS, "BodyStructure", "Patient", "Practitioner", "PractitionerRole", "Organization")
@@ -307,7 +308,11 @@ class Feed:
         wanted = [body for body in found if question.wants(body)]
         if question.type == PEOPLE:
             wanted = self._taking.known_people(wanted)
-        self._taking.take(wanted, due_before=due_before)
+        fresh = self._taking.fresh(wanted)
+        if fresh:
+            self._taking.take(fresh, due_before=due_before)
+        if fresh and question.type == RESULT:
+            self._take_reports(fresh)
         times = [at for body in found if body not in other and (at := theirs.time(body))]
         before = progress.reached
         progress.sorted = progress.sorted and times == sorted(times)
@@ -318,6 +323,23 @@ class Feed:
             # Everything before it has been seen, so that a look that is cut off need not begin anew.
             progress.until = times[-1]
             self._move(question, progress, whole=False)
+
+    def _take_reports(self, results: Sequence[Json]) -> None:
+        """Take in the reports of results, whatever their codes: a preliminary one holds its results back.
+
+        Raises:
+            Stopped: the server answers badly; one that cannot search for them is asked no more.
+        """
+        named = [f"{RESULT}/{body['id']}" for body in results]
+        self._renew()
+        answer = self._reader.connection.search(REPORT, {"result": ",".join(named), "_count": str(COUNT)})
+        if answer.kind is Kind.REFUSED:
+            logger.warning("reports_not_searched", said=answer.said)
+            return
+        if not answer.taken and answer.kind not in UNREADABLE:
+            raise Stopped(answer)
+        found = [b for b in theirs.resources(answer.body) if b.get("resourceType") == REPORT]
+        self._taking.take([b for b in found if theirs.results(b, self._reader.server) & set(named)])
 
     @staticmethod
     def _due_before(date: datetime | None, window: Window) -> datetime | None:

@@ -122,6 +122,15 @@ def subject(resource: Json, base: str) -> Subject:
     return None
 
 
+def results(report: Json, base: str) -> set[str]:
+    """Return the results of a report, as `Type/id` there."""
+    given = report.get("result")
+    found = (
+        one.get("reference") for one in (given if isinstance(given, list) else ()) if isinstance(one, Mapping)
+    )
+    return {"/".join(identity) for reference in found if (identity := pointed(reference, base))}
+
+
 def of_patients(type_: str) -> bool:
     """Return whether resources of a type are about a patient."""
     return type_ in PATIENT_ELEMENTS

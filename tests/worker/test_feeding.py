@@ -459,7 +459,12 @@ def test_a_look_goes_on_where_it_was_cut_off_and_overlaps(fed, server):
     for number in range(6):
         server.put(fact(f"o{number}"))
         server.pass_(hours=1)
-    server.moods = [None, None, None, answering(500)]
+
+    def at_the_third_page(asked):
+        pages = [a for a in server.asked if "_getpages" in a.path]
+        return asked.answer(500, b"") if len(pages) == 2 else hospital_server.WELL
+
+    server.mood = at_the_third_page
     fed.whole()
     assert len(fed.stored()) == 5
 
@@ -548,6 +553,38 @@ def test_what_no_window_shows_any_more_is_found_by_its_id(fed, server, monkeypat
         fed.whole()
 
     assert fed.current("Observation/o4")["valueInteger"] == 1
+
+
+def test_a_report_with_a_code_of_the_hospital_s_own_comes_with_its_results(fed, server):
+    server.put(patient("p1"))
+    server.put(fact("o1"))
+    code = {"coding": [{"system": "https://hospital.example.org/codes", "code": "R"}]}
+    report = {"resourceType": "DiagnosticReport", "status": "preliminary", "code": code}
+    of = {"subject": {"reference": OF}}
+    server.put({**report, **of, "id": "r1", "result": [{"reference": "Observation/o1"}]})
+    server.put({**report, **of, "id": "r2", "result": [{"reference": "Observation/o9"}]})
+
+    assert fed.whole().taken
+
+    assert set(fed.stored()) == {"DiagnosticReport/r1", "Observation/o1", "Patient/p1"}
+    server.put({**report, **of, "id": "r1", "status": "final", "result": [{"reference": "Observation/o1"}]})
+    fed.whole()
+    assert fed.current("DiagnosticReport/r1")["status"] == "final"
+
+
+def test_a_server_that_cannot_search_for_reports_is_read_even_so(fed, server):
+    server.put(patient("p1"))
+    server.put(fact("o1"))
+
+    def unable(asked):
+        if b"result=" in asked.content:
+            return asked.answer(400, hospital_server.outcome("not-supported"))
+        return hospital_server.WELL
+
+    server.mood = unable
+
+    assert fed.whole().taken
+    assert set(fed.stored()) == {"Observation/o1", "Patient/p1"}
 
 
 def test_who_is_not_known_here_stays_unknown(fed, server):
