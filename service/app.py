@@ -103,7 +103,8 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
     """
     host = _name(request.host)
     ours = {_name(urlsplit(settings.base_url).netloc), settings.host, *LOOPBACK}
-    if settings.sandbox and host not in ours:
+    # The hospital's server may know this one by another name; its calls are told by their secret.
+    if settings.sandbox and host not in ours and request.blueprint != hook.name:
         text = "this service is not reached by that Host"
         return errors.answer(FromElsewhere(Issue(code="forbidden", text=text)))
     if request.method in SAFE:

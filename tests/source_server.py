@@ -106,7 +106,9 @@ class SourceServer(HospitalServer):
             return False
         if "code" in asked:
             codings = resource.get("code", {}).get("coding", [])
-            if not {f"{c.get('system')}|{c.get('code')}" for c in codings} & set(asked["code"].split(",")):
+            if not {f"{c.get('system')}|{c.get('code')}" for c in codings if isinstance(c, dict)} & set(
+                asked["code"].split(",")
+            ):
                 return False
         if "result" in asked:
             results = {r["reference"] for r in resource.get("result", [])}

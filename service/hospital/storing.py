@@ -17,7 +17,7 @@ from service.fhir.refusals import OutOfDate, Refusal
 from service.hospital import pauses, theirs
 from service.hospital.connection import Connection
 from service.hospital.pauses import Chance
-from service.hospital.placing import Place, Placing
+from service.hospital.placing import AMBIGUOUS_PATIENT, PATIENT_TWICE, Place, Placing
 from service.hospital.returning import SENDER
 from service.store import origins, sendings, sources
 from service.store.database import Database
@@ -37,6 +37,10 @@ GONE = "gone"
 NO_PATIENT = "no-patient"
 PATIENT_UNKNOWN = "patient-unknown"
 NOT_VALID = "not-valid"
+REMOVED_THERE = "removed-there"
+FAILED_HERE = "failed-here"
+#: what depends on something else being put right is tried again by itself
+BY_ITSELF = (PATIENT_UNKNOWN, AMBIGUOUS_PATIENT, PATIENT_TWICE, REMOVED_THERE)
 
 logger = log.get()
 
@@ -82,6 +86,10 @@ class Storing:
             Refusal, NotPlaced: nothing is stored.
             LeaseLost: another process reads.
         """
+        # At the gate first: nothing is looked up by what is not even valid.
+        transaction.read(
+            _bundle([_entry(b, Place(id=str(b["id"]), current=None, linked=False), inside) for b in bodies])
+        )
         for last in range(ROUNDS):
             try:
                 accepted, count = self._reader.database.run(
@@ -126,10 +134,9 @@ class Storing:
 
     def _stored(self, tx: Transaction, entries: Sequence[Json]) -> transaction.Accepted:
         """Store a Bundle as if it had been posted, and write down that it came."""
-        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
         accepted = transaction.store(
             tx,
-            transaction.read(bundle),
+            transaction.read(_bundle(entries)),
             tenant=self._reader.tenant,
             sender=SENDER,
             base="",
@@ -177,7 +184,7 @@ class Storing:
         try:
             self._wake(self._reader.database.run(remove))
         except Refusal as refused:
-            self.set_aside(origin.theirs, stamp, NOT_VALID, places(refused))
+            self.set_aside(origin.theirs, stamp, REMOVED_THERE, places(refused))
 
     def set_aside(self, identity: Identity | None, stamp: str, reason: str, said: str) -> None:
         """Note that it could not be taken in; what depends on a person being known is tried again."""
@@ -188,14 +195,13 @@ class Storing:
             sources.hold(tx, self._claim)
             before = origins.aside(tx, [identity], tenant=tenant, server=server).get(identity)
             attempts = before.attempts + 1 if before and before.stamp == stamp else 1
-            of_patient = reason.startswith("patient-")
             origins.set_aside(
                 tx,
                 identity,
                 stamp,
                 reason=reason,
                 said=said,
-                pause_s=pauses.again(attempts, self._reader.chance) if of_patient else None,
+                pause_s=pauses.again(attempts, self._reader.chance) if reason in BY_ITSELF else None,
                 tenant=tenant,
                 server=server,
             )
@@ -210,6 +216,10 @@ class Storing:
                     refused=1,
                 )
         logger.warning("set_aside", resource="/".join(identity), reason=reason, elements=said)
+
+
+def _bundle(entries: Sequence[Json]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
 
 
 def _entry(body: Json, place: Place, inside: Mapping[Identity, str]) -> dict[str, Any]:

@@ -15,17 +15,30 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from service import log
 from service.fhir import references
 from service.fhir.refusals import Refusal
 from service.hospital import theirs
 from service.hospital.answers import Answer, Kind
 from service.hospital.placing import NotPlaced
-from service.hospital.storing import NO_PATIENT, NOT_VALID, PATIENT_UNKNOWN, Reader, Storing, places
+from service.hospital.storing import (
+    FAILED_HERE,
+    NO_PATIENT,
+    NOT_VALID,
+    PATIENT_UNKNOWN,
+    Reader,
+    Storing,
+    places,
+)
 from service.hospital.theirs import ByIdentifier, Subject
 from service.store import origins, resources, sources
 from service.store.origins import Origin
 from service.store.resources import Identity
-from service.store.sources import Claim
+from service.store.sources import Claim, LeaseLost
 
 Json = Mapping[str, Any]
 
@@ -36,6 +49,8 @@ RESULTS = ("DiagnosticReport", "result")
 DEPTH = 4
 #: what was not there is not asked for again sooner
 ABSENT_S = 600.0
+
+logger = log.get()
 
 
 class Stopped(Exception):
@@ -91,7 +106,7 @@ class Taking:
         for body in fresh:
             by_subject.setdefault(self._subject(body), []).append(body)
         self._remember(fresh)
-        taken = sum(self._take_of(subject, bodies, DEPTH) for subject, bodies in by_subject.items())
+        taken = sum(self._take_safely(subject, bodies) for subject, bodies in by_subject.items())
         if taken:
             late = [b for b in fresh if due_before and (at := theirs.time(b)) and at < due_before]
             with self._reader.database.transaction() as tx:
@@ -155,6 +170,21 @@ class Taking:
 
     def _subject(self, body: Json) -> Subject:
         return theirs.subject(body, self._reader.server)
+
+    def _take_safely(self, subject: Subject, bodies: Sequence[Json]) -> int:
+        """Take in what is about one patient; what we ourselves fail at is set aside, and others go on."""
+        try:
+            return self._take_of(subject, bodies, DEPTH)
+        except (Stopped, LeaseLost, DBAPIError, psycopg.Error, NoConnection):
+            raise
+        except Exception as error:
+            if len(bodies) > 1:
+                return sum(self._take_safely(subject, [body]) for body in bodies)
+            (body,) = bodies
+            logger.exception("taking_failed_here")
+            said = type(error).__name__
+            self.storing.set_aside(theirs.identity(body), theirs.stamp(body), FAILED_HERE, said)
+            return 0
 
     def _take_of(self, subject: Subject, bodies: Sequence[Json], depth: int) -> int:
         """Take in what is about one patient, or about nobody; return how many resources that were."""

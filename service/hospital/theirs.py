@@ -6,7 +6,7 @@ Nothing of it is believed yet: it is JSON of any shape, and has not been at the 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from service.fhir import references
 from service.hospital import outgoing
@@ -87,7 +87,7 @@ def identifiers(resource: Json) -> tuple[tuple[str, str], ...]:
         for one in found
         if isinstance(one, Mapping)
         and one.get("use") not in NOT_NOW
-        and all(isinstance(one.get(name), str) and one[name] for name in ("system", "value"))
+        and all(_is_text(one.get(name)) for name in ("system", "value"))
     )
 
 
@@ -117,7 +117,7 @@ def subject(resource: Json, base: str) -> Subject:
         named = holder.get("identifier")
         if "reference" not in holder and isinstance(named, Mapping):
             system, value = named.get("system"), named.get("value")
-            if isinstance(system, str) and isinstance(value, str) and value:
+            if _is_text(system) and _is_text(value):
                 return ByIdentifier(system, value)
     return None
 
@@ -156,6 +156,11 @@ def next_page(searchset: Json) -> str | None:
         if isinstance(link, Mapping) and link.get("relation") == "next" and isinstance(link.get("url"), str):
             return str(link["url"])
     return None
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Return whether it is some text that the store can look for."""
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
 def _mode(entry: Json) -> str:

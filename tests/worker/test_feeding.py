@@ -289,6 +289,55 @@ def test_what_is_refused_is_set_aside_and_keeps_nobody_waiting(fed, server):
     assert fed.aside() == {}
 
 
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"identifier": [{"system": "urn:x", "value": "a\0b"}]},
+        {"subject": {"identifier": {"system": "urn:x", "value": "a\0b"}}},
+        {"code": {"coding": [fhir_visits.observation("o", OF)["code"]["coding"][0], 7]}},
+        {"subject": [{"reference": OF}]},
+        {"meta": {"source": 7}, "contained": "nothing"},
+    ],
+    ids=[
+        "a zero in an identifier",
+        "a zero in a subject",
+        "a number for a coding",
+        "two subjects",
+        "no list",
+    ],
+)
+def test_whatever_shape_a_resource_has_it_keeps_nobody_waiting(fed, server, poison):
+    server.put(patient("p1"))
+    server.put({**fact("o1"), **poison})
+    server.put(fact("o2"))
+
+    assert fed.whole().taken
+
+    assert set(fed.stored()) == {"Observation/o2", "Patient/p1"}
+    assert list(fed.aside()) == ["Observation/o1"]
+
+
+def test_what_something_still_refers_to_is_withdrawn_when_nothing_does(fed, server):
+    server.put(patient("p1"))
+    server.put(fact("o1"))
+    report = {"resourceType": "DiagnosticReport", "id": "r1", "status": "final", "subject": {"reference": OF}}
+    code = {"coding": [{"system": "http://loinc.org", "code": "24762-7"}]}
+    server.put({**report, "code": code, "result": [{"reference": "Observation/o1"}]})
+    fed.whole()
+    server.remove("Observation/o1")
+    for _ in range(4):
+        fed.whole()
+    assert fed.aside() == {"Observation/o1": "removed-there"}
+
+    server.remove("DiagnosticReport/r1")
+    for _ in range(6):
+        fed.do("UPDATE set_aside SET retry_at = clock_timestamp()")
+        fed.whole()
+
+    assert set(fed.stored()) == {"Patient/p1"}
+    assert fed.aside() == {}
+
+
 def test_what_was_not_asked_for_is_not_taken_in(fed, server):
     server.ignored = {"code"}
     server.put(patient("p1"))

@@ -21,7 +21,7 @@ ENGLISH = words.of("en")
 #: why something may be set aside
 REASONS = (
     *("no-patient", "patient-unknown", "patient-ambiguous", "patient-twice", "ambiguous", "not-valid"),
-    *("not-fhir", "too-long"),
+    *("not-fhir", "too-long", "removed-there", "failed-here"),
 )
 
 
@@ -81,7 +81,7 @@ def test_before_the_first_look_the_page_says_that_nothing_was_read(operator):
     assert ENGLISH("source.not_called") in section(operator)
 
 
-@pytest.mark.parametrize("seconds, late", [(100, False), (400, True)])
+@pytest.mark.parametrize(("seconds", "late"), [(100, False), (400, True)])
 def test_the_last_look_is_late_after_minutes(operator, record, seconds, late):
     do(record, f"UPDATE source SET looked_at = clock_timestamp() - interval '{seconds} s'")
 
