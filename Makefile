@@ -3,7 +3,7 @@ SHELL = /bin/sh
 BIN = .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help run test hapi check bench long mutants rule-mutants shots lock clean
+.PHONY: help run test hapi check bench long round-trip mutants rule-mutants shots lock clean
 .DEFAULT_GOAL = help
 
 help: ## say what there is
@@ -38,6 +38,14 @@ long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choos
 	@HIPWAY_CHAOS_BUNDLES=$(or $(BUNDLES),100000) HIPWAY_CHAOS_SEED=$(SEED) \
 		$(BIN)/pytest -s tests/flows/test_chaos.py >.hipway/long.txt 2>&1; \
 		status=$$?; cat .hipway/long.txt; exit $$status
+
+round-trip: ## results of 500 patients from a HAPI server and orders back, while it is stopped; PATIENTS, STOP_S and SEED choose others, the report is .hipway/round-trip.txt
+	@.ci/setup dev
+	@mkdir -p .hipway
+	@HIPWAY_ROUND_TRIP_PATIENTS=$(or $(PATIENTS),500) HIPWAY_ROUND_TRIP_STOP_S=$(or $(STOP_S),60) \
+		HIPWAY_ROUND_TRIP_SEED=$(SEED) HIPWAY_REQUIRE=hapi \
+		$(BIN)/pytest -s tests/hapi/test_round_trip.py >.hipway/round-trip.txt 2>&1; \
+		status=$$?; cat .hipway/round-trip.txt; exit $$status
 
 mutants: $(if $(ONLY)$(SAMPLE),,rule-mutants) ## change the rules and the CQL engine and see which test notices; ONLY=strings, or SAMPLE=6 SEED=7
 	@.ci/setup mutants

@@ -2,11 +2,12 @@
 
 Each part is seen through the one before it: the sweep asks the broker, and through the broker a worker.
 So when one is silent nothing is said of the next, and what is told is where to look. The courier, where there
-is a hospital to deliver to, is started by the sweep and says by itself that it lives.
+is a hospital to deliver to, and the feeder, where its data are read, are started by the sweep and say by
+themselves that they live.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,10 +15,10 @@ from sqlalchemy import Connection
 
 from service.hospital.settings import Hospital
 from service.store import heartbeats, promises
-from service.store.heartbeats import BROKER, COURIER, SWEEP, WORKER
+from service.store.heartbeats import BROKER, COURIER, FEEDER, SWEEP, WORKER
 from service.store.promises import Waiting
 
-Part = Literal["sweep", "broker", "worker", "courier", "late"]
+Part = Literal["sweep", "broker", "worker", "courier", "feeder", "late"]
 
 #: after how many seconds of silence a part is taken for stopped; the sweep goes round every two
 LIMITS_S: Mapping[Part, float] = {"sweep": 15, "broker": 15, "worker": 30}
@@ -25,7 +26,7 @@ LIMITS_S: Mapping[Part, float] = {"sweep": 15, "broker": 15, "worker": 30}
 #: work that is due is begun within seconds; after this somebody has to look
 LATE_S = 60
 
-#: besides the longest that one question to the hospital's server may take, during which the courier is silent
+#: besides the longest that one question to the hospital's server may take, during which who asks is silent
 COURIER_S = 20
 
 CHAIN: tuple[Part, ...] = (SWEEP, BROKER, WORKER)
@@ -49,8 +50,8 @@ class Automation:
     waiting: Waiting
     #: seconds since each part was last seen
     ages: Mapping[str, float]
-    #: after how many seconds of silence the courier is taken for stopped; None: there is no hospital
-    courier_s: float | None = None
+    #: after how many seconds of silence those are taken for stopped that are there for a hospital
+    beside_s: Mapping[Part, float] = field(default_factory=dict)
 
     def trouble(self, part: Part) -> Trouble | None:
         """Return what is wrong with the part."""
@@ -78,16 +79,25 @@ def look(tx: Connection, now: datetime, hospital: Hospital | None = None) -> Aut
 
     Args:
         now: the service clock.
-        hospital: to which the courier delivers; None: there is no courier.
+        hospital: to which the courier delivers and from which the feeder reads; None: there are none.
     """
     seen = heartbeats.ages(tx)
     ages = {part: age for part, (_, age) in seen.items()}
     waiting = promises.waiting(tx, now)
     stopped = next((part for part in CHAIN if silent(ages, part)), None)
     troubles = [Trouble(part=stopped, since=seen[stopped][0] if stopped in seen else None)] if stopped else []
-    courier_s = hospital.longest_s + COURIER_S if hospital else None
-    if courier_s is not None and stopped != SWEEP and silent(ages, COURIER, courier_s):
-        troubles.append(Trouble(part=COURIER, since=seen[COURIER][0] if COURIER in seen else None))
+    beside_s = beside(hospital)
+    for part, limit_s in beside_s.items():
+        if stopped != SWEEP and silent(ages, part, limit_s):
+            troubles.append(Trouble(part=part, since=seen[part][0] if part in seen else None))
     if waiting.late_s > LATE_S:
         troubles.append(Trouble(part="late", since=now - timedelta(seconds=waiting.late_s)))
-    return Automation(troubles=tuple(troubles), waiting=waiting, ages=ages, courier_s=courier_s)
+    return Automation(troubles=tuple(troubles), waiting=waiting, ages=ages, beside_s=beside_s)
+
+
+def beside(hospital: Hospital | None) -> dict[Part, float]:
+    """Return what is there for a hospital, each with the seconds of silence after which it has stopped."""
+    if hospital is None:
+        return {}
+    limit_s = hospital.longest_s + COURIER_S
+    return {COURIER: limit_s, FEEDER: limit_s} if hospital.reads else {COURIER: limit_s}

@@ -64,7 +64,7 @@ class Watch:
         )
         self.beat = Gauge(
             "hipway_heartbeat_age_seconds",
-            "Since the sweep, the broker, a worker or the courier was last seen to work",
+            "Since the sweep, the broker, a worker, the courier or the feeder was last seen to work",
             ("part",),
             registry=self.registry,
         )
@@ -188,13 +188,12 @@ def count(response: Response) -> Response:
 #: what Bundles need to be accepted, and what they need to be evaluated soon
 INTAKE = ("database", "schema")
 EVALUATION = ("broker", "sweep", "worker", "evaluations")
-#: what the hospital needs to get what was decided, where one is set
-DELIVERY = ("courier",)
 
 
 def _parts(settings: Settings, database: Database) -> dict[str, str | None]:
     """Return, for each part, what is wrong with it; None: it is ready."""
-    beyond = (*EVALUATION, *(DELIVERY if settings.hospital else ()))
+    # What is beside the sweep depends on whether there is a hospital, and whether its data are read.
+    beyond = (*EVALUATION, *automation.beside(settings.hospital))
     parts: dict[str, str | None] = dict.fromkeys((*INTAKE, *beyond))
     try:
         with database.transaction() as tx:
@@ -220,10 +219,10 @@ def _automation(seen: Automation) -> dict[str, str | None]:
     }
     if before := seen.silent_before("worker"):
         parts["worker"] = f"unknown while the {before} is not ready"
-    if seen.courier_s is not None:
-        parts["courier"] = _silence(seen, "courier")
-        if before := seen.silent_before("courier"):
-            parts["courier"] = f"unknown while the {before} is not ready"
+    for part in seen.beside_s:
+        parts[part] = _silence(seen, part)
+        if before := seen.silent_before(part):
+            parts[part] = f"unknown while the {before} is not ready"
     if seen.trouble("late"):
         parts["evaluations"] = f"the oldest has waited {seen.waiting.late_s:.0f} s"
     return parts

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 Json = dict[str, Any]
@@ -39,6 +39,9 @@ class Asked(BaseHTTPRequestHandler):
         self._do()
 
     def do_POST(self) -> None:
+        self._do()
+
+    def do_PUT(self) -> None:
         self._do()
 
     def _do(self) -> None:
@@ -157,6 +160,9 @@ class HospitalServer:
         return 200, {"resourceType": "Bundle", "type": "transaction-response", "entry": done}
 
 
+Served = TypeVar("Served", bound=HospitalServer)
+
+
 def outcome(code: str, diagnostics: str = "") -> Json:
     issue = {"severity": "error", "code": code, "diagnostics": diagnostics}
     return {"resourceType": "OperationOutcome", "issue": [issue]}
@@ -205,9 +211,11 @@ def doing_and_hanging_up(asked: Asked) -> None:
 
 
 @contextmanager
-def running(trust: ssl.SSLContext | None = None) -> Iterator[HospitalServer]:
+def running(
+    trust: ssl.SSLContext | None = None, make: Callable[[], Served] = HospitalServer
+) -> Iterator[Served]:
     """Run a server on the loopback address."""
-    hospital = HospitalServer()
+    hospital = make()
     server = Server(("127.0.0.1", 0), Asked)
     server.hospital = hospital
     if trust is not None:

@@ -41,8 +41,15 @@ Answered = TypeVar("Answered")
 class Node:
     """One machine: three processes in process groups of their own."""
 
-    def __init__(self, number: int, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        environment: dict[str, str],
+        names: tuple[str, ...] = PROCESSES,
+    ) -> None:
         """Describe the node; `start` starts it."""
+        self.names = names
         self.port = free_port()
         self.remote = Remote(f"http://127.0.0.1:{self.port}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -51,17 +58,26 @@ class Node:
         self._environment = environment
 
     def start(self) -> None:
-        """Start the three processes and wait until the web process answers."""
-        for name in PROCESSES:
-            with self.log(name).open("ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "service.commands", name],
-                    env={**self._environment, "HIPWAY_PORT": str(self.port)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+        """Start its processes and wait until the web process answers, if it has one."""
+        for name in self.names:
+            self.start_one(name)
+        if "web" in self.names:
+            self.until_it_answers()
+
+    def start_one(self, name: str) -> None:
+        """Start one of its processes."""
+        with self.log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "service.commands", name],
+                env={**self._environment, "HIPWAY_PORT": str(self.port)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def until_it_answers(self) -> None:
+        """Wait until the web process answers."""
         deadline = time.monotonic() + READY_S
         while not self._lives():
             assert self.processes["web"].poll() is None, self.log("web").read_text()
@@ -70,7 +86,7 @@ class Node:
 
     def signal(self, number: signal.Signals, *names: str) -> None:
         """Send a signal to all processes of the node, or to those named, and to their children."""
-        for name in names or PROCESSES:
+        for name in names or self.names:
             os.killpg(self.processes[name].pid, number)
 
     def kill(self) -> None:

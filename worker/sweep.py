@@ -40,6 +40,7 @@ from service.store.promises import Due
 from service.store.reindexing import Progress
 from worker.aside import Aside
 from worker.courier import Courier
+from worker.feeder import Feeder
 
 EVERY_S = 2.0
 LIMIT = 200
@@ -66,7 +67,7 @@ class Sweep:
         self._settings = settings
         self._database = database
         self._aside = Aside(settings)
-        self._courier = Courier(settings)
+        self._beside = (Courier(settings), Feeder(settings))
         self._woken: dict[tuple[int, str], float] = {}
         self._purged = float("-inf")
 
@@ -76,7 +77,8 @@ class Sweep:
         Args:
             moment: `time.monotonic()`.
         """
-        self._courier.keep(moment)
+        for process in self._beside:
+            process.keep(moment)
         with self._database.transaction() as tx:
             heartbeats.beat(tx, heartbeats.SWEEP)
             due = promises.due(tx, clock.now(tx), LIMIT)
@@ -108,7 +110,8 @@ class Sweep:
     def close(self) -> None:
         """End the processes beside this one, if there are any."""
         self._aside.close()
-        self._courier.close()
+        for process in self._beside:
+            process.close()
 
     def _left_to_workers(self, found: Due, moment: float, *, may_send: bool, working: bool) -> bool:
         """Wake a worker for the patient, if none has been just now, and return whether one will come."""

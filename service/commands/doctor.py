@@ -17,10 +17,10 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     subparsers.add_parser(
         "doctor",
         help="check a set-up and say what to fix",
-        description="Check Python, the settings, this machine, the database and the broker, as the user and "
-        "with the settings of the service. Exit code 1 when something has to be fixed; advice leaves it at "
-        "0. Without HIPWAY_DATABASE_URL or HIPWAY_BROKER_URL it checks that the servers of the sandbox can "
-        "be started. Changes nothing and prints no password.",
+        description="Check Python, the settings, this machine, the database, the broker and the hospital's "
+        "server, as the user and with the settings of the service. Exit code 1 when something has to be "
+        "fixed; advice leaves it at 0. Without HIPWAY_DATABASE_URL or HIPWAY_BROKER_URL it checks that the "
+        "servers of the sandbox can be started. Changes nothing and prints no password.",
         epilog="example: HIPWAY_DATABASE_URL=postgresql://... HIPWAY_BROKER_URL=redis://... hipway doctor",
     )
 
@@ -43,7 +43,7 @@ def examine(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Iterato
     Args:
         now: this machine's clock.
     """
-    from service.doctor import broker, database, machine, sign_in
+    from service.doctor import broker, database, hospital, machine, sign_in
     from service.doctor.finding import Finding
 
     # An older Python cannot install this package at all, so there is nothing to fix here.
@@ -63,4 +63,5 @@ def examine(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Iterato
         yield from database.examine(settings, now)
     if settings.broker_url:
         yield from broker.examine(settings.broker_url)
+    yield from hospital.examine(settings)
     yield from machine.embedded(settings)

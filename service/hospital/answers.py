@@ -58,6 +58,8 @@ class Kind(StrEnum):
     REFUSED = "refused"
     # it answered with something that was not asked for
     MIXED_UP = "mixed-up"
+    # the rest of an answer is said to be at another address
+    ELSEWHERE = "elsewhere"
     # both sides changed the same, or the other what it may not
     DIFFERENT = "different"
     # what came back is not valid here
@@ -96,6 +98,8 @@ class Answer:
     wait_s: float | None = None
     #: by how much its clock is ahead of ours; None: it did not say
     skew_s: float | None = None
+    #: what time it was there; None: it did not say
+    date: datetime | None = None
 
     @property
     def taken(self) -> bool:
@@ -148,6 +152,7 @@ def read(
         fhir=resource is not None,
         wait_s=_wait(headers.get("retry-after", ""), date or now) if kind is Kind.BUSY else None,
         skew_s=(date - now).total_seconds() if date else None,
+        date=date,
     )
 
 

@@ -87,6 +87,10 @@ class Connection:
         """Close every connection."""
         self._transport.close()
 
+    def capabilities(self) -> Answer:
+        """Return what the server says that it can do."""
+        return self._ask("GET", "/metadata", headers=FRESH, expected="CapabilityStatement")
+
     def read(self, type_: str, id: str) -> Answer:
         """Return the current version of one resource; another one than asked for is `MIXED_UP`."""
         answer = self._ask("GET", f"/{type_}/{id}", headers=FRESH, expected=type_)
@@ -99,6 +103,27 @@ class Connection:
         headers = {**FRESH, "Content-Type": "application/x-www-form-urlencoded"}
         content = urlencode(parameters).encode()
         return self._ask("POST", f"/{type_}/_search", content=content, headers=headers, expected="Bundle")
+
+    def follow(self, url: str) -> Answer:
+        """Return the page of a searchset to which another one leads; a link to elsewhere is not followed."""
+        path = url.removeprefix(self.base)
+        # Patients' data, and what we show to be let in, go to nobody but the server that was named.
+        if path == url or not path.startswith(("/", "?")):
+            return Answer(kind=Kind.ELSEWHERE)
+        return self._ask("GET", path, headers=FRESH, expected="Bundle")
+
+    def create(self, resource: Json) -> Answer:
+        """Return what the server made of a resource that it gives an id."""
+        return self._write("POST", f"/{resource['resourceType']}", resource)
+
+    def update(self, resource: Json) -> Answer:
+        """Return what the server made of a resource that it has, by its id."""
+        return self._write("PUT", f"/{resource['resourceType']}/{resource['id']}", resource)
+
+    def _write(self, method: str, path: str, resource: Json) -> Answer:
+        headers = {"Content-Type": FHIR, "Prefer": "return=representation", **IN_TURN}
+        content = reading.write(resource)
+        return self._ask(method, path, content=content, headers=headers, expected=resource["resourceType"])
 
     def transact(self, bundle: Json, *, sent: Collection[str]) -> Answer:
         """Return the answer to a transaction, one entry for each of its requests.

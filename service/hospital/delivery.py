@@ -106,7 +106,10 @@ class Delivery:
                 found = ledger.outputs(tx, claim, types=outgoing.TYPES, shared=outgoing.SHARED)
                 pending = [output for output in found if output.pending]
                 bodies = outgoing.prepared(
-                    tx, [output.stored.resource for output in pending], tenant=self._tenant
+                    tx,
+                    [output.stored.resource for output in pending],
+                    tenant=self._tenant,
+                    server=self._server,
                 )
             if not pending:
                 return answer

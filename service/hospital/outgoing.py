@@ -1,20 +1,22 @@
 """What is sent to the hospital, and how a reference is written there.
 
-Our own resources keep their ids. A hospital's own are named by its ids, without the number of a version,
-since ours are not its, and with an identifier where they have one. What came to us without an id has one of
-ours, which the hospital does not know: it is named by its identifier alone.
+Our own resources keep their ids. What was read from the hospital's server is named by the id and the version
+that it has there. Of what was posted the id is the hospital's own, but nobody knows which version that is
+there: it is named without one, and with an identifier where it has one. What came to us without an id has one
+of ours, which the hospital does not know: it is named by its identifier alone.
 
 http://hl7.org/fhir/R4/references.html
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from service.fhir.ownership import ENGINE
-from service.store import resources
+from service.store import origins, resources
 from service.store.ledger import Output
 from service.store.resources import Identity, Stored
 
@@ -45,25 +47,44 @@ ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9.-]{1,64})"')
 VERSION_IN_LOCATION = re.compile(r"/_history/([A-Za-z0-9.-]{1,64})$")
 
 
-def prepared(tx: Connection, bodies: Sequence[Json], *, tenant: int) -> list[dict[str, Any]]:
-    """Return the resources as they are sent."""
-    known, made_here = _targets(tx, bodies, tenant=tenant)
-    return [_rewritten(_bare(body), known, made_here) for body in bodies]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Targets:
+    """What some resources refer to, and how that is called on the other side."""
+
+    known: Mapping[Identity, Stored]
+    #: of these the id was made here
+    made_here: frozenset[Identity]
+    #: the ids there of what was read from there
+    their_ids: Mapping[Identity, str]
+    #: the versions there, by type, id and version here
+    their_versions: Mapping[tuple[str, str, int], str]
+
+    def called(self, identity: Identity) -> str:
+        """Return how a resource is called there."""
+        return f"{identity[0]}/{self.their_ids.get(identity, identity[1])}"
 
 
-def meant(tx: Connection, bodies: Sequence[Json], *, tenant: int) -> dict[tuple[str, str, str], str]:
+def prepared(tx: Connection, bodies: Sequence[Json], *, tenant: int, server: str) -> list[dict[str, Any]]:
+    """Return the resources as they are sent to a server."""
+    targets = _targets(tx, bodies, tenant=tenant, server=server)
+    return [_rewritten(_bare(body), targets) for body in bodies]
+
+
+def meant(
+    tx: Connection, bodies: Sequence[Json], *, tenant: int, server: str
+) -> dict[tuple[str, str, str], str]:
     """Return, of what the bodies refer to by identifier alone, what its identifiers have meant.
 
     What was sent holds the identifier of then, and the resource may have another by now. An identifier
     that two resources have had means neither.
     """
-    _, made_here = _targets(tx, bodies, tenant=tenant)
+    targets = _targets(tx, bodies, tenant=tenant, server=server)
     found: dict[tuple[str, str, str], set[str]] = {}
-    for type_, id in made_here:
+    for type_, id in targets.made_here:
         for version in resources.history(tx, type_, id, tenant=tenant):
             if identifier := _identifier(version.resource):
                 name = (type_, identifier["system"], identifier["value"])
-                found.setdefault(name, set()).add(version.reference)
+                found.setdefault(name, set()).add(targets.called((type_, id)))
     return {name: next(iter(of)) for name, of in found.items() if len(of) == 1}
 
 
@@ -111,10 +132,8 @@ def _bare(body: Json) -> Json:
     return {**rest, "meta": meta} if meta else rest
 
 
-def _targets(
-    tx: Connection, bodies: Sequence[Json], *, tenant: int
-) -> tuple[dict[Identity, Stored], frozenset[Identity]]:
-    """Return what the bodies refer to, and of which of that the id was made here.
+def _targets(tx: Connection, bodies: Sequence[Json], *, tenant: int, server: str) -> _Targets:
+    """Return what the bodies refer to, and how that is called there.
 
     Nobody but the record knows who made an id: those of a hospital may have the form of ours.
     """
@@ -124,32 +143,62 @@ def _targets(
     known = asked()
     of_others = [identity for identity, target in known.items() if not target.owned]
     first = resources.versions(tx, [(type_, id, 1) for type_, id in of_others], tenant=tenant)
-    return known, frozenset((one.type, one.id) for one in first.values() if one.posted)
+    versions = {name for body in bodies for name in _versions(body) if name[:2] in known}
+    return _Targets(
+        known=known,
+        made_here=frozenset((one.type, one.id) for one in first.values() if one.posted),
+        their_ids=origins.of_ours(tx, of_others, tenant=tenant, server=server),
+        their_versions=origins.of_versions(tx, sorted(versions), tenant=tenant, server=server),
+    )
 
 
-def _rewritten(value: Any, known: Mapping[Identity, Stored], made_here: Collection[Identity]) -> Any:
+def _versions(value: Any) -> set[tuple[str, str, int]]:
+    """Return which versions of ours a resource, or a part of one, refers to."""
     if isinstance(value, Mapping):
-        parts = {name: _rewritten(part, known, made_here) for name, part in value.items()}
+        found = {name for part in value.values() for name in _versions(part)}
         match = REFERENCE.fullmatch(value["reference"]) if isinstance(value.get("reference"), str) else None
-        if match is None:
-            return parts
-        identity = (match[1], match[2])
-        return _named(parts, identity, known.get(identity), made_here=identity in made_here)
+        number = _number(match)
+        return found | {(match[1], match[2], number)} if match and number is not None else found
     if isinstance(value, list):
-        return [_rewritten(part, known, made_here) for part in value]
+        return {name for part in value for name in _versions(part)}
+    return set()
+
+
+def _number(match: re.Match[str] | None) -> int | None:
+    """Return the number of the version in a reference of ours."""
+    text = (match[3] or "").rpartition("/")[2] if match else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _rewritten(value: Any, targets: _Targets) -> Any:
+    if isinstance(value, Mapping):
+        parts = {name: _rewritten(part, targets) for name, part in value.items()}
+        match = REFERENCE.fullmatch(value["reference"]) if isinstance(value.get("reference"), str) else None
+        return parts if match is None else _named(parts, (match[1], match[2]), _number(match), targets)
+    if isinstance(value, list):
+        return [_rewritten(part, targets) for part in value]
     return value
 
 
-def _named(parts: Json, identity: Identity, target: Stored | None, *, made_here: bool) -> dict[str, Any]:
-    """Return how the parts of a Reference are written on the other side."""
-    type_, id = identity
-    plain = {**parts, "reference": f"{type_}/{id}"}
+def _named(parts: Json, identity: Identity, version: int | None, targets: _Targets) -> dict[str, Any]:
+    """Return how the parts of a Reference are written on the other side.
+
+    Args:
+        version: of ours that is meant; None: whichever it is.
+    """
+    type_, target = identity[0], targets.known.get(identity)
+    plain = {**parts, "reference": targets.called(identity)}
     if target is None or target.owned:
         return plain
     identifier = parts.get("identifier") or _identifier(target.resource)
+    if identity in targets.their_ids:
+        theirs = targets.their_versions.get((*identity, version)) if version is not None else None
+        if theirs is not None:
+            return {**plain, "reference": f"{plain['reference']}/_history/{theirs}"}
+        return {**plain, "identifier": identifier} if identifier else plain
     if identifier is None:
         return plain
-    if made_here:
+    if identity in targets.made_here:
         return {
             **{n: v for n, v in parts.items() if n != "reference"},
             "type": type_,

@@ -179,8 +179,8 @@ class Returning:
             stored = resources.versions(tx, [(type_, id, v) for v in asked], tenant=self._tenant)
             numbers = sorted(version for _, _, version in stored)
             written = [stored[type_, id, v].resource for v in numbers]
-            bodies = outgoing.prepared(tx, written, tenant=self._tenant)
-            meant = outgoing.meant(tx, written, tenant=self._tenant)
+            bodies = outgoing.prepared(tx, written, tenant=self._tenant, server=self._server)
+            meant = outgoing.meant(tx, written, tenant=self._tenant, server=self._server)
         ours = dict(zip(numbers, bodies, strict=True))
         same = next((v for v in reversed(numbers) if not self._differing(ours[v], theirs, meant)), None)
         agreed = same if same is not None else last if last in ours else max(versions, default=None)

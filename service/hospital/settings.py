@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
@@ -9,12 +10,19 @@ from urllib.parse import urlsplit
 from service.environment import InvalidSettings, from_file, number, one_of
 
 Authentication = Literal["none", "basic", "bearer", "smart"]
+Reading = Literal["off", "poll", "subscription"]
 
 #: what every variable of the block begins with
 PREFIX = "HIPWAY_HOSPITAL_"
 
 #: read and write everything that is delivered, http://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 SCOPE = "system/*.cruds"
+
+#: the path beneath the base of the service at which the hospital's server calls
+HOOK = "/hospital/hook"
+#: in which its calls show their secret
+SECRET_HEADER = "X-Hipway-Hook"  # noqa: S105 - a name
+SHORTEST_SECRET = 20
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -50,6 +58,21 @@ class Hospital:
     poll_s: int = 60
     #: how long after it was sent the server may still be at work on a Bundle of which it has said nothing
     settle_s: int = 120
+    #: whether its data are read: not at all, by asking now and then, or also when it calls
+    read: Reading = "off"
+    #: how often it is asked for everything that is new
+    read_s: int = 60
+    #: what it stored before is not read; by its own clock
+    since: datetime | None = None
+    #: where it calls; empty: the service's own base and `HOOK`
+    hook_url: str = ""
+    #: what its calls must show; empty: one is made and kept
+    hook_secret: str = field(default="", repr=False)
+
+    @property
+    def reads(self) -> bool:
+        """Return whether its data are read."""
+        return self.read != "off"
 
     @property
     def longest_s(self) -> float:
@@ -92,6 +115,11 @@ def from_environment(environment: Mapping[str, str]) -> Hospital | None:
         rate=number(environment, PREFIX + "RATE", default=10, low=1, high=1000),
         poll_s=number(environment, PREFIX + "POLL_S", default=60, low=0, high=86_400),
         settle_s=number(environment, PREFIX + "SETTLE_S", default=120, low=0, high=3600),
+        read=cast("Reading", one_of(environment, PREFIX + "READ", ("off", "poll", "subscription"))),
+        read_s=number(environment, PREFIX + "READ_S", default=60, low=1, high=86_400),
+        since=_moment(environment, "SINCE"),
+        hook_url=_address(environment, "HOOK_URL", plain=plain),
+        hook_secret=_hook_secret(environment),
     )
 
 
@@ -131,6 +159,27 @@ def _secret(environment: Mapping[str, str], name: str) -> str:
     if environment.get(variable):
         raise InvalidSettings(file, f"is set and {variable} too; keep one of them")
     return from_file(environment, file)
+
+
+def _hook_secret(environment: Mapping[str, str]) -> str:
+    secret = _secret(environment, "HOOK_SECRET")
+    # It stands in a header, and is all that a call shows.
+    if secret and not (len(secret) >= SHORTEST_SECRET and secret.isascii() and secret.isprintable()):
+        reason = f"must have at least {SHORTEST_SECRET} characters, all of them ASCII; or leave it out"
+        raise InvalidSettings(PREFIX + "HOOK_SECRET", reason)
+    return secret
+
+
+def _moment(environment: Mapping[str, str], name: str) -> datetime | None:
+    """Return a day or a moment; without a zone it is meant in UTC."""
+    text = environment.get(PREFIX + name)
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidSettings(PREFIX + name, "must be a day or a moment, as 2026-01-31") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _key(environment: Mapping[str, str]) -> str:

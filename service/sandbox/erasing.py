@@ -24,6 +24,9 @@ def erase(tx: Connection) -> None:
         tx.execute(delete(table))
     for table in (tables.delivery, tables.dispatch, tables.delivered):
         tx.execute(delete(table))
+    # How far the hospital's server was read stays: what was erased does not come back by itself.
+    for table in (tables.origin, tables.set_aside):
+        tx.execute(delete(table))
     for table in (tables.resource, tables.history):
         tx.execute(delete(table).where(table.c.patient.is_not(None)))
     # Last, by what is left: what was stored between two of these statements keeps all of its rows.

@@ -1,6 +1,7 @@
 """Whether the hospital's server is asked at all: after several bad answers in a row it is left alone.
 
-One row for each thing it is asked: what is delivered, and what comes back. All times are the database's.
+One row for each thing it is asked: what is delivered, what comes back, and what is read. All times are the
+database's.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, text
 
-Purpose = Literal["deliver", "return"]
+Purpose = Literal["deliver", "return", "read"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

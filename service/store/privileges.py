@@ -39,6 +39,7 @@ NEEDED: Mapping[str, Privileges] = {
     "evaluation": APPEND,
     "heartbeat": CHANGE,
     "history": APPEND,
+    "origin": APPEND,
     "promise": CHANGE,
     "reindexing": CHANGE,
     "resource": CHANGE,
@@ -52,10 +53,14 @@ NEEDED: Mapping[str, Privileges] = {
     "search_value": QUEUE,
     "sending": QUEUE,
     "sender_token": READ,
+    "set_aside": OTHER,
     "sign_in_failure": QUEUE,
     "sign_on": QUEUE,
     "site_parameter": APPEND,
     "site_proposal": CHANGE,
+    "source": CHANGE,
+    "source_window": CHANGE,
+    "subscription": OTHER,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
@@ -68,6 +73,7 @@ SANDBOX: Mapping[str, Privileges] = {
     "dispatch": frozenset({"DELETE"}),
     "evaluation": frozenset({"TRUNCATE"}),
     "history": frozenset({"DELETE"}),
+    "origin": frozenset({"DELETE"}),
     "promise": frozenset({"DELETE"}),
     "resource": frozenset({"DELETE"}),
     "seal": frozenset({"TRUNCATE"}),

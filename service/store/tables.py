@@ -583,6 +583,97 @@ circuit = Table(
     PrimaryKeyConstraint("tenant", "server", "purpose", name="circuit_one_per_purpose"),
 )
 
+# What is read from the hospital's FHIR server. Moments are the database's, but for `until`, `reached` and
+# `their_time`, which are the server's own: its clock may be wrong, and only it knows when it stored what.
+
+source = Table(
+    "source",
+    metadata,
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),  # the base of the FHIR interface
+    Column("hook_secret", Text, nullable=False),  # what its calls must show; made here and kept
+    Column("asked_at", INSTANT),  # when a look last began
+    Column("looked_at", INSTANT),  # when the last look at everything began that came to its end
+    Column("found_at", INSTANT),  # when something was last taken in
+    Column("missed", Integer, nullable=False, server_default=text("0")),  # taken in since without a call
+    Column("missed_at", INSTANT),
+    Column("watched_at", INSTANT),
+    # whoever holds the lease reads; others wait
+    Column("lease_until", INSTANT),
+    Column("leased_by", Uuid),
+    PrimaryKeyConstraint("tenant", "server", name="source_once"),
+)
+
+source_window = Table(
+    "source_window",
+    metadata,
+    # how far each type is read; it moves only with what was taken in
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("question", Text, nullable=False),  # another question is asked from the beginning
+    Column("until", INSTANT),  # everything that the server stored before is taken in
+    Column("reached", INSTANT),  # the newest that was seen
+    Column("asked_at", INSTANT),  # when the look began that moved `until`
+    PrimaryKeyConstraint("tenant", "server", "type", name="source_window_once"),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    # what the server was asked to call us for, and how it says that it stands with that
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text),  # the server's; null: it has none of ours
+    Column("status", Text, nullable=False, server_default=text("''")),
+    Column("answer", Text),  # `answers.Kind` of the last question about it
+    Column("said", Text, nullable=False, server_default=text("''")),
+    Column("since", INSTANT, nullable=False, server_default=NOW),  # of this status
+    Column("renewals", Integer, nullable=False, server_default=text("0")),  # since it was last active
+    Column("renewed_at", INSTANT),
+    Column("hooked_at", INSTANT),  # the last call that told something new: the one before had been heard
+    Column("heard_at", INSTANT),  # the call that was last followed by a look
+    PrimaryKeyConstraint("tenant", "server", "type", name="subscription_once"),
+)
+
+origin = Table(
+    "origin",
+    metadata,
+    # Which of our resources is which of the server's, and which of our versions came of which of its.
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("their_id", Text, nullable=False),
+    Column("stamp", Text, nullable=False),  # the server's version, or what tells its versions apart
+    Column("their_version", Text),
+    Column("their_time", INSTANT),
+    Column("id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("key", BigInteger, Identity(always=True), nullable=False),
+    # one version of the server's is taken in once, by whichever way it came
+    PrimaryKeyConstraint("tenant", "server", "type", "their_id", "stamp", name="origin_once"),
+    Index("origin_latest", "tenant", "server", "type", "their_id", "key"),
+    Index("origin_of_version", "tenant", "server", "type", "id", "version"),
+)
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    # what the server has and could not be taken in, until it can be or is corrected there
+    Column("tenant", SmallInteger, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("their_id", Text, nullable=False),
+    Column("stamp", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("said", Text, nullable=False, server_default=text("''")),  # elements, never a value
+    Column("attempts", Integer, nullable=False, server_default=text("1")),
+    Column("since", INSTANT, nullable=False, server_default=NOW),
+    Column("retry_at", INSTANT),  # null: not before it changes there, or a person asks
+    PrimaryKeyConstraint("tenant", "server", "type", "their_id", name="set_aside_once"),
+)
+
 saved_view = Table(
     "saved_view",
     metadata,

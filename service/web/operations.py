@@ -11,7 +11,6 @@ from service import automation
 from service.automation import CHAIN, LATE_S, LIMITS_S, Automation, Part
 from service.broker import FULL
 from service.store.deliveries import Undelivered
-from service.store.heartbeats import COURIER
 from service.store.promises import OfKind, Standing
 from service.store.sendings import Sender
 from service.web.moments import Moments
@@ -101,11 +100,11 @@ def build(
     first = CHAIN[0]
     silent = [sender for sender in senders if sender.age_s > silence_hours * HOUR_S]
     # Those first that say whether all flows, then what shows where to look.
-    courier = () if seen.courier_s is None else (_part(seen, COURIER, when, words, seen.courier_s),)
+    beside = (_part(seen, part, when, words, limit_s) for part, limit_s in seen.beside_s.items())
     figures = (
         _oldest(seen, when, words),
         _undelivered(lacking, when, words),
-        *courier,
+        *beside,
         _messages(messages, words),
         parts.pop(first),
         _silent(senders, silent, silence_hours, when, words),

@@ -433,11 +433,39 @@ def test_one_block_of_variables_describes_it(tmp_path):
         ({**SET, "HIPWAY_HOSPITAL_KEY": "-----BEGIN"}, "a key stands in a file"),
         ({**SET, "HIPWAY_HOSPITAL_CA_FILE": "/nowhere"}, "cannot be read"),
         ({**SET, "HIPWAY_HOSPITAL_TIMEOUT_S": "0"}, "from 1 to 120"),
+        ({**SET, "HIPWAY_HOSPITAL_READ": "hook"}, "must be one of off, poll, subscription"),
+        ({**SET, "HIPWAY_HOSPITAL_READ_S": "0"}, "from 1 to 86400"),
+        ({**SET, "HIPWAY_HOSPITAL_SINCE": "yesterday"}, "must be a day or a moment"),
+        ({**SET, "HIPWAY_HOSPITAL_HOOK_URL": "http://hipway.example.org"}, "must begin with https://"),
+        ({**SET, "HIPWAY_HOSPITAL_HOOK_SECRET": "short"}, "must have at least 20 characters"),
     ],
 )
 def test_what_cannot_be_used_is_named(variables, reason):
     with pytest.raises(InvalidSettings, match=reason):
         settings.from_environment(variables)
+
+
+def test_reading_is_off_until_it_is_asked_for(tmp_path):
+    assert not settings.from_environment(SET).reads
+    secret = tmp_path / "secret"
+    secret.write_text("open-sesame-open-sesame\n")
+    found = settings.from_environment(
+        {
+            **SET,
+            "HIPWAY_HOSPITAL_READ": "subscription",
+            "HIPWAY_HOSPITAL_SINCE": "2026-01-31",
+            "HIPWAY_HOSPITAL_HOOK_URL": "https://hipway.example.org/hook/",
+            "HIPWAY_HOSPITAL_HOOK_SECRET_FILE": str(secret),
+        }
+    )
+
+    assert found.reads
+    assert found.since == datetime(2026, 1, 31, tzinfo=UTC)
+    assert (found.hook_url, found.hook_secret) == (
+        "https://hipway.example.org/hook",
+        "open-sesame-open-sesame",
+    )
+    assert "sesame" not in repr(found)
 
 
 def test_http_is_for_this_machine_or_where_it_is_said_to_be_safe():

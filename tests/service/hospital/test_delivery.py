@@ -26,6 +26,7 @@ from service.store.resources import Write
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
 KILLED = -9
+SERVER = "https://fhir.hospital.example.org/r4"
 
 
 def test_everything_the_engine_wrote_arrives_in_one_transaction_in_order(deliverer):
@@ -129,7 +130,7 @@ def test_what_has_an_id_of_ours_is_named_by_its_identifier_alone(database, visit
     ]
 
     with database.transaction() as tx:
-        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", "author": named}], tenant=0)
+        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", "author": named}], tenant=0, server=SERVER)
 
     assert sent["author"] == [
         {"type": "Practitioner", "identifier": name, "display": "Berg"},
@@ -158,7 +159,7 @@ def test_what_a_conditional_update_made_is_named_by_its_identifier_alone(databas
 
     with database.transaction() as tx:
         author = {"author": {"reference": reference}}
-        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", **author}], tenant=0)
+        (sent,) = outgoing.prepared(tx, [{"resourceType": "Flag", **author}], tenant=0, server=SERVER)
 
     assert sent["author"] == {"type": "Practitioner", "identifier": person["identifier"][0]}
 
