@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app, request
 
 from service import errors
 from service.hospital.settings import HOOK, SECRET_HEADER, Hospital
-from service.store import sources, subscriptions
+from service.store import hospital_subscriptions, sources
 
 hook = Blueprint("hook", __name__, url_prefix=HOOK)
 
@@ -42,6 +42,6 @@ def called(type_: str, _id: str = "") -> Response:
         # As long a comparison whether or not there is a secret to compare with.
         if not hmac.compare_digest(shown.encode(), (secret or SECRET_HEADER).encode()) or not secret:
             return Response(status=401)
-        if subscriptions.called(tx, type_, tenant=TENANT, server=hospital.url):
+        if hospital_subscriptions.called(tx, type_, tenant=TENANT, server=hospital.url):
             sources.not_missed(tx, tenant=TENANT, server=hospital.url)
     return Response(status=200)

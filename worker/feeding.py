@@ -22,11 +22,11 @@ from service.hospital.storing import Reader
 from service.hospital.subscribing import ACTIVE, Subscribing
 from service.hospital.taking import Taking
 from service.settings import Settings
-from service.store import circuits, heartbeats, sources, subscriptions
+from service.store import circuits, heartbeats, hospital_subscriptions, sources
 from service.store.database import Database
+from service.store.hospital_subscriptions import Subscription
 from service.store.resources import Identity
 from service.store.sources import Claim, LeaseLost, Source
-from service.store.subscriptions import Subscription
 from worker.pulse import Pulse
 
 #: how often it is looked whether the server has called; a look at one row
@@ -80,8 +80,8 @@ class Feeding:
             if not self._begun:
                 sources.begin(tx, tenant=TENANT, server=server)
             source = sources.read(tx, tenant=TENANT, server=server)
-            calls = subscriptions.unheard(tx, tenant=TENANT, server=server)
-            known = subscriptions.known(tx, tenant=TENANT, server=server)
+            calls = hospital_subscriptions.unheard(tx, tenant=TENANT, server=server)
+            known = hospital_subscriptions.known(tx, tenant=TENANT, server=server)
             before = circuits.read(tx, "read", tenant=TENANT, server=server)
         self._begun = True
         assert source is not None
@@ -142,13 +142,13 @@ class Feeding:
         if not whole:
             asked = tuple(question for question in asked if question.type in calls)
         with self._database.transaction() as tx:
-            subscriptions.hear(tx, calls, tenant=TENANT, server=self._reader.server)
+            hospital_subscriptions.hear(tx, calls, tenant=TENANT, server=self._reader.server)
             if whole:
                 sources.asking(tx, claim)
         answer = feed.look(asked, whole=whole, announced=calls)
         if answer.of_server:
             with self._database.transaction() as tx:
-                subscriptions.hear_again(tx, calls, tenant=TENANT, server=self._reader.server)
+                hospital_subscriptions.hear_again(tx, calls, tenant=TENANT, server=self._reader.server)
         if answer.of_server or not whole:
             return answer
         with self._database.transaction() as tx:

@@ -21,9 +21,9 @@ from service.hospital.answers import Answer, Kind
 from service.hospital.settings import HOOK, SECRET_HEADER, Hospital
 from service.hospital.storing import Reader
 from service.hospital.wanted import Question
-from service.store import content, sources, subscriptions
+from service.store import content, hospital_subscriptions, sources
+from service.store.hospital_subscriptions import Subscription
 from service.store.sources import Claim, Source
-from service.store.subscriptions import Subscription
 
 Json = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ class Subscribing:
         """Look at the Subscriptions, and mend them. Returns the first answer that was no good, if any."""
         wanted = {q.type: q for q in questions} if self._hospital.read == "subscription" else {}
         with self._reader.database.transaction() as tx:
-            known = subscriptions.known(tx, tenant=self._reader.tenant, server=self._reader.server)
+            known = hospital_subscriptions.known(tx, tenant=self._reader.tenant, server=self._reader.server)
         said = Answer(kind=Kind.TAKEN)
         for type_ in sorted(wanted.keys() | known.keys()):
             answer = self._keep(type_, wanted.get(type_), known.get(type_), source)
@@ -94,7 +94,9 @@ class Subscribing:
                 return answer
         if question is None:
             with self._reader.database.transaction() as tx:
-                subscriptions.forget(tx, type_, tenant=self._reader.tenant, server=self._reader.server)
+                hospital_subscriptions.forget(
+                    tx, type_, tenant=self._reader.tenant, server=self._reader.server
+                )
             return found
         return self._mend(question, endpoint, there[0] if there else None, before, source, found)
 
@@ -178,7 +180,7 @@ class Subscribing:
         self, type_: str, id: str | None, status: str, answer: Answer, *, renewed: bool = False
     ) -> None:
         with self._reader.database.transaction() as tx:
-            subscriptions.note(
+            hospital_subscriptions.note(
                 tx,
                 type_,
                 id=id,

@@ -60,7 +60,7 @@ NEEDED: Mapping[str, Privileges] = {
     "site_proposal": CHANGE,
     "source": CHANGE,
     "source_window": CHANGE,
-    "subscription": OTHER,
+    "hospital_subscription": OTHER,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock

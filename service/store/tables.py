@@ -618,8 +618,8 @@ source_window = Table(
     PrimaryKeyConstraint("tenant", "server", "type", name="source_window_once"),
 )
 
-subscription = Table(
-    "subscription",
+hospital_subscription = Table(
+    "hospital_subscription",
     metadata,
     # what the server was asked to call us for, and how it says that it stands with that
     Column("tenant", SmallInteger, nullable=False),
@@ -634,7 +634,7 @@ subscription = Table(
     Column("renewed_at", INSTANT),
     Column("hooked_at", INSTANT),  # the last call that told something new: the one before had been heard
     Column("heard_at", INSTANT),  # the call that was last followed by a look
-    PrimaryKeyConstraint("tenant", "server", "type", name="subscription_once"),
+    PrimaryKeyConstraint("tenant", "server", "type", name="hospital_subscription_once"),
 )
 
 origin = Table(

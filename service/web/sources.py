@@ -10,9 +10,9 @@ from service.hospital.answers import SKEW_S, Kind
 from service.hospital.settings import Hospital
 from service.hospital.subscribing import ACTIVE, MISSED
 from service.store.circuits import Circuit
+from service.store.hospital_subscriptions import Subscription
 from service.store.origins import Aside
 from service.store.sources import Source, Window
-from service.store.subscriptions import Subscription
 from service.web.moments import Moments
 from service.web.words import Words
 

@@ -215,8 +215,10 @@ def of_hapi(base: str, type_: str, **asked: str) -> list[dict]:
 def test_results_come_by_call_and_poll_and_orders_are_back_once(trip: Trip, tell: Callable[[str], None]):
     httpx.put(f"{trip.node.remote.url}/sandbox/clock", json={"now": NOW, "evaluation": "automatic"})
     deadline = time.monotonic() + 60
-    while trip.count("subscription WHERE status = 'active'") < 5:
-        assert time.monotonic() < deadline, trip.rows("SELECT type, status, answer, said FROM subscription")
+    while trip.count("hospital_subscription WHERE status = 'active'") < 5:
+        assert time.monotonic() < deadline, trip.rows(
+            "SELECT type, status, answer, said FROM hospital_subscription"
+        )
         time.sleep(0.2)
     senders = Senders(trip.hapi.base)
     begun = time.monotonic()

@@ -62,12 +62,12 @@ def of_observations(server: SourceServer) -> list[dict]:
 
 
 def states(fed: Fed) -> dict[str, str]:
-    return dict(fed.rows("SELECT type, status FROM subscription"))
+    return dict(fed.rows("SELECT type, status FROM hospital_subscription"))
 
 
 def watched_long_ago(fed: Fed) -> None:
     fed.do("UPDATE source SET watched_at = watched_at - interval '1 day'")
-    fed.do("UPDATE subscription SET renewed_at = renewed_at - interval '1 day'")
+    fed.do("UPDATE hospital_subscription SET renewed_at = renewed_at - interval '1 day'")
 
 
 def secret(fed: Fed) -> str:
@@ -129,11 +129,13 @@ def test_one_that_has_failed_is_renewed_after_a_pause_that_grows(fed, server, st
     renewed = of_observations(server)[-1]
     assert renewed["status"] == "requested"
     assert "error" not in renewed
-    assert fed.rows("SELECT renewals FROM subscription WHERE type = 'Observation'") == [(1,)]
+    assert fed.rows("SELECT renewals FROM hospital_subscription WHERE type = 'Observation'") == [(1,)]
     server.put({**renewed, "status": "active"})
     watched_long_ago(fed)
     fed.soon()
-    assert fed.rows("SELECT status, renewals FROM subscription WHERE type = 'Observation'") == [("active", 0)]
+    assert fed.rows("SELECT status, renewals FROM hospital_subscription WHERE type = 'Observation'") == [
+        ("active", 0)
+    ]
 
 
 def test_one_that_stays_silent_is_told_and_renewed(fed, server):
@@ -216,7 +218,7 @@ def test_a_server_that_refuses_them_is_still_polled(fed, server):
     fed.soon()
 
     assert len(fed.stored()) == 2
-    assert set(fed.rows("SELECT id, status, answer, said FROM subscription")) == {
+    assert set(fed.rows("SELECT id, status, answer, said FROM hospital_subscription")) == {
         (None, "error", "refused", "not-supported")
     }
 
@@ -312,10 +314,10 @@ def test_many_calls_at_once_are_written_down_once(fed, client):
     fed.soon()
     for _ in range(3):
         call(client, fed)
-    first = fed.rows("SELECT hooked_at FROM subscription WHERE type = 'Observation'")
+    first = fed.rows("SELECT hooked_at FROM hospital_subscription WHERE type = 'Observation'")
     call(client, fed)
 
-    assert fed.rows("SELECT hooked_at FROM subscription WHERE type = 'Observation'") == first
+    assert fed.rows("SELECT hooked_at FROM hospital_subscription WHERE type = 'Observation'") == first
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_whoever_does_not_know_the_secret_is_not_heard(fed, client, shown):
 
     assert client.post(f"{HOOK}/Observation", headers=shown).status_code == 401
 
-    assert fed.rows("SELECT count(*) FROM subscription WHERE hooked_at IS NOT NULL") == [(0,)]
+    assert fed.rows("SELECT count(*) FROM hospital_subscription WHERE hooked_at IS NOT NULL") == [(0,)]
 
 
 def test_before_there_is_a_secret_nobody_knows_it(fed, client):
@@ -355,7 +357,7 @@ def test_what_a_call_carries_is_not_read(fed, client):
     assert client.delete(f"{HOOK}/Observation/o1", headers=shown).status_code == 200
 
     assert fed.rows("SELECT count(*) FROM resource") == [(0,)]
-    assert fed.rows("SELECT count(*) FROM subscription WHERE hooked_at IS NOT NULL") == [(1,)]
+    assert fed.rows("SELECT count(*) FROM hospital_subscription WHERE hooked_at IS NOT NULL") == [(1,)]
 
 
 @pytest.mark.parametrize("read", ["off", "poll"])

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from service import log
-from service.store import circuits, origins, sources, subscriptions
+from service.store import circuits, hospital_subscriptions, origins, sources
 from service.web import sources as page
 from service.web import visit
 from service.web.pages import pages, problem, refusal
@@ -40,7 +40,7 @@ def section(tx: Connection, seen: Visit) -> dict[str, object]:
         hospital,
         sources.read(tx, tenant=TENANT, server=server),
         sources.windows(tx, tenant=TENANT, server=server),
-        subscriptions.known(tx, tenant=TENANT, server=server),
+        hospital_subscriptions.known(tx, tenant=TENANT, server=server),
         circuits.read(tx, "read", tenant=TENANT, server=server),
         origins.all_aside(tx, page.ROWS, tenant=TENANT, server=server),
         origins.count_aside(tx, tenant=TENANT, server=server),

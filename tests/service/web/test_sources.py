@@ -12,7 +12,7 @@ from service.hospital.answers import Kind
 from service.hospital.settings import Hospital
 from service.hospital.wanted import CODED
 from service.settings import Settings
-from service.store import circuits, heartbeats, origins, sources, subscriptions
+from service.store import circuits, heartbeats, hospital_subscriptions, origins, sources
 from service.web import sources as page_of
 from service.web import words
 
@@ -55,7 +55,9 @@ def do(record, statement):
 
 def note(record, type_="Observation", status="active", answer="taken", **more):
     with record.transaction() as tx:
-        subscriptions.note(tx, type_, id="s1", status=status, answer=answer, tenant=0, server=SERVER, **more)
+        hospital_subscriptions.note(
+            tx, type_, id="s1", status=status, answer=answer, tenant=0, server=SERVER, **more
+        )
 
 
 def held(record, id_, reason, said=""):
@@ -141,7 +143,7 @@ def test_silence_is_told_until_the_server_calls_again(operator, record):
     assert "7 results came without a call" in section(operator)
 
     with record.transaction() as tx:
-        assert subscriptions.called(tx, "Observation", tenant=0, server=SERVER)
+        assert hospital_subscriptions.called(tx, "Observation", tenant=0, server=SERVER)
         sources.not_missed(tx, tenant=0, server=SERVER)
 
     assert "The server last called on" in section(operator)

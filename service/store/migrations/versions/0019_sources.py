@@ -36,7 +36,7 @@ CREATE TABLE source_window (
     asked_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT source_window_once PRIMARY KEY (tenant, server, type)
 );
-CREATE TABLE subscription (
+CREATE TABLE hospital_subscription (
     tenant SMALLINT NOT NULL,
     server TEXT NOT NULL,
     type TEXT NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE subscription (
     renewed_at TIMESTAMP WITH TIME ZONE,
     hooked_at TIMESTAMP WITH TIME ZONE,
     heard_at TIMESTAMP WITH TIME ZONE,
-    CONSTRAINT subscription_once PRIMARY KEY (tenant, server, type)
+    CONSTRAINT hospital_subscription_once PRIMARY KEY (tenant, server, type)
 );
 CREATE TABLE origin (
     tenant SMALLINT NOT NULL,
@@ -87,4 +87,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE set_aside, origin, subscription, source_window, source")
+    op.execute("DROP TABLE set_aside, origin, hospital_subscription, source_window, source")

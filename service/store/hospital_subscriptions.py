@@ -41,7 +41,7 @@ def known(tx: Connection, *, tenant: int, server: str) -> dict[str, Subscription
     statement = f"""
         SELECT type, id, status, answer, said, since, renewals, hooked_at,
             extract(epoch FROM clock_timestamp() - renewed_at)::float AS renewed_s
-        FROM subscription WHERE {_OF} ORDER BY type
+        FROM hospital_subscription WHERE {_OF} ORDER BY type
     """  # noqa: S608 - constants of this module
     rows = tx.execute(text(statement), {"tenant": tenant, "server": server}).mappings()
     return {row["type"]: Subscription(**row) for row in rows}
@@ -65,7 +65,7 @@ def note(
         renewed: the server was asked to begin again with it.
     """
     statement = """
-        INSERT INTO subscription AS s (tenant, server, type, id, status, answer, said, renewed_at)
+        INSERT INTO hospital_subscription AS s (tenant, server, type, id, status, answer, said, renewed_at)
         VALUES (:tenant, :server, :type, :id, :status, :answer, :said,
             CASE WHEN :renewed THEN clock_timestamp() END)
         ON CONFLICT (tenant, server, type) DO UPDATE SET id = excluded.id, status = excluded.status,
@@ -92,7 +92,7 @@ def note(
 
 def forget(tx: Connection, type_: str, *, tenant: int, server: str) -> None:
     """Note that the server is not to call for this type any more."""
-    statement = f"DELETE FROM subscription WHERE {_OF} AND type = :type"  # noqa: S608
+    statement = f"DELETE FROM hospital_subscription WHERE {_OF} AND type = :type"  # noqa: S608
     tx.execute(text(statement), {"tenant": tenant, "server": server, "type": type_})
 
 
@@ -102,7 +102,7 @@ def called(tx: Connection, type_: str, *, tenant: int, server: str) -> bool:
     While a call waits to be heard, another one says nothing new, and writes nothing.
     """
     statement = (
-        f"UPDATE subscription SET hooked_at = clock_timestamp() WHERE {_OF} AND type = :type "  # noqa: S608
+        f"UPDATE hospital_subscription SET hooked_at = clock_timestamp() WHERE {_OF} AND type = :type "  # noqa: S608
         f"AND NOT ({_UNHEARD})"
     )
     return tx.execute(text(statement), {"tenant": tenant, "server": server, "type": type_}).rowcount == 1
@@ -110,13 +110,13 @@ def called(tx: Connection, type_: str, *, tenant: int, server: str) -> bool:
 
 def unheard(tx: Connection, *, tenant: int, server: str) -> frozenset[str]:
     """Return the types for which the server has called and nobody has looked since."""
-    statement = f"SELECT type FROM subscription WHERE {_OF} AND {_UNHEARD}"  # noqa: S608
+    statement = f"SELECT type FROM hospital_subscription WHERE {_OF} AND {_UNHEARD}"  # noqa: S608
     return frozenset(tx.execute(text(statement), {"tenant": tenant, "server": server}).scalars())
 
 
 def hear_again(tx: Connection, types: Collection[str], *, tenant: int, server: str) -> None:
     """Note that the look which was to answer the calls came to nothing."""
-    statement = f"UPDATE subscription SET heard_at = NULL WHERE {_OF} AND type = ANY(:types)"  # noqa: S608
+    statement = f"UPDATE hospital_subscription SET heard_at = NULL WHERE {_OF} AND type = ANY(:types)"  # noqa: S608
     tx.execute(text(statement), {"tenant": tenant, "server": server, "types": list(types)})
 
 
@@ -125,5 +125,5 @@ def hear(tx: Connection, types: Collection[str], *, tenant: int, server: str) ->
 
     Committed before the server is asked: a call that comes later is news again.
     """
-    statement = f"UPDATE subscription SET heard_at = hooked_at WHERE {_OF} AND type = ANY(:types)"  # noqa: S608
+    statement = f"UPDATE hospital_subscription SET heard_at = hooked_at WHERE {_OF} AND type = ANY(:types)"  # noqa: S608
     tx.execute(text(statement), {"tenant": tenant, "server": server, "types": list(types)})
