@@ -49,7 +49,13 @@ def _run(given: argparse.Namespace, chosen: Sequence[str]) -> None:
     with hapi_server.server(hapi_server.DEFAULT_INTERVAL_MS) as server:
         print(f"{server.describe()}\n")
         if "ingest" in chosen:
-            hapi_ingest.run(server, rounds=given.rounds, seconds=given.seconds, warm_up_s=given.warm_up)
+            hapi_ingest.run(
+                server,
+                rounds=given.rounds,
+                seconds=given.seconds,
+                warm_up_s=given.warm_up,
+                web_processes=given.web_processes,
+            )
         if "decision" in chosen:
             hapi_decision.run(server, given.decisions)
         if "order" in chosen:
@@ -71,6 +77,7 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--warm-up", type=float, default=WARM_UP_S, help="seconds, of HAPI, before the ingest"
     )
+    parser.add_argument("--web-processes", type=int, default=1, help="of hipway, for the ingest")
     parser.add_argument("--decisions", type=int, default=DECISIONS, help="evaluations of each kind")
     parser.add_argument("--orders", type=int, default=ORDERS, help="on each way")
     return parser.parse_args(arguments)

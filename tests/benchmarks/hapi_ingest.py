@@ -22,7 +22,6 @@ from servers import servers
 
 PATIENTS = 100
 SENDERS = (1, 4, 8)
-PROCESSES = 1
 AIMS = (10, 15)
 
 HIPWAY, HAPI = "hipway", "HAPI"
@@ -59,11 +58,19 @@ class Bench:
         return sent
 
 
-def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float) -> None:
-    """Print the Bundles in a second and the ratio, by the number of connections."""
+def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_processes: int) -> None:
+    """Print the Bundles in a second and the ratio, by the number of connections.
+
+    Args:
+        server: the other side.
+        rounds: how often both take their turns.
+        seconds: of each turn.
+        warm_up_s: for which HAPI is sent Bundles first.
+        web_processes: of `hipway web`.
+    """
     with servers() as running, sender() as sending:
         print(machine.describe(running.database_url))
-        web = running.web(HIPWAY_WEB_PROCESSES=str(PROCESSES))
+        web = running.web(HIPWAY_WEB_PROCESSES=str(web_processes))
         ports = {HIPWAY: web, HAPI: server.port}
         bench = Bench(sender=sending, ports=ports, numbers=itertools.count(1), seconds=seconds)
         for name in ports:
@@ -71,7 +78,7 @@ def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float) -> Non
         size = len(next(lab.bundles(0, 1, patients=PATIENTS)))
         print(
             f"Ingest: transaction Bundles of {lab.FINDINGS} Observations, {size / 1000:.1f} kB, the same "
-            f"bytes for both; hipway web with {PROCESSES} process{'es' * (PROCESSES > 1)}"
+            f"bytes for both; hipway web with {web_processes} process{'es' * (web_processes > 1)}"
         )
         _warm(bench, warm_up_s)
         filling.analyze(running.database_url)
