@@ -30,7 +30,9 @@ check: ## formatting, lint, types and the direction of imports
 
 bench: ## the benchmarks, as tables of ratios; ONLY=ingest runs one
 	@.ci/setup dev
-	@set -e; for bench in tests/benchmarks/bench_$(or $(ONLY),*).py; do echo; PYTHONPATH=tests $(BIN)/python $$bench; done
+	@# One that ends with 2 has said what this machine lacks; the others go on, unless it was asked for.
+	@for bench in tests/benchmarks/bench_$(or $(ONLY),*).py; do \
+		echo; PYTHONPATH=tests $(BIN)/python $$bench || { status=$$?; test $$status = 2 -a -z "$(ONLY)" || exit $$status; }; done
 
 long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choose others, the report is .hipway/long.txt
 	@.ci/setup dev

@@ -116,7 +116,7 @@ def in_therapy(database: Database, name: str = "one") -> tuple[str, datetime, li
 def add(database: Database, patient: str, observations: list[Json]) -> None:
     """Store observations, and evaluate the patient once."""
     for first in range(0, len(observations), AT_ONCE):
-        _accept(database, patient, observations[first : first + AT_ONCE])
+        accept(database, patient, observations[first : first + AT_ONCE])
     assert not observations or advance.advance(database, 0, patient)
 
 
@@ -145,7 +145,7 @@ def measured(
     totals, parts = [], []
     spent = 0.0
     for number in range(ROUNDS):
-        _accept(database, patient, [_pain(patient, number, moment, unit)])
+        accept(database, patient, [pain(patient, number, moment, unit)])
         before = machine.cpu_s(server)
         with timed() as clocks:
             start = time.process_time()
@@ -211,7 +211,7 @@ def _split(total: float, clocks: Counter[str]) -> dict[str, float]:
     return {part: spent * 1000 for part, spent in found.items()}
 
 
-def _pain(patient: str, number: int, moment: datetime, unit: str | None = None) -> Json:
+def pain(patient: str, number: int, moment: datetime, unit: str | None = None) -> Json:
     """Return a new score; in a unit that no rule knows it cannot be used."""
     score = 5 + number % 2
     quantity = {"value": score, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
@@ -233,7 +233,8 @@ def _pain(patient: str, number: int, moment: datetime, unit: str | None = None) 
     }
 
 
-def _accept(database: Database, patient: str, observations: list[Json]) -> None:
+def accept(database: Database, patient: str, observations: list[Json]) -> None:
+    """Store observations of a patient."""
     entries = [
         {
             "fullUrl": f"https://bench.example.org/fhir/Observation/{each['id']}",

@@ -14,8 +14,8 @@ Rates are tried from the highest down to the first at which 99 of 100 orders are
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,19 +118,7 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=SECONDS, help="at each rate")
     arguments.add_argument("--workers", type=int, default=WORKERS)
     given = arguments.parse_args()
-    with ExitStack() as stack:
-        running = stack.enter_context(servers.servers(track_commit_timestamp="on"))
-        print(machine.describe(running.database_url))
-        with psycopg.connect(running.database_url) as connection:
-            connection.execute(
-                "INSERT INTO site_parameter (at, who, values) "
-                """VALUES (now(), 'benchmark', '{"settle.minutes": 0}')"""
-            )
-        times = running.folder / "times.jsonl"
-        running.worker(given.workers, times)
-        bench = Bench(servers=running, sender=stack.enter_context(sender()), web=running.web(), times=times)
-        # Every process has compiled its rules and prepared its statements before anything counts.
-        _at_rate(bench, 10, 50)
+    with running(given.workers) as bench:
         print(f"{given.workers} worker processes; the limit is {LIMIT_MS} ms for 99 of 100 orders\n")
         for rate in given.rates:
             p99 = _shown(bench, rate, max(int(rate * given.seconds), FEWEST))
@@ -140,9 +128,27 @@ def main() -> None:
         print(f"no rate that was tried keeps to the limit of {LIMIT_MS} ms")
 
 
+@contextmanager
+def running(workers: int) -> Iterator[Bench]:
+    """Run an installation that evaluates at once, warm, for a block; its machine is printed."""
+    with servers.servers(track_commit_timestamp="on") as started, sender() as sending:
+        print(machine.describe(started.database_url))
+        with psycopg.connect(started.database_url) as connection:
+            connection.execute(
+                "INSERT INTO site_parameter (at, who, values) "
+                """VALUES (now(), 'benchmark', '{"settle.minutes": 0}')"""
+            )
+        times = started.folder / "times.jsonl"
+        started.worker(workers, times)
+        bench = Bench(servers=started, sender=sending, web=started.web(), times=times)
+        # Every process has compiled its rules and prepared its statements before anything counts.
+        at_rate(bench, 10, 50)
+        yield bench
+
+
 def _shown(bench: Bench, rate: float, count: int) -> float:
     """Measure at a rate, print it, and return the 99th percentile in milliseconds."""
-    found = _at_rate(bench, rate, count)
+    found = at_rate(bench, rate, count)
     p50, p95, p99 = machine.percentiles(found.orders)
     a50, a95, a99 = machine.percentiles(found.sent.times_s)
     print(
@@ -174,7 +180,7 @@ def _parts(ways: Sequence[Way]) -> None:
         print(f"    {name:<32}{p50:>9.1f}{p95:>9.1f}{p99:>9.1f}")
 
 
-def _at_rate(bench: Bench, rate: float, count: int) -> Measured:
+def at_rate(bench: Bench, rate: float, count: int) -> Measured:
     """Send one Observation for each of so many patients."""
     numbers = bench.prepare(count)
     with psycopg.connect(bench.servers.database_url) as connection:

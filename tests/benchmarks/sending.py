@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 
 #: answers are small; a read takes most of them whole
 _READ_BYTES = 65536
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 #: an answer that takes longer than this is lost, and so is the benchmark
 _LONGEST_S = 60
 
@@ -49,7 +50,7 @@ class _Line:
 
     socket: socket.socket
     received: bytearray = field(default_factory=bytearray)
-    #: of the whole answer; 0 while its head is not here
+    #: of the whole answer; 0 while its head is not here, -1 where it comes in chunks
     length: int = 0
     begun: float = 0.0
 
@@ -218,9 +219,10 @@ def _read(line: _Line) -> int | None:
         head, end, _ = line.received.partition(b"\r\n\r\n")
         if not end:
             return None
-        _, _, rest = head.lower().partition(b"content-length:")
-        line.length = len(head) + len(end) + int(rest.partition(b"\r\n")[0])
-    if len(line.received) < line.length:
+        _, known, rest = head.lower().partition(b"content-length:")
+        line.length = len(head) + len(end) + int(rest.partition(b"\r\n")[0]) if known else -1
+    # JSON has no line break of this kind within, so that these bytes are the last chunk and nothing else.
+    if not line.received.endswith(_LAST_CHUNK) if line.length < 0 else len(line.received) < line.length:
         return None
     status = int(line.received[9:12])
     line.received.clear()

@@ -4,7 +4,7 @@ https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,13 @@ def read(environment: Mapping[str, str] = {}) -> dict[str, Any]:
     return _interpolated(yaml.safe_load(FILE.read_text()), environment)
 
 
-def services(environment: Mapping[str, str] = {}) -> dict[str, Service]:
-    """The services, those that others wait for first."""
-    found = {name: _service(name, raw) for name, raw in read(environment)["services"].items()}
+def services(environment: Mapping[str, str] = {}, *, profiles: Collection[str] = ()) -> dict[str, Service]:
+    """The services that start with these profiles, those that others wait for first."""
+    found = {
+        name: _service(name, raw)
+        for name, raw in read(environment)["services"].items()
+        if "profiles" not in raw or set(raw["profiles"]) & set(profiles)
+    }
     ordered: dict[str, Service] = {}
     while len(ordered) < len(found):
         ready = [

@@ -22,7 +22,7 @@ from service.settings import InvalidSettings, Settings
 from service.supervisor import postgres
 from worker import app
 
-SERVICES = composefile.services()
+SERVICES = composefile.services(profiles=["hapi"])
 OURS = [service for service in SERVICES.values() if service.image.startswith("hipway:")]
 SERVERS = [service for service in SERVICES.values() if service not in OURS]
 
@@ -42,8 +42,19 @@ def test_it_is_valid_by_the_schema_of_the_specification():
 
 
 def test_it_names_the_processes_of_an_installation():
-    assert set(SERVICES) == {"secrets", "postgres", "redis", "migrate", "web", "worker", "sweep"}
-    assert {service.name for service in SERVICES.values() if service.ends_by_itself} == {"secrets", "migrate"}
+    started = composefile.services()
+
+    assert set(started) == {"secrets", "postgres", "redis", "migrate", "web", "worker", "sweep"}
+    assert {service.name for service in started.values() if service.ends_by_itself} == {"secrets", "migrate"}
+
+
+def test_hapi_starts_only_when_it_is_asked_for_and_nothing_of_ours_waits_for_it():
+    started = composefile.services()
+    beside = {name: service for name, service in SERVICES.items() if name not in started}
+
+    assert set(beside) == {"hapi-secrets", "hapi-postgres", "hapi"}
+    assert all(service.raw["profiles"] == ["hapi"] for service in beside.values())
+    assert {other for service in started.values() for other in service.after} <= set(started)
 
 
 @each(list(SERVICES.values()))
@@ -66,8 +77,12 @@ def test_a_container_has_limits(service: Service):
 
 @each([service for service in SERVICES.values() if not service.ends_by_itself])
 def test_what_keeps_running_has_a_health_check_and_time_to_stop(service: Service):
-    assert service.healthcheck
-    assert {"interval", "timeout", "retries", "start_period"} <= set(service.raw["healthcheck"])
+    if service.name == "hapi":
+        # Its image has no shell and no client; so nobody may wait until it is healthy.
+        assert not service.healthcheck
+        assert "hapi" not in {other for each in SERVICES.values() for other in each.after}
+    else:
+        assert {"interval", "timeout", "retries", "start_period"} <= set(service.raw["healthcheck"])
     assert service.raw["restart"] == "unless-stopped"
     assert service.raw["stop_grace_period"].endswith("s")
 
@@ -82,7 +97,7 @@ def test_one_image_runs_every_command_of_ours(service: Service):
 
 @each(SERVERS)
 def test_an_image_of_others_is_pinned_to_a_version(service: Service):
-    assert re.fullmatch(r"[a-z/]+:\d+(\.\d+)*-[a-z]+", service.image)
+    assert re.fullmatch(r"[a-z/]+:v?\d+(\.\d+)*-[a-z\d]+", service.image)
 
 
 @each(OURS)
@@ -150,13 +165,15 @@ def test_no_secret_is_in_the_environment_or_on_a_command_line(service: Service):
         assert not re.search(r"--?(requirepass|password|pass|a)\b", word)
 
 
-@each([service for service in SERVICES.values() if service.name != "secrets"])
+@each([service for service in SERVICES.values() if not service.name.endswith("secrets")])
 def test_only_the_maker_of_secrets_may_write_them(service: Service):
     (secrets,) = [volume for volume in service.raw["volumes"] if ":/secrets" in volume]
+    # HAPI and its database are not ours, and see none of our secrets.
+    maker = "hapi-secrets" if "hapi" in service.name else "secrets"
 
-    assert secrets == "secrets:/secrets:ro"
+    assert secrets == f"{maker}:/secrets:ro"
     # Neither does anything start before they are made.
-    assert service.name in _after("secrets")
+    assert service.name in _after(maker)
 
 
 def test_a_hospital_puts_its_own_folder_in_the_place_of_the_made_secrets():
@@ -170,17 +187,22 @@ def test_a_hospital_puts_its_own_folder_in_the_place_of_the_made_secrets():
     assert mounted == {"/etc/hipway"}
 
 
-def test_only_web_is_reached_from_outside_and_only_from_this_machine():
+def test_only_web_and_hapi_are_reached_from_outside_and_only_from_this_machine():
     published = {
         service.name: service.raw["ports"] for service in SERVICES.values() if "ports" in service.raw
     }
     networks = {service.name: service.raw.get("networks", []) for service in SERVICES.values()}
 
-    assert published == {"web": ["127.0.0.1:8000:8000"]}
+    assert published == {"web": ["127.0.0.1:8000:8000"], "hapi": ["127.0.0.1:8090:8080"]}
     assert composefile.services({"HIPWAY_PORT": "9000"})["web"].raw["ports"] == ["127.0.0.1:9000:8000"]
-    assert [name for name, joined in networks.items() if "outside" in joined] == ["web"]
-    assert composefile.read()["networks"]["inside"] == {"internal": True}
-    assert SERVICES["secrets"].raw["network_mode"] == "none"
+    assert {name for name, joined in networks.items() if "outside" in joined} == {"web", "hapi"}
+    # What is not ours reaches no database and no broker of ours.
+    assert {name for name, joined in networks.items() if "hapi" in joined} == {"hapi", "hapi-postgres"}
+    assert not [name for name, joined in networks.items() if {"hapi", "inside"} <= set(joined)]
+    for name in ("inside", "hapi"):
+        assert composefile.read()["networks"][name] == {"internal": True}
+    for name in ("secrets", "hapi-secrets"):
+        assert SERVICES[name].raw["network_mode"] == "none"
 
 
 @pytest.mark.parametrize("name", ["worker", "sweep"])
@@ -196,12 +218,20 @@ def test_each_server_keeps_its_data_in_a_volume_of_its_own():
         for service in SERVERS
     }
 
-    assert volumes == {"postgres": ["database:/var/lib/postgresql"], "redis": ["broker:/data"]}
-    assert set(composefile.read()["volumes"]) == {"secrets", "database", "broker"}
+    assert volumes == {
+        "postgres": ["database:/var/lib/postgresql"],
+        "redis": ["broker:/data"],
+        "hapi-postgres": ["hapi-database:/var/lib/postgresql"],
+        # It keeps everything in its database; this is what it is set to.
+        "hapi": ["./tests/hapi/application.yaml:/hipway/application.yaml:ro"],
+    }
+    own = {volume.partition(":")[0] for each in volumes.values() for volume in each if volume[0] != "."}
+    assert set(composefile.read()["volumes"]) == own | {"secrets", "hapi-secrets"}
 
 
-def test_the_database_is_run_with_the_settings_of_the_embedded_one():
-    given = dict(word.removeprefix("-c").split("=") for word in SERVICES["postgres"].command[1:])
+@pytest.mark.parametrize("name", ["postgres", "hapi-postgres"])
+def test_the_database_is_run_with_the_settings_of_the_embedded_one(name: str):
+    given = dict(word.removeprefix("-c").split("=") for word in SERVICES[name].command[1:])
 
     assert given == postgres.SERVER_SETTINGS
 

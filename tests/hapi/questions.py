@@ -21,6 +21,9 @@ from playing import Json, Play, lived
 from pathways import cql
 from pathways.judge import Judge
 
+#: of a question about one order, Task or decision: the plan as a whole is asked without
+OF_ONE = frozenset({"Item Kind", "Item Class", "Decision Stage"})
+
 DEFINITION = "http://hl7.org/fhir/uv/cpg/StructureDefinition/cpg-parameterDefinition"
 
 
@@ -51,6 +54,11 @@ class Question:
         return f"{name} {self.facts} {[repr(self.run.parameter(need)) for need in needs]}"
 
     @property
+    def whole(self) -> bool:
+        """Return whether the plan as a whole can be asked with it."""
+        return not OF_ONE & self.run.parameters.keys()
+
+    @property
     def patient(self) -> str:
         """Return the id of whom it is about."""
         return str(self.records[0]["id"])
@@ -60,11 +68,10 @@ def asked(stories: Iterable[Json]) -> dict[str, Question]:
     """Play the stories and return every question that was asked, each once."""
     found: dict[str, Question] = {}
     for story in stories:
-        with _noted() as runs:
+        with noted() as runs:
             for number, _ in enumerate(lived(story, Play()), 1):
                 for judge, run in runs:
-                    records = (judge._patient, *(fact.canonical for fact in judge.facts))
-                    question = Question(str(story["id"]), number, records, run)
+                    question = of(judge, run, story=str(story["id"]), step=number)
                     found.setdefault(question.key, question)
                 runs.clear()
     return found
@@ -89,8 +96,13 @@ def new(
             yield question, fresh
 
 
+def of(judge: Judge, run: cql.Run, *, story: str, step: int) -> Question:
+    """Return what a judge was asked in a run, with where it came from."""
+    return Question(story, step, (judge._patient, *(fact.canonical for fact in judge.facts)), run)
+
+
 @contextmanager
-def _noted() -> Iterator[list[tuple[Judge, cql.Run]]]:
+def noted() -> Iterator[list[tuple[Judge, cql.Run]]]:
     """Note every run that a judge makes, which it does as ever."""
     runs: list[tuple[Judge, cql.Run]] = []
     make = Judge._run
@@ -105,16 +117,25 @@ def _noted() -> Iterator[list[tuple[Judge, cql.Run]]]:
         yield runs
 
 
-def body(question: Question, names: Iterable[str]) -> Json:
-    """Return the Parameters of `Library/$evaluate` that ask for these definitions."""
+def body(question: Question, names: Iterable[str] = (), *, stored: bool = False) -> Json:
+    """Return the Parameters that ask `Library/$evaluate` for these definitions, or `PlanDefinition/$apply`.
+
+    Args:
+        question: what is asked about.
+        names: the definitions; `$apply` has none.
+        stored: the other engine holds the patient and the inputs; otherwise they travel in the request.
+    """
+    travelling = [
+        {"name": "useServerData", "valueBoolean": False},
+        {"name": "data", "resource": data(question)},
+    ]
     return {
         "resourceType": "Parameters",
         "parameter": [
             {"name": "subject", "valueString": f"Patient/{question.patient}"},
             *({"name": "expression", "valueString": name} for name in names),
             {"name": "parameters", "resource": given(question.run)},
-            {"name": "useServerData", "valueBoolean": False},
-            {"name": "data", "resource": data(question)},
+            *(() if stored else travelling),
         ],
     }
 
@@ -124,10 +145,15 @@ def data(question: Question) -> Json:
 
     Ours reads the records of one patient; another engine finds them by their subject.
     """
+    entries = [{"resource": resource} for resource in resources(question)]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def resources(question: Question) -> list[Json]:
+    """Return the patient and the inputs, each with its subject."""
     patient, *inputs = question.records
     subject = {"subject": {"reference": f"Patient/{question.patient}"}}
-    entries = [{"resource": resource} for resource in (patient, *({**each, **subject} for each in inputs))]
-    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    return [patient, *({**each, **subject} for each in inputs)]
 
 
 def given(run: cql.Run) -> Json:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -35,16 +35,28 @@ START_S = 180
 #: zone of the machine, and ours is asked in UTC.
 JAVA = ("-Xms512m", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Duser.timezone=UTC")
 
+#: how often a Subscription looks for what has changed, which is how long a hook may take; HAPI's own is 5000
+INTERVAL_MS = 200
+
 
 class Hapi:
     """One server with a PostgreSQL of its own."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        """Describe a server whose files live in `folder`; `start` runs it."""
+    def __init__(
+        self, folder: Path, port: int, *, java: Sequence[str] = JAVA, interval_ms: int = INTERVAL_MS
+    ) -> None:
+        """Describe a server whose files live in `folder`; `start` runs it.
+
+        Args:
+            java: the options of the virtual machine.
+            interval_ms: how often Subscriptions look for changes.
+        """
         database_port = free_port()
         self.base = f"http://127.0.0.1:{port}/fhir"
         self.log = folder / "hapi.log"
         self._port = port
+        self._options = tuple(java)
+        self._interval_ms = interval_ms
         self._database_port = database_port
         self._postgres = Postgres(folder / "pg", loopback_port=database_port)
         self._java: Child | None = None
@@ -64,7 +76,7 @@ class Hapi:
             "hapi",
             [
                 "java",
-                *JAVA,
+                *self._options,
                 "-cp",
                 f"{folder / 'hapi.jar'}:{folder / 'lib'}/*",
                 "org.hipway.hapi.Main",
@@ -76,6 +88,7 @@ class Hapi:
                 "HAPI_DATABASE_URL": f"jdbc:postgresql://127.0.0.1:{self._database_port}{url.path}",
                 "HAPI_DATABASE_USER": url.username or "",
                 "HAPI_DATABASE_PASSWORD": unquote(url.password or ""),
+                "HAPI_SUBSCRIPTION_INTERVAL_MS": str(self._interval_ms),
             },
             grace_s=20,
         )

@@ -11,8 +11,8 @@ import org.springframework.context.annotation.AnnotationConfigApplicationContext
 /**
  * A HAPI FHIR R4 server at http://127.0.0.1:PORT/fhir, for tests and for people who try hipway beside it.
  *
- * <p>Usage: {@code java -cp ... org.hipway.hapi.Main PORT}, with the database in the environment (see {@link
- * Storage}). It prints one line that begins with READY when it answers, and ends with SIGTERM.
+ * <p>Usage: {@code java -cp ... org.hipway.hapi.Main PORT}, with the database and the interval of the
+ * Subscriptions in the environment (see {@link Storage}). It prints one line that begins with READY when it answers, and ends with SIGTERM.
  */
 public final class Main {
     private Main() {}
@@ -38,6 +38,8 @@ public final class Main {
         connector.setProperty("address", InetAddress.getLoopbackAddress().getHostAddress());
         // "identifier=system|value" is what people type; Tomcat would answer 400 in HTML.
         connector.setProperty("relaxedQueryChars", "|");
+        // Tomcat would close a connection after a hundred requests, and a client that holds one must not notice.
+        connector.setProperty("maxKeepAliveRequests", "-1");
         tomcat.setConnector(connector);
         Context root = tomcat.addContext("", null);
         Tomcat.addServlet(root, "fhir", server).setLoadOnStartup(1);

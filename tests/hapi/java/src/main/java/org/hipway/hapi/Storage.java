@@ -78,12 +78,12 @@ class Storage {
         return new PartitionSettings();
     }
 
-    /** The interval is the latency of the hook; HAPI's own is five seconds. */
+    /** The interval is the latency of the hook; HAPI's own is 5000 ms. Whoever starts the server says it. */
     @Bean
     SubscriptionSettings subscriptionSettings() {
         var settings = new SubscriptionSettings();
         settings.addSupportedSubscriptionType(Subscription.SubscriptionChannelType.RESTHOOK);
-        settings.setSubscriptionIntervalInMs(200);
+        settings.setSubscriptionIntervalInMs(Long.parseLong(System.getenv("HAPI_SUBSCRIPTION_INTERVAL_MS")));
         return settings;
     }
 

@@ -1,0 +1,125 @@
+"""Transaction Bundles of ten Observations a second, on hipway and on HAPI: the same bytes, closed loop.
+
+The Bundles are those of `bench_ingest`: PUT by identifier, patient and physician by theirs; nobody has sent
+them before. Both take turns in rounds; ratios are the medians of the ratios within a round. Any answer but
+200 ends the benchmark. The settle window of hipway is the default, so that nothing is evaluated; HAPI has no
+Subscription.
+"""
+
+import itertools
+import json
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import filling
+import hapi_server
+import lab
+import machine
+from hapi_server import Server
+from sending import Sender, Sent, sender
+from servers import servers
+
+PATIENTS = 100
+SENDERS = (1, 4, 8)
+AIMS = (10, 15)
+
+HIPWAY, HAPI = "hipway", "HAPI"
+#: more than each takes in a second
+MOST_PER_SECOND = {HIPWAY: 1000, HAPI: 200}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Both sides, and who sends."""
+
+    sender: Sender
+    ports: dict[str, int]
+    numbers: Iterator[int]
+    seconds: float
+
+    def post(self, name: str, senders: int) -> Sent:
+        """Post new Bundles to one side in a closed loop."""
+        most = int(MOST_PER_SECOND[name] * self.seconds)
+        bodies = list(lab.bundles(next(self.numbers) * 1_000_000, most, patients=PATIENTS))
+        return self._accepted(name, bodies, senders, self.seconds)
+
+    def patients(self, name: str) -> None:
+        """Post the patients and the physician."""
+        bodies = [json.dumps(lab.patient(number)).encode() for number in range(PATIENTS)]
+        # The physician first, once: who comes at the same time would collide on HAPI.
+        self._accepted(name, bodies[:1], 1, 60)
+        self._accepted(name, bodies[1:], 4, 600)
+
+    def _accepted(self, name: str, bodies: list[bytes], senders: int, seconds: float) -> Sent:
+        sent = self.sender.closed(self.ports[name], "/fhir", bodies, senders=senders, seconds=seconds)
+        if set(sent.statuses) != {200}:
+            raise RuntimeError(f"{name} did not accept every Bundle: {sent.statuses}")
+        return sent
+
+
+def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_processes: int) -> None:
+    """Print the Bundles in a second and the ratio, by the number of connections.
+
+    Args:
+        server: the other side.
+        rounds: how often both take their turns.
+        seconds: of each turn.
+        warm_up_s: for which HAPI is sent Bundles first.
+        web_processes: of `hipway web`.
+    """
+    with servers() as running, sender() as sending:
+        print(machine.describe(running.database_url))
+        web = running.web(HIPWAY_WEB_PROCESSES=str(web_processes))
+        ports = {HIPWAY: web, HAPI: server.port}
+        bench = Bench(sender=sending, ports=ports, numbers=itertools.count(1), seconds=seconds)
+        for name in ports:
+            bench.patients(name)
+        size = len(next(lab.bundles(0, 1, patients=PATIENTS)))
+        print(
+            f"Ingest: transaction Bundles of {lab.FINDINGS} Observations, {size / 1000:.1f} kB, the same "
+            f"bytes for both; hipway web with {web_processes} process{'es' * (web_processes > 1)}"
+        )
+        _warm(bench, warm_up_s)
+        filling.analyze(running.database_url)
+        rates: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
+        times: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
+        for number in range(rounds):
+            for senders in SENDERS:
+                # Who goes first changes, so that nobody always follows the same neighbour.
+                for name in sorted(ports, reverse=bool(number % 2)):
+                    sent = bench.post(name, senders)
+                    rates[name, senders].append(sent.rate)
+                    times[name, senders] += sent.times_s
+    print(f"  {rounds} rounds of {seconds:g} s each; {hapi_server.load()}")
+    print(f"  {'':<8}{'connections':>12}{'Bundles/s':>11}{'min':>8}{'max':>8}{'p50':>9}{'p95':>9} ms")
+    for senders in SENDERS:
+        for name in ports:
+            found = rates[name, senders]
+            middle = statistics.median(found)
+            p50, p95, _ = machine.percentiles(times[name, senders])
+            print(
+                f"  {name:<8}{senders:>12}{middle:>11.1f}{min(found):>8.1f}{max(found):>8.1f}"
+                f"{p50:>9.1f}{p95:>9.1f}{_ratio(name, senders, rates)}"
+            )
+    print()
+
+
+def _ratio(name: str, senders: int, rates: dict[tuple[str, int], list[float]]) -> str:
+    if name == HAPI:
+        return ""
+    ratio = hapi_server.ratio(rates[HIPWAY, senders], rates[HAPI, senders])
+    return f"   {hapi_server.verdict(ratio, AIMS)}"
+
+
+def _warm(bench: Bench, seconds: float) -> None:
+    """Let HAPI's compiler see the work; how fast it has become is printed."""
+    spent, rates = 0.0, []
+    while spent < seconds:
+        sent = bench.post(HAPI, max(SENDERS))
+        spent += sent.elapsed_s
+        rates.append(sent.rate)
+    print(f"  warm-up of HAPI, {spent:.0f} s at {max(SENDERS)} connections: ", end="")
+    print(" ".join(f"{rate:.0f}" for rate in rates), "Bundles a second")
+    for senders in (1, max(SENDERS)):
+        bench.post(HIPWAY, senders)
