@@ -3,6 +3,7 @@
 http://hl7.org/fhir/R4/http.html#capabilities
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -45,9 +46,17 @@ OF_EVERY_TYPE = {"validate": canonical.operation("Resource-validate")}
 #: by type, each further operation with its definition
 OPERATIONS = {
     "CarePlan": {"why": canonical.operation("CarePlan-why")},
-    "Patient": {"everything": canonical.operation("Patient-everything")},
+    "Group": {"export": canonical.operation("Group-export")},
+    "Patient": {
+        "everything": canonical.operation("Patient-everything"),
+        "export": canonical.operation("Patient-export"),
+    },
     "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
 }
+#: of the whole, without a type
+SYSTEM_OPERATIONS = {"export": canonical.operation("export")}
+#: what others have described, and is kept here
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
 SECURITY = {
     "cors": False,
     "service": [
@@ -88,6 +97,7 @@ def metadata() -> Response:
         "status": "active",
         "date": "2026-11-29",
         "kind": "instance",
+        "instantiates": list(INSTANTIATES),
         "software": {"name": "hipway", "version": VERSION},
         "implementation": {
             "description": "hipway, a care-pathway service",
@@ -103,10 +113,15 @@ def metadata() -> Response:
                 "security": SECURITY,
                 "resource": [_resource(type_) for type_ in TYPES],
                 "interaction": [{"code": code} for code in OF_THE_SYSTEM],
+                "operation": _operations(SYSTEM_OPERATIONS),
             }
         ],
     }
     return blueprint.resource(reading.write(statement).decode())
+
+
+def _operations(found: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "definition": url} for name, url in found.items()]
 
 
 def _references(type_: str) -> dict[str, tuple[str, ...]]:
@@ -139,7 +154,7 @@ def _resource(type_: str) -> dict[str, Any]:
         "searchParam": [
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())
         ],
-        "operation": [{"name": name, "definition": url} for name, url in operations.items()],
+        "operation": _operations(operations),
     }
     for name in ("searchInclude", "searchRevInclude"):
         if not offered[name]:

@@ -264,9 +264,9 @@ def test_every_modifier_that_is_claimed_is_understood(client, rest):
 
 
 def operations(rest):
-    """Return each operation that is claimed: the type, its name and its definition."""
+    """Return each operation that is claimed: the type, its name and its definition; of the system no type."""
     defined = {each["url"]: each for each in definitions.resources() if each["resourceType"] == OPERATION}
-    for resource in rest["resource"]:
+    for resource in (*rest["resource"], {"type": None, "operation": rest["operation"]}):
         for claimed in resource["operation"]:
             yield resource["type"], claimed["name"], defined[claimed["definition"]]
 
@@ -277,8 +277,9 @@ OPERATION = "OperationDefinition"
 def test_each_operation_is_offered_where_its_definition_says_and_nowhere_else(client, rest):
     for type_, name, definition in operations(rest):
         assert definition["code"] == name
-        assert definition["resource"] == ["Resource"] or type_ in definition["resource"]
-        for level, path in (("type", f"{type_}/${name}"), ("instance", f"{type_}/nothing/${name}")):
+        assert type_ is None or definition["resource"] == ["Resource"] or type_ in definition["resource"]
+        levels = (("type", f"{type_}/${name}"), ("instance", f"{type_}/nothing/${name}"))
+        for level, path in levels if type_ else (("system", f"${name}"),):
             answer = client.post(f"/fhir/{path}", json={"resourceType": "Parameters"})
             issue = answer.get_json()["issue"][0]
             # What is offered asks for a parameter, or finds no such resource.
@@ -294,7 +295,8 @@ def test_each_operation_there_is_is_claimed(client, rest):
     for rule in client.application.url_map.iter_rules():
         if "$" in rule.rule:
             type_, name = rule.rule.split("/")[2], rule.rule.rpartition("$")[2]
-            assert (TYPES[0] if type_ == "<type_>" else type_, name) in claimed
+            of = None if type_.startswith("$") else TYPES[0] if type_ == "<type_>" else type_
+            assert (of, name) in claimed
 
 
 def test_what_is_said_of_patches_and_forms_is_so(client, send):
