@@ -26,6 +26,8 @@ class Given:
 
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     resources: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    #: of parameters that are more than a text, such as a Meta
+    values: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     #: the body, where it is a resource and not Parameters
     alone: dict[str, Any] | None = None
     #: how many parameters are not known, where the client asked to pass over them
@@ -46,6 +48,14 @@ class Given:
             NotExchanged: there are several.
         """
         return self._one(name, self.resources)
+
+    def value(self, name: str) -> dict[str, Any] | None:
+        """Return the one value of a parameter that is more than a text; None where it is not given.
+
+        Raises:
+            NotExchanged: there are several.
+        """
+        return self._one(name, self.values)
 
     def _one(self, name: str, held: Mapping[str, Sequence[_T]]) -> _T | None:
         found = held.get(name, ())
@@ -95,6 +105,7 @@ def _of_parameters(body: dict[str, Any], known: Collection[str], in_url: Given) 
         raise NotExchanged(*(Issue(code=f.code, text=f.text, expression=f.expression) for f in faults))
     texts = {name: list(values) for name, values in in_url.texts.items()}
     resources: dict[str, list[dict[str, Any]]] = {}
+    values: dict[str, list[dict[str, Any]]] = {}
     passed_over = in_url.passed_over
     for part in parts:
         if not _is_known(part["name"], known):
@@ -102,8 +113,12 @@ def _of_parameters(body: dict[str, Any], known: Collection[str], in_url: Given) 
         elif isinstance(part.get("resource"), dict):
             resources.setdefault(part["name"], []).append(part["resource"])
         else:
-            texts.setdefault(part["name"], []).append(_value(part))
-    return Given(texts=texts, resources=resources, passed_over=passed_over)
+            value = next((value for name, value in part.items() if name.startswith("value")), "")
+            if isinstance(value, dict):
+                values.setdefault(part["name"], []).append(value)
+                value = value.get("reference", "")
+            texts.setdefault(part["name"], []).append(str(value))
+    return Given(texts=texts, resources=resources, values=values, passed_over=passed_over)
 
 
 def _are_objects(parts: object) -> bool:
@@ -115,13 +130,6 @@ def _without_resource(part: dict[str, Any]) -> dict[str, Any]:
     if "resource" not in part:
         return part
     return {**{name: value for name, value in part.items() if name != "resource"}, "valueBoolean": True}
-
-
-def _value(part: Mapping[str, Any]) -> str:
-    value = next((value for name, value in part.items() if name.startswith("value")), "")
-    if isinstance(value, dict):
-        value = value.get("reference", "")
-    return str(value)
 
 
 def _is_known(name: str, known: Collection[str]) -> bool:

@@ -42,7 +42,12 @@ DOCUMENTATION = (
     "_total=accurate asks for it. Patient/[id]/[type] searches the compartment of a patient."
 )
 #: of every type
-OF_EVERY_TYPE = {"validate": canonical.operation("Resource-validate")}
+OF_EVERY_TYPE = {
+    "meta": canonical.operation("Resource-meta"),
+    "meta-add": canonical.operation("Resource-meta-add"),
+    "meta-delete": canonical.operation("Resource-meta-delete"),
+    "validate": canonical.operation("Resource-validate"),
+}
 #: by type, each further operation with its definition
 OPERATIONS = {
     "CarePlan": {"why": canonical.operation("CarePlan-why")},
@@ -54,7 +59,10 @@ OPERATIONS = {
     "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
 }
 #: of the whole, without a type
-SYSTEM_OPERATIONS = {"export": canonical.operation("export")}
+SYSTEM_OPERATIONS = {
+    "export": canonical.operation("export"),
+    "meta": canonical.operation("Resource-meta"),
+}
 #: what others have described, and is kept here
 INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
 SECURITY = {

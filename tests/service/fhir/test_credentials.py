@@ -82,6 +82,7 @@ def test_every_route_of_fhir_asks_who_is_calling(app, client):
 
 #: the scope that each view asks for; of a Bundle each entry asks for its own
 SCOPES = {
+    "fhir.add_meta": "write",
     "fhir.apply_by_url": "read",
     "fhir.apply_one": "read",
     "fhir.ask_why": "read",
@@ -91,6 +92,7 @@ SCOPES = {
     "fhir.conditional_update": "write",
     "fhir.create": "write",
     "fhir.delete": "write",
+    "fhir.delete_meta": "write",
     "fhir.elsewhere": "by method",
     "fhir.everybody": "read",
     "fhir.everything": "read",
@@ -102,6 +104,10 @@ SCOPES = {
     "fhir.history": "read",
     "fhir.history_of_system": "read",
     "fhir.history_of_type": "read",
+    "fhir.meta_of_all": "read",
+    "fhir.meta_of_one": "read",
+    "fhir.meta_of_type": "read",
+    "fhir.meta_of_version": "read",
     "fhir.metadata": "none",
     "fhir.patch": "write",
     "fhir.read": "read",
@@ -164,6 +170,20 @@ def test_an_export_is_read_and_ended_by_whoever_asked_for_it_and_nobody_else(cli
     assert ask(other, status, "DELETE").status_code == 404
     assert [ask(mine, path).status_code for path in (status, *files)] == [200] * (1 + len(files))
     assert ask(mine, status, "DELETE").status_code == 202
+
+
+def test_whoever_may_only_write_is_not_told_what_others_have_labelled(client, token):
+    post(client, visit("labelled"), bearer(token["laboratory"]))
+    meta = {"name": "meta", "valueMeta": {"tag": [{"code": "new"}]}}
+    asked = {"resourceType": "Parameters", "parameter": [meta]}
+
+    told = [
+        post(client, asked, bearer(token[name]), "/fhir/Patient/labelled/$meta-add").data
+        for name in ("scanner", "laboratory")
+    ]
+
+    assert told[0] == b""
+    assert b"new" in told[1]
 
 
 def test_to_try_a_write_one_must_be_allowed_to_write_and_to_read(client, token):
