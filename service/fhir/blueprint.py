@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from pathways.definition import Pathway
 from service import accessed, acting, errors
 from service.auth import calling
-from service.fhir import json_patch, references, sent
+from service.fhir import patching, references, sent
 from service.fhir.refusals import (
     Issue,
     NotAcceptable,
@@ -64,7 +64,7 @@ def failed(error: Exception) -> Response:
     if isinstance(error, NotOffered):
         response.headers["Allow"] = ", ".join(methods())
     if isinstance(error, NotReadable) and request.method == "PATCH":
-        response.headers["Accept-Patch"] = json_patch.MEDIA_TYPE
+        response.headers["Accept-Patch"] = ", ".join(patching.FORMS)
     return response
 
 
@@ -151,7 +151,7 @@ def options() -> Response | None:
     response = Response(status=204)
     response.headers["Allow"] = ", ".join(offered)
     if "PATCH" in offered:
-        response.headers["Accept-Patch"] = json_patch.MEDIA_TYPE
+        response.headers["Accept-Patch"] = ", ".join(patching.FORMS)
     return response
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response
 
 from fhir_profiles import canonical, reading
-from service.fhir import access_events, blueprint, idempotency, json_patch, searching
+from service.fhir import access_events, blueprint, idempotency, patching, searching
 from service.fhir.blueprint import fhir
 from service.fhir.criteria import conditions, including
 from service.fhir.searching import TYPES
@@ -25,7 +25,8 @@ DOCUMENTATION = (
     "can be stored, the answer is 429 with Retry-After, and nothing was stored; in a batch this may be so of "
     "one entry. Conditions of create, update, patch and delete are identifier=system|value. A delete "
     "withdraws: earlier versions stay readable, and what is referred to is not deleted. A patch is a JSON "
-    "Patch, in a Bundle as a Binary. Histories are read with _count, _since and, of one resource, _at. To "
+    "Patch, in a Bundle as a Binary, or a FHIRPath Patch, whose paths take names, positions, where, first, "
+    "last, ofType, as and extension. Histories are read with _count, _since and, of one resource, _at. To "
     "poll a type or everything without missing a version, ask _history with _since: the meta.lastUpdated of "
     "the Bundle before, or the newest lastModified that was seen; the moment itself is included, so the last "
     "versions may come twice. Searches are strict: what is not known is refused by name, unless Prefer: "
@@ -113,7 +114,7 @@ def metadata() -> Response:
         },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "patchFormat": [json_patch.MEDIA_TYPE],
+        "patchFormat": list(patching.FORMS),
         "rest": [
             {
                 "mode": "server",

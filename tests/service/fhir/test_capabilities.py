@@ -303,9 +303,18 @@ def test_what_is_said_of_patches_and_forms_is_so(client, send):
     statement = client.get("/fhir/metadata").get_json()
     send(bundle(put(patient("forms"))))
 
-    for form in statement["patchFormat"]:
-        operation = json.dumps([{"op": "add", "path": "/active", "value": True}])
-        assert client.patch("/fhir/Patient/forms", data=operation, content_type=form).status_code == 200
+    parts = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.active"}]
+    patches = {
+        PATCH: [{"op": "add", "path": "/active", "value": True}],
+        "application/fhir+json": {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "operation", "part": parts}],
+        },
+    }
+    assert list(patches) == statement["patchFormat"]
+    for version, (form, patch) in enumerate(patches.items(), 2):
+        answer = client.patch("/fhir/Patient/forms", data=json.dumps(patch), content_type=form)
+        assert (answer.status_code, answer.headers["ETag"]) == (200, f'W/"{version}"')
     for form in statement["format"]:
         assert client.get("/fhir/Patient/forms", query_string={"_format": form}).status_code == 200
     assert gate.check(statement) == ()
