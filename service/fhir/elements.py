@@ -43,6 +43,16 @@ def choice(kind: str, key: str) -> tuple[Element, ...]:
     return found if element in found else (element,)
 
 
+def is_type(name: str) -> bool:
+    """Return whether R4 has a data type or a resource of this name."""
+    return name in schemas.RESOURCES or name in schemas.definitions("Basic")
+
+
+def is_primitive(kind: str) -> bool:
+    """Return whether the type is one text, number or boolean: those are written small."""
+    return kind[:1].islower()
+
+
 def _capital(kind: str) -> str:
     return f"{kind[:1].upper()}{kind[1:]}"
 

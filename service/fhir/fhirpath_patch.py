@@ -55,7 +55,7 @@ class Operation:
 class _Value:
     """What an operation puts somewhere."""
 
-    #: its data type; empty: the parts of an element, or a resource
+    #: its data type, or Resource; empty: the parts of an element
     kind: str
     value: Any
     #: what is said of a primitive
@@ -145,6 +145,7 @@ def _insert(document: dict[str, Any], operation: Operation, walk: Walk) -> None:
     holder, element = _list(document, operation, walk)
     assert operation.value is not None
     found = _value(operation.value, (element,), operation)
+    _fitting((element,), found, operation)
     count = _count(holder, element.key)
     if operation.index > count:
         raise operation.fails("the list has fewer elements than index says")
@@ -246,10 +247,7 @@ def _chosen(kind: str, key: str, operation: Operation) -> tuple[Element, _Value]
     assert operation.value is not None
     among = elements.choice(kind, key)
     found = _value(operation.value, among, operation)
-    fitting = [each for each in among if len(among) == 1 or each.kind == found.kind]
-    if len(fitting) != 1:
-        raise operation.fails("the element does not have a value of this type")
-    return fitting[0], found
+    return _fitting(among, found, operation), found
 
 
 def _put(holder: Any, kind: str, name: str, part: Json, operation: Operation) -> None:
@@ -259,10 +257,7 @@ def _put(holder: Any, kind: str, name: str, part: Json, operation: Operation) ->
         raise operation.fails("an element of this type has no part of this name")
     among = elements.choice(kind, named[0].key) if len(named) == 1 else named
     found = _value(part, named, operation)
-    fitting = [each for each in named if len(named) == 1 or each.kind == found.kind]
-    if len(fitting) != 1:
-        raise operation.fails("the element does not have a value of this type")
-    element = fitting[0]
+    element = _fitting(named, found, operation)
     if element.repeats:
         count = _count(holder, element.key)
         _into(holder, element.key, count, found, count)
@@ -275,7 +270,7 @@ def _put(holder: Any, kind: str, name: str, part: Json, operation: Operation) ->
 def _value(part: Json, among: Sequence[Element], operation: Operation) -> _Value:
     """Return what a part carries: a value, a resource, or the parts of an element."""
     if "resource" in part:
-        return _Value("", part["resource"])
+        return _Value("Resource", part["resource"])
     if "part" in part:
         built: dict[str, Any] = {}
         for inner in part["part"]:
@@ -285,8 +280,25 @@ def _value(part: Json, among: Sequence[Element], operation: Operation) -> _Value
     if not name:
         raise operation.fails("value holds a value, a resource, or the parts of an element")
     suffix = name.removeprefix("_").removeprefix("value")
-    kind = next((each.kind for each in among if each.kind.lower() == suffix.lower()), suffix)
+    kind = suffix if elements.is_type(suffix) else f"{suffix[:1].lower()}{suffix[1:]}"
     return _Value(kind, part.get(f"value{suffix}"), part.get(f"_value{suffix}"))
+
+
+def _fitting(among: Sequence[Element], found: _Value, operation: Operation) -> Element:
+    """Return the element that takes a value: of a choice the one of its type.
+
+    So the document keeps the shape by which further operations find their way; the rest the gate tells.
+    """
+    fitting = [
+        each
+        for each in among
+        if each.kind == found.kind
+        or (len(among) == 1 and elements.is_primitive(each.kind) and elements.is_primitive(found.kind))
+        or (not found.kind and not elements.is_primitive(each.kind) and each.kind != "Resource")
+    ]
+    if len(fitting) != 1:
+        raise operation.fails("the element does not have a value of this type")
+    return fitting[0]
 
 
 def _count(holder: Any, key: str) -> int:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NoReturn, TypeAlias
 
-#: characters of a path
+#: characters of a path, and opening parentheses, of which each may be deeper than the one before
 LONGEST = 500
+DEEPEST = 20
 
 #: what FHIRPath has and a path of a patch does not take, so that it may be named
 _NOT_TAKEN = re.compile(
@@ -102,7 +103,10 @@ def read(text: str) -> Expression:
     """
     if len(text) > LONGEST:
         raise NotTaken(f"a path has at most {LONGEST} characters here")
-    reader = _Reader(list(_tokens(text)))
+    tokens = list(_tokens(text))
+    if sum(token == _Token("sign", "(") for token in tokens) > DEEPEST:
+        raise NotTaken(f"a path has at most {DEEPEST} opening parentheses here")
+    reader = _Reader(tokens)
     path = reader.typed()
     reader.end()
     return path

@@ -18,6 +18,9 @@ from service.fhir.patch_path import At, Both, Call, Expression, Literal, Member,
 Json = Mapping[str, Any]
 Steps = tuple[str | int, ...]
 
+#: the type of parts that have no name of their own
+BACKBONE = "BackboneElement"
+
 #: places that all paths of a patch may go through together: some tenths of a second
 MOST_VISITS = 200_000
 
@@ -131,7 +134,7 @@ class Walk:
             case "last", ():
                 return found[-1:]
             case (("ofType" | "as"), (Literal(value),)):
-                if not isinstance(value, str) or not _is_type(value):
+                if not isinstance(value, str) or not (elements.is_type(value) or value == BACKBONE):
                     raise NotTaken(f"{name} is given the name of a type of R4")
                 return [each for each in found if isinstance(each, Place) and self._kind(each) == value]
             case "extension", (url,):
@@ -158,7 +161,7 @@ class Walk:
         held = at(self._document, place.steps)
         if place.kind == "Resource" and isinstance(held, dict):
             return str(held.get("resourceType"))
-        return place.kind if "." not in place.kind else "BackboneElement"
+        return place.kind if "." not in place.kind else BACKBONE
 
     def _holds(self, criterion: Expression, each: Any) -> bool:
         return self._truth_of(self._all(criterion, [each])) is True
@@ -203,7 +206,3 @@ class Walk:
 
 def _truth(value: bool | None) -> _Found:
     return [] if value is None else [value]
-
-
-def _is_type(name: str) -> bool:
-    return name in schemas.RESOURCES or name in schemas.definitions("Basic") or name == "BackboneElement"

@@ -4,6 +4,7 @@ http://hl7.org/fhir/R4/fhirpatch.html
 """
 
 import copy
+import random
 import time
 from decimal import Decimal
 
@@ -415,6 +416,31 @@ FAILING = {
         operation("add", "Patient", {"valueString": "x"}, name=name("deceased")),
         "type",
     ),
+    "a value of another type": (
+        operation("replace", "Patient.name[0]", {"valueCodeableConcept": {"text": "x"}}),
+        "of this type",
+    ),
+    "a text for an element": (
+        operation("insert", "Patient.name", {"valueString": "x"}, index=index(0)),
+        "of this type",
+    ),
+    "an element for a text": (
+        operation("replace", "Patient.birthDate", {"valueCoding": {"code": "x"}}),
+        "of this type",
+    ),
+    "no resource where one is contained": (
+        operation("add", "Patient", {"valueHumanName": {"text": "x"}}, name=name("contained")),
+        "of this type",
+    ),
+    "a resource where none is": (
+        operation(
+            "add",
+            "Patient",
+            {"resource": {"resourceType": "Basic", "code": {"text": "x"}}},
+            name=name("name"),
+        ),
+        "of this type",
+    ),
     "past the end": (operation("insert", "Patient.identifier", NEW, index=index(4)), "fewer"),
     "no list": (operation("insert", "Patient.birthDate", {"valueDate": "2000"}, index=index(0)), "no list"),
     "no name of a list": (operation("insert", "Patient.identifier[0]", NEW, index=index(0)), "ends with"),
@@ -488,6 +514,8 @@ NOT_TAKEN = {
     "Patient.where(identifier)": "several",
     "Patient.where(active.startsWith('t'))": "startsWith",
     "a" * 501: "500 characters",
+    "(" * 21: "20 opening",
+    "Patient" + ".name.first()" * 21: "20 opening",
 }
 
 
@@ -518,3 +546,84 @@ def test_a_few_operations_cannot_take_long():
 def test_a_patch_has_so_many_operations_and_no_more():
     with pytest.raises(CannotBePatched, match="1000"):
         fhirpath_patch.read(parameters(*[operation("delete", "Patient.photo")] * 1001))
+
+
+#: of which any path, name and value is made below
+STEPS = (
+    "Patient",
+    "name",
+    "given",
+    "[0]",
+    "[1]",
+    ".",
+    ".",
+    ".",
+    "identifier",
+    "value",
+    "contact",
+    "birthDate",
+    "extension",
+    "extension('urn:time')",
+    "where(use = 'official')",
+    "where($this = 'Ada')",
+    "first()",
+    "last()",
+    "period",
+    "contained",
+    "ofType(string)",
+    "(",
+    ")",
+    " as ",
+    "text",
+    "|",
+    "'",
+    "and",
+)
+NAMES = (
+    "identifier",
+    "name",
+    "given",
+    "value",
+    "gender",
+    "deceased",
+    "extension",
+    "contact",
+    "contained",
+    "text",
+)
+VALUES = (
+    {"valueString": "x"}, {"valueInteger": 3}, {"valueBoolean": True}, {"valueHumanName": {"text": "n"}},
+    {"valueIdentifier": {"value": "1"}}, {"part": [{"name": "gender", "valueCode": "male"}]},
+    {"resource": {"resourceType": "Basic", "code": {"text": "x"}}}, {"valuePeriod": {"start": "2000"}},
+    {"_valueString": {"extension": [{"url": "urn:e", "valueCode": "x"}]}},
+)  # fmt: skip
+
+
+def any_operation(chance):
+    type_ = chance.choice(["add", "insert", "delete", "replace", "move"])
+    path = "Patient." + "".join(chance.choice(STEPS) for _ in range(chance.randint(1, 6)))
+    value = chance.choice(VALUES) if type_ in ("add", "insert", "replace") else None
+    parts = {
+        "add": {"name": name(chance.choice(NAMES))},
+        "insert": {"index": index(chance.randint(0, 3))},
+        "move": {"source": index(chance.randint(0, 2)), "destination": index(chance.randint(0, 2))},
+    }
+    return operation(type_, path, value, **parts.get(type_, {}))
+
+
+def nothing_is_empty(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (bool(inner) or not isinstance(value, dict | list)) and all(map(nothing_is_empty, inner))
+
+
+def test_any_patch_is_done_or_refused_and_leaves_nothing_empty():
+    chance, done = random.Random(7), 0
+    for _ in range(4_000):
+        try:
+            found = patched(PERSON, *[any_operation(chance) for _ in range(chance.choice([1, 1, 2, 3]))])
+        except CannotBePatched:
+            continue
+        done += 1
+        assert nothing_is_empty(found)
+
+    assert done > 50
