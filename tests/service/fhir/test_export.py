@@ -259,6 +259,8 @@ def test_a_file_is_read_with_its_own_media_type_and_in_no_other(client, database
 
 
 def test_files_show_the_record_as_it_was_when_they_were_asked_for(client, database, send, visits):
+    for value in (7, 8):
+        client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", valueInteger=value))
     before = {n: client.get(f"/fhir/{n}").text for n in EVERYTHING}
     status = begin(client, _type="Observation,Patient,Practitioner")
     # One version at a time, and between any two of them something is changed, removed and made.
