@@ -10,7 +10,6 @@ whether a patient waits to be evaluated, and lets go of the export then: the swe
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -150,16 +149,13 @@ def _pages(names: Iterator[Name]) -> Iterator[list[Name]]:
         yield page
 
 
-@dataclass
 class _Files:
     """The files of an export, of which the last of each kind is added to."""
 
-    tx: Connection
-    claim: Claim
-
-    def __post_init__(self) -> None:
+    def __init__(self, tx: Connection, claim: Claim) -> None:
         """See what is there."""
-        known = export_files.of(self.tx, self.claim.id, tenant=self.claim.tenant)
+        self._tx, self._claim = tx, claim
+        known = export_files.of(tx, claim.id, tenant=claim.tenant)
         self._next = max((file.number for file in known), default=0) + 1
         self._open = {file.kind: file for file in known}
 
@@ -169,7 +165,7 @@ class _Files:
         removed = [name for name in page if name.deleted]
         if there:
             bodies = resources.versions(
-                self.tx, [(type_, name.id, name.version) for name in there], tenant=self.claim.tenant
+                self._tx, [(type_, name.id, name.version) for name in there], tenant=self._claim.tenant
             )
             # What is stored is written without line breaks.
             lines = [subset.of(bodies[type_, name.id, name.version].body, shape) for name in there]
@@ -190,13 +186,13 @@ class _Files:
             file = File(number=self._next, kind=kind, type=type_, lines=0, size=0, chunks=0)
             self._next += 1
         self._open[kind] = export_files.add(
-            self.tx,
-            self.claim.id,
+            self._tx,
+            self._claim.id,
             file,
             body,
             len(lines),
             [name.patient for name in names if name.patient],
-            tenant=self.claim.tenant,
+            tenant=self._claim.tenant,
         )
 
 

@@ -126,7 +126,8 @@ _COLUMNS = (
 _THIS = "tenant = :tenant AND id = :id"
 _MINE = f"{_THIS} AND leased_by = :token AND ended_at IS NULL"
 _FREE = (
-    "ended_at IS NULL AND (lease_until IS NULL OR lease_until <= clock_timestamp()) "
+    "ended_at IS NULL AND expires_at > clock_timestamp() "
+    "AND (lease_until IS NULL OR lease_until <= clock_timestamp()) "
     "AND (retry_at IS NULL OR retry_at <= clock_timestamp())"
 )
 

@@ -186,7 +186,7 @@ def _begin(given: Given, *, of_patients: bool, group: str | None) -> Response:
 
 def _tell_passed_over(tx: Connection, id_: str, number: int) -> None:
     """Write among the errors of the export that something of the request had no effect."""
-    text = f"{number} parameters of the request are not known here and were passed over"
+    text = f"passed over, because they are not known here: {number} of the parameters of the request"
     line = reading.write(outcome.information(text)).decode()
     file = File(number=1, kind="error", type="OperationOutcome", lines=0, size=0, chunks=0)
     export_files.add(tx, id_, file, f"{line}\n", 1, (), tenant=TENANT)

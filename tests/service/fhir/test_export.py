@@ -239,7 +239,7 @@ def test_a_client_that_asks_to_pass_over_what_is_not_known_gets_the_rest_and_is_
     manifest = finish(client, database, urlsplit(answer.headers["Content-Location"]).path)
     assert names(lines(client, manifest)) == {"Patient/a", "Patient/b", "Patient/c"}
     (line,) = lines(client, manifest, "error")["OperationOutcome"]
-    assert "1 parameters" in json.loads(line)["issue"][0]["diagnostics"]
+    assert "1 of the parameters" in json.loads(line)["issue"][0]["diagnostics"]
 
 
 @pytest.mark.parametrize("form", ["application/fhir+ndjson", "application/ndjson", "ndjson"])
@@ -471,6 +471,7 @@ def test_reading_a_file_is_an_access_to_everybody_in_it(client, database, visits
 def test_what_has_expired_is_gone_and_is_removed_after_a_grace(client, database, visits):
     status = begin(client, _type="Patient")
     manifest = finish(client, database, status)
+    waiting = begin(client)
 
     def age(by):
         with database.transaction() as tx:
@@ -482,6 +483,9 @@ def test_what_has_expired_is_gone_and_is_removed_after_a_grace(client, database,
         == client.get(urlsplit(manifest["output"][0]["url"]).path).status_code
         == 404
     )
+    assert not export.run(database, 0, id_of(waiting))
+    with database.transaction() as tx:
+        assert exports.due(tx, 5) == []
     assert database.run(exports.purge) == 0
     age(exports.GRACE + timedelta(seconds=1))
     assert database.run(exports.purge) == 1
