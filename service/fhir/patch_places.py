@@ -173,6 +173,9 @@ class Walk:
             if not first or not second:
                 return None
             values = [self._value(each) for each in first], [self._value(each) for each in second]
+            if any(isinstance(each, dict | list) for side in values for each in side):
+                # Whatever is inside would be compared, at a cost that nothing bounds.
+                raise NotTaken(f"{operator} compares texts, numbers, true and false in the path of a patch")
             return same(*values) is (operator == "=")
         # Of three values: false decides an `and`, true an `or`, whatever the other side is.
         deciding = operator == "or"

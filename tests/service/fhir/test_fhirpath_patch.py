@@ -513,6 +513,7 @@ NOT_TAKEN = {
     "Patient.name.exists()": "does not lead",
     "Patient.where(identifier)": "several",
     "Patient.where(active.startsWith('t'))": "startsWith",
+    "Patient.where(contact = contact)": "compares texts",
     "a" * 501: "500 characters",
     "(" * 21: "20 opening",
     "Patient" + ".name.first()" * 21: "20 opening",
