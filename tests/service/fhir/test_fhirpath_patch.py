@@ -536,12 +536,12 @@ def test_no_message_repeats_what_a_path_compares():
 def test_a_few_operations_cannot_take_long():
     many = with_(PERSON, identifier=[{"system": "urn:a", "value": str(n)} for n in range(30_000)])
     slow = operation("delete", "Patient.identifier.where(system = 'urn:a' and value = 'x')")
-    begun = time.monotonic()
+    begun = time.process_time()
 
     with pytest.raises(CannotBePatched, match="elements together"):
         patched(many, *[slow] * 1_000)
 
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_a_patch_has_so_many_operations_and_no_more():
