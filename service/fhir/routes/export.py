@@ -135,6 +135,9 @@ def _pieces(database: Database, id_: str, file: int, chunks: int) -> Iterator[by
 
 
 def _given(more: tuple[str, ...]) -> Given:
+    if request.method == "HEAD":
+        # Flask takes it for a GET, and it must have no effect.
+        raise NotExchanged(Issue(code="not-supported", text="HEAD begins no export: send GET or POST"))
     if blueprint.preferred("respond-async") is None:
         text = "an export is answered later: send Prefer: respond-async"
         raise NotExchanged(Issue(code="required", text=text))

@@ -242,6 +242,12 @@ def test_a_client_that_asks_to_pass_over_what_is_not_known_gets_the_rest_and_is_
     assert "1 of the parameters" in json.loads(line)["issue"][0]["diagnostics"]
 
 
+def test_a_head_begins_nothing(client, database):
+    assert client.head("/fhir/$export", headers=ASYNC).status_code == 400
+    with database.transaction() as tx:
+        assert exports.due(tx, 1) == []
+
+
 @pytest.mark.parametrize("form", ["application/fhir+ndjson", "application/ndjson", "ndjson"])
 def test_each_name_of_the_form_is_understood(form, client):
     assert client.get("/fhir/$export", query_string={"_outputFormat": form}, headers=ASYNC).status_code == 202
