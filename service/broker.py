@@ -16,6 +16,7 @@ from service import log
 from service.settings import Settings
 
 ADVANCE = "worker.advance"
+EXPORT = "worker.export"
 BEAT = "worker.beat"
 QUEUE = "hipway"
 #: A wake-up must not hold up the answer to a hospital.
@@ -85,6 +86,11 @@ def _sender(broker_url: str) -> Celery:
 def wake(settings: Settings, tenant: int, patient: str) -> bool:
     """Ask a worker to look at the patient. Returns False if the broker could not be reached."""
     return _send(settings, ADVANCE, (tenant, patient), expires_s=EXPIRES_S)
+
+
+def wake_export(settings: Settings, tenant: int, export: str) -> bool:
+    """Ask a worker to go on with an export. Returns False if the broker could not be reached."""
+    return _send(settings, EXPORT, (tenant, export), expires_s=EXPIRES_S)
 
 
 def ask_for_beat(settings: Settings, expires_s: float) -> bool:

@@ -42,6 +42,8 @@ ANSWERS: Mapping[type[Refusal], int] = {
     refusals.NotReadable: 415,
     refusals.KeyReused: 422,
     refusals.NotValid: 422,
+    refusals.TooMany: 429,
+    refusals.WentWrong: 500,
     refusals.NotIndexed: 503,
 }
 
@@ -50,6 +52,9 @@ RETRY_AFTER_S = "5"
 
 #: seconds after which a search may be tried again that `hipway reindex` has yet to make possible
 INDEXED_AFTER_S = "60"
+
+#: seconds after which whoever has as many of something as one may have may ask for one more
+MANY_AFTER_S = "60"
 
 #: no connection (08), shutting down (57P), too long a wait for a lock or a statement, no space
 UNAVAILABLE = ("08", "57P", "57014", "55P03", "53", "40001", "40P01", "25P03")
@@ -67,6 +72,8 @@ def answer(error: Exception) -> Response:
         response = respond(error.issues, _status(error))
         if isinstance(error, refusals.NotIndexed):
             response.headers["Retry-After"] = INDEXED_AFTER_S
+        if isinstance(error, refusals.TooMany):
+            response.headers["Retry-After"] = MANY_AFTER_S
         return response
     if isinstance(error, reading.Unreadable):
         return respond([Issue(code=error.code, text=error.detail)], error.status)

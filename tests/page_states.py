@@ -1,6 +1,8 @@
 """Every page of the service in every state there is: the addresses that checks of all pages go through."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,13 +11,26 @@ from fhir_visits import TENDERNESS, asked_about, local, unusable
 from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
-from service.store import accesses, promises, resources, saved_views
+from service.store import accesses, exports, promises, resources, saved_views
 from service.store.database import Database
+from service.store.exports import Asked
 from service.web.routes.patients import OPENED_AT
 from worker.advance import advance
 
 #: whoever has nothing usable
 HELD = "gmt-7"
+
+#: what a system asked to be written into files
+ASKED = Asked(
+    caller="registry",
+    request="http://127.0.0.1:8000/fhir/$export",
+    types=("Patient", "Task"),
+    of_patients=False,
+    patients=None,
+    elements=(),
+    since=None,
+    until=datetime(2026, 6, 22, tzinfo=UTC),
+)
 
 #: of a code nobody has mapped, without and with a chosen meaning, and of one that could be a side
 CODES_ASKED_ABOUT = tuple(
@@ -80,6 +95,18 @@ def plans(record: Database, story: Any) -> dict[str, str]:
             patients=[imaging.patient],
             status=200,
         )
+        for id_, place in (("going-on", 1), ("failing", 0), ("given-up", 0), ("written", 0)):
+            exports.ask(tx, id_, ASKED, tenant=0)
+            claim_of = exports.claim(tx, id_, tenant=0)
+            assert claim_of
+            if id_ == "going-on":
+                exports.reached(tx, claim_of, {"Patient": 7, "Task": 3}, place=place, after=None, gone=0)
+            elif id_ == "failing":
+                exports.failed(tx, claim_of, "ValueError")
+            elif id_ == "given-up":
+                exports.failed(tx, replace(claim_of, attempt=exports.MOST_ATTEMPTS), "ValueError")
+            else:
+                exports.finished(tx, claim_of)
     stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
 
@@ -104,7 +131,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_mapping": [*CODES_ASKED_ABOUT, "/inbox/codes/mapping?type=unknown"],
         "web.show_entry": [*entries(database), "/inbox/unknown"],
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
-        "web.show_operations": ["/operations", "/operations?retried=gmt-5"],
+        "web.show_operations": ["/operations", "/operations?retried=gmt-5", "/operations?ended=export"],
         "web.show_bundles": ["/operations/bundles", "/operations/bundles?page=2"],
         "web.show_sandbox": ["/sandbox"],
         "web.show_progress": ["/sandbox/progress"],

@@ -1,4 +1,4 @@
-"""The Celery process: one task that looks at one patient, and one that says it lives.
+"""The Celery process: a task that looks at one patient, one that writes an export, one that says it lives.
 
 Acknowledged early, prefetch 1, no result: the promise in the database is the only retry.
 """
@@ -16,7 +16,7 @@ from pathways import catalogue
 from service import broker, lifeline, log
 from service.settings import Settings
 from service.store.database import Database
-from worker import vigil
+from worker import export, vigil
 from worker.advance import advance
 from worker.pulse import Pulse
 from worker.vigil import Vigil
@@ -102,6 +102,16 @@ def create(settings: Settings) -> Celery:
             # promise is still there: the sweep wakes somebody again.
             logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
         _Process.pulse.beat(_Process.database)
+
+    @celery.task(name=broker.EXPORT)  # type: ignore[untyped-decorator]
+    def _export(tenant: int, id_: str) -> None:
+        database = _Process.database
+        assert database is not None
+        try:
+            export.run(database, tenant, id_, after_step=lambda: _Process.pulse.beat(database))
+        except Exception:
+            # As above; the row of the export is there, and the sweep wakes somebody again.
+            logger.exception("export_not_begun", tenant=tenant, export=id_)
 
     @celery.task(name=broker.BEAT)  # type: ignore[untyped-decorator]
     def _beat() -> None:

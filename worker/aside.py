@@ -1,16 +1,19 @@
-"""A process beside the sweep that evaluates while no worker does.
+"""A process beside the sweep that evaluates, and writes exports, while no worker does.
 
 An evaluation may run away or end its process. The sweep must go on for all others, so it
-never evaluates by itself: it hands one patient at a time to a process it can do without.
+never evaluates by itself: it hands one patient, or one export, at a time to a process it can do without.
 """
 
 import multiprocessing
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.context import SpawnProcess
+from typing import Literal
 
 from service import lifeline, log
 from service.settings import Settings
 from service.store.database import Database
+
+Work = Literal["advance", "export"]
 
 #: what takes longer is ended with its process; the promise has counted the attempt
 LIMIT_S = 60.0
@@ -33,16 +36,11 @@ class Aside:
 
     def advance(self, tenant: int, patient: str) -> bool:
         """Evaluate the patient there. Returns whether an evaluation was committed."""
-        pipe = self._pipe if self._process and self._process.is_alive() and self._pipe else self._start()
-        try:
-            pipe.send((tenant, patient))
-            if pipe.poll(self._limit_s):
-                return bool(pipe.recv())
-        except (EOFError, OSError):
-            pass
-        logger.error("evaluation_lost", tenant=tenant, patient=patient)
-        self.close()
-        return False
+        return self._have_done("advance", tenant, patient)
+
+    def export(self, tenant: int, id_: str) -> bool:
+        """Write one step of an export there. Returns whether it was written."""
+        return self._have_done("export", tenant, id_)
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -52,6 +50,18 @@ class Aside:
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
+
+    def _have_done(self, work: Work, tenant: int, id_: str) -> bool:
+        pipe = self._pipe if self._process and self._process.is_alive() and self._pipe else self._start()
+        try:
+            pipe.send((work, tenant, id_))
+            if pipe.poll(self._limit_s):
+                return bool(pipe.recv())
+        except (EOFError, OSError):
+            pass
+        logger.error("work_lost", work=work, tenant=tenant, id=id_)
+        self.close()
+        return False
 
     def _start(self) -> Pipe:
         self.close()
@@ -64,25 +74,29 @@ class Aside:
 
 
 def _serve(pipe: Pipe, settings: Settings) -> None:
-    """Evaluate whom the pipe names, until it is closed."""
+    """Do what the pipe names, until it is closed."""
     lifeline.end_with_parent()
     log.configure("sweep", level=settings.log_level)
     database = Database(settings.database_url, pool_size=2, overflow=1)
     while True:
         try:
-            tenant, patient = pipe.recv()
-            pipe.send(_done(database, tenant, patient))
+            work, tenant, id_ = pipe.recv()
+            pipe.send(_done(database, work, tenant, id_))
         except (EOFError, OSError):
             return
 
 
-def _done(database: Database, tenant: int, patient: str) -> bool:
-    # Here and not above: the sweep itself never evaluates, and would start a second later.
+def _done(database: Database, work: Work, tenant: int, id_: str) -> bool:
+    # Here and not above: the sweep itself does neither, and would start a second later.
+    from worker import export
     from worker.advance import advance
 
     try:
-        return advance(database, tenant, patient)
+        if work == "export":
+            # One step: the next patient may be waiting.
+            return export.run(database, tenant, id_, for_s=0)
+        return advance(database, tenant, id_)
     except Exception:
         # Python would print the error with its message, which may hold what a record says.
-        logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
+        logger.exception("work_not_begun", work=work, tenant=tenant, id=id_)
         return False

@@ -1,8 +1,8 @@
 """The sweep: every two seconds, wake what is due and nobody works on.
 
-Timers are promises with a date. The sweep also brings what is stored in line with ConceptMaps, and keeps
-watch: each round it notes that it lives, and asks a worker through the broker to do the
-same, so that what has stopped can be told.
+Timers are promises with a date. The sweep also has exports gone on with, brings what is stored in line with
+ConceptMaps, and keeps watch: each round it notes that it lives, and asks a worker through the broker to
+do the same, so that what has stopped can be told.
 
 When the broker cannot be reached, or nobody follows a wake-up, the sweep has the work
 done beside it, slowly: what is urgent does not wait for Redis, nor for a worker.
@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.stop_request import StopRequest
 from service.store import (
     attempts,
+    exports,
     heartbeats,
     idempotency_keys,
     kept_forms,
@@ -48,13 +49,15 @@ LIMIT = 200
 AGAIN_S = 10.0
 #: How many patients are done beside the sweep in one round.
 ALONE = 10
+#: How many exports are looked at in one round.
+EXPORTS = 3
 #: How long in one round what is stored is translated anew.
 TRANSLATING_S = 0.5
 #: How often what nobody will ask for again is looked for.
 PURGE_S = 60.0
 
-#: what is kept for a time: answers under their keys, and what belongs to signing in
-KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms)
+#: what is kept for a time: answers under their keys, what belongs to signing in, and exports
+KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms, exports)
 
 logger = log.get()
 
@@ -69,6 +72,7 @@ class Sweep:
         self._aside = Aside(settings)
         self._beside = (Courier(settings), Feeder(settings))
         self._woken: dict[tuple[int, str], float] = {}
+        self._exporting: dict[tuple[int, str], float] = {}
         self._purged = float("-inf")
 
     def round(self, moment: float) -> int:
@@ -99,7 +103,8 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        for part in (self._translate, self._reindex, self._seal, partial(self._purge, moment)):
+        exporting = partial(self._export, moment, may_send=may_send, working=working)
+        for part in (exporting, self._translate, self._reindex, self._seal, partial(self._purge, moment)):
             try:
                 part()
             except (DBAPIError, psycopg.Error) as error:
@@ -125,6 +130,20 @@ class Sweep:
         # A second wake-up says that nobody followed the first. What a worker has begun and not
         # ended stays with the workers, while there are any: it may be what ends them.
         return at is None or (found.attempts > 0 and working)
+
+    def _export(self, moment: float, *, may_send: bool, working: bool) -> None:
+        """Wake workers for exports that nobody writes; while there are none, write one step of each."""
+        with self._database.transaction() as tx:
+            due = exports.due(tx, EXPORTS)
+        asked = {who: at for who, at in self._exporting.items() if moment - at <= AGAIN_S}
+        for who in due:
+            if who in asked:
+                continue
+            if may_send and broker.wake_export(self._settings, *who):
+                asked[who] = moment
+            if who not in asked or (who in self._exporting and not working):
+                self._aside.export(*who)
+        self._exporting = asked
 
     def _translate(self) -> None:
         """Bring what is stored in line with ConceptMaps that changed; the rest in the next round."""

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from pathways.definition import Pathway
 from service import accessed, acting, errors
 from service.auth import calling
-from service.fhir import json_patch, references, sent
+from service.fhir import patching, references, sent
 from service.fhir.refusals import (
     Issue,
     NotAcceptable,
@@ -51,6 +51,8 @@ NOTHING_THERE = ("fhir.elsewhere", "fhir.whole_system")
 READ = ("application/fhir+json", "application/json", "")
 NOT_XML = "resources are exchanged as JSON, not as XML or RDF"
 FORMATS = ("json", "application/json", "application/fhir+json")
+#: forms of the files of an export
+NDJSON = ("application/fhir+ndjson", "application/ndjson")
 
 
 @fhir.errorhandler(Exception)
@@ -62,14 +64,14 @@ def failed(error: Exception) -> Response:
     if isinstance(error, NotOffered):
         response.headers["Allow"] = ", ".join(methods())
     if isinstance(error, NotReadable) and request.method == "PATCH":
-        response.headers["Accept-Patch"] = json_patch.MEDIA_TYPE
+        response.headers["Accept-Patch"] = ", ".join(patching.FORMS)
     return response
 
 
 @fhir.after_request
 def pretty(response: Response) -> Response:
     """Write the answer for people where they ask for it."""
-    if request.args.get("_pretty") == "true" and response.content_length:
+    if request.args.get("_pretty") == "true" and response.content_length and not response.is_streamed:
         response.set_data(msgspec.json.format(response.get_data(), indent=2))
     return response
 
@@ -149,7 +151,7 @@ def options() -> Response | None:
     response = Response(status=204)
     response.headers["Allow"] = ", ".join(offered)
     if "PATCH" in offered:
-        response.headers["Accept-Patch"] = json_patch.MEDIA_TYPE
+        response.headers["Accept-Patch"] = ", ".join(patching.FORMS)
     return response
 
 
@@ -158,7 +160,8 @@ def check_accept() -> None:
     """Refuse a request for a form that is not written."""
     wanted = request.args.get("_format")
     accepts = request.accept_mimetypes
-    if wanted is None and accepts and not any(accepts[form] for form in READ[:2]):
+    forms = (*READ[:2], *(NDJSON if request.endpoint == "fhir.export_file" else ()))
+    if wanted is None and accepts and not any(accepts[form] for form in forms):
         raise NotAcceptable(
             Issue(code="not-supported", text=f"{NOT_XML}: send Accept: application/fhir+json")
         )

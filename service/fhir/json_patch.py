@@ -71,7 +71,7 @@ def apply(document: Any, operations: Sequence[Operation]) -> Any:
         CannotBePatched: an operation does not fit, a test is not met, or the result would be too large.
     """
     room = MOST_VALUES
-    document = _copied(document)
+    document = copied(document)
     for operation in operations:
         if operation.op in ("copy", "move"):
             value = _at(document, operation.source, operation)
@@ -133,14 +133,14 @@ def _index(items: list[Any], token: str, operation: Operation, *, last: int = -1
 
 def _add(document: Any, operation: Operation, value: Any) -> Any:
     if not operation.path:
-        return _copied(value)
+        return copied(value)
     *way, token = operation.path
     holder = _at(document, tuple(way), operation)
     if isinstance(holder, dict):
-        holder[token] = _copied(value)
+        holder[token] = copied(value)
     elif isinstance(holder, list):
         at = len(holder) if token == _END else _index(holder, token, operation, last=0)
-        holder.insert(at, _copied(value))
+        holder.insert(at, copied(value))
     else:
         raise operation.fails("nothing can be added to what is at this place")
     return document
@@ -152,11 +152,11 @@ def _remove(document: Any, operation: Operation, _value: Any) -> Any:
 
 def _replace(document: Any, operation: Operation, value: Any) -> Any:
     if not operation.path:
-        return _copied(value)
+        return copied(value)
     _at(document, operation.path, operation)
     *way, token = operation.path
     holder = _at(document, tuple(way), operation)
-    holder[int(token) if isinstance(holder, list) else token] = _copied(value)
+    holder[int(token) if isinstance(holder, list) else token] = copied(value)
     return document
 
 
@@ -167,7 +167,7 @@ def _move(document: Any, operation: Operation, value: Any) -> Any:
 
 
 def _test(document: Any, operation: Operation, value: Any) -> Any:
-    if not _same(_at(document, operation.path, operation), value):
+    if not same(_at(document, operation.path, operation), value):
         raise operation.fails("what is at this place is something else")
     return document
 
@@ -182,14 +182,14 @@ def _without(document: Any, path: Path, operation: Operation) -> Any:
     return document
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Return whether both are the same JSON value; numbers by their value, and true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other)
 
 
@@ -209,11 +209,12 @@ def _weight(value: object) -> int:
     return len(value) // CHARACTERS if isinstance(value, str) else 0
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """Return a JSON value of its own, down to the last list."""
     if isinstance(value, dict):
-        return {name: _copied(inner) for name, inner in value.items()}
+        return {name: copied(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_copied(inner) for inner in value]
+        return [copied(inner) for inner in value]
     return value
 
 

@@ -4,7 +4,7 @@ http://hl7.org/fhir/R4/operations.html#executing
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from flask import request
@@ -26,8 +26,12 @@ class Given:
 
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     resources: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    #: of parameters that are more than a text, such as a Meta
+    values: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     #: the body, where it is a resource and not Parameters
     alone: dict[str, Any] | None = None
+    #: how many parameters are not known, where the client asked to pass over them
+    passed_over: int = 0
 
     def text(self, name: str) -> str | None:
         """Return the one value of a parameter; None where it is not given.
@@ -44,6 +48,14 @@ class Given:
             NotExchanged: there are several.
         """
         return self._one(name, self.resources)
+
+    def value(self, name: str) -> dict[str, Any] | None:
+        """Return the one value of a parameter that is more than a text; None where it is not given.
+
+        Raises:
+            NotExchanged: there are several.
+        """
+        return self._one(name, self.values)
 
     def _one(self, name: str, held: Mapping[str, Sequence[_T]]) -> _T | None:
         found = held.get(name, ())
@@ -64,24 +76,26 @@ def given(known: Collection[str], *, takes_alone: bool = False) -> Given:
         NotReadable: the body is in a form that is not read.
     """
     texts: dict[str, list[str]] = {}
+    passed_over = 0
     for name, value in request.args.items(multi=True):
         if name in OF_THE_ANSWER:
             continue
         if _is_known(name, known):
             texts.setdefault(name, []).append(value)
-    if request.method != "POST":
-        return Given(texts=texts)
-    body = _body()
+        else:
+            passed_over += 1
+    in_url = Given(texts=texts, passed_over=passed_over)
+    body = _body() if request.method == "POST" else None
     if body is None:
-        return Given(texts=texts)
+        return in_url
     if body.get("resourceType") != "Parameters":
         if takes_alone:
-            return Given(texts=texts, alone=body)
+            return replace(in_url, alone=body)
         raise NotExchanged(Issue(code="structure", text="the body is a Parameters resource"))
-    return _of_parameters(body, known, texts)
+    return _of_parameters(body, known, in_url)
 
 
-def _of_parameters(body: dict[str, Any], known: Collection[str], texts: dict[str, list[str]]) -> Given:
+def _of_parameters(body: dict[str, Any], known: Collection[str], in_url: Given) -> Given:
     # What an inner resource is worth the operation says; here only that it can be taken out.
     parts = body.get("parameter", [])
     shell = (
@@ -89,15 +103,22 @@ def _of_parameters(body: dict[str, Any], known: Collection[str], texts: dict[str
     )
     if faults := gate.check(shell):
         raise NotExchanged(*(Issue(code=f.code, text=f.text, expression=f.expression) for f in faults))
+    texts = {name: list(values) for name, values in in_url.texts.items()}
     resources: dict[str, list[dict[str, Any]]] = {}
+    values: dict[str, list[dict[str, Any]]] = {}
+    passed_over = in_url.passed_over
     for part in parts:
         if not _is_known(part["name"], known):
-            continue
-        if isinstance(part.get("resource"), dict):
+            passed_over += 1
+        elif isinstance(part.get("resource"), dict):
             resources.setdefault(part["name"], []).append(part["resource"])
         else:
-            texts.setdefault(part["name"], []).append(_value(part))
-    return Given(texts=texts, resources=resources)
+            value = next((value for name, value in part.items() if name.startswith("value")), "")
+            if isinstance(value, dict):
+                values.setdefault(part["name"], []).append(value)
+                value = value.get("reference", "")
+            texts.setdefault(part["name"], []).append(str(value))
+    return Given(texts=texts, resources=resources, values=values, passed_over=passed_over)
 
 
 def _are_objects(parts: object) -> bool:
@@ -109,13 +130,6 @@ def _without_resource(part: dict[str, Any]) -> dict[str, Any]:
     if "resource" not in part:
         return part
     return {**{name: value for name, value in part.items() if name != "resource"}, "valueBoolean": True}
-
-
-def _value(part: Mapping[str, Any]) -> str:
-    value = next((value for name, value in part.items() if name.startswith("value")), "")
-    if isinstance(value, dict):
-        value = value.get("reference", "")
-    return str(value)
 
 
 def _is_known(name: str, known: Collection[str]) -> bool:

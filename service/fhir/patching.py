@@ -6,14 +6,14 @@ http://hl7.org/fhir/R4/http.html#patch
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
-from fhir_profiles import reading
-from service.fhir import json_patch
+from fhir_profiles import gate, reading
+from service.fhir import fhirpath_patch, json_patch
 from service.fhir.entries import Entry
 from service.fhir.json_patch import CannotBePatched
 from service.fhir.refusals import Ambiguous, Gone, Issue, NotFound, NotReadable, NotValid
@@ -23,8 +23,15 @@ from service.store.resources import Identity, Stored, VersionConflict
 Json = Mapping[str, Any]
 
 
+#: the media types of a patch: a JSON Patch, and a FHIRPath Patch as Parameters
+FORMS = (json_patch.MEDIA_TYPE, "application/fhir+json")
+
+#: makes of a resource what the patch says
+_Change = Callable[[Json], Any]
+
+
 def carried(patch: bytes) -> dict[str, Any]:
-    """Return the patch as a Bundle carries it.
+    """Return a JSON Patch as a Bundle carries it; a FHIRPath Patch is carried as it is.
 
     http://hl7.org/fhir/R4/http.html#patch (in a Bundle the patch is a Binary)
     """
@@ -39,9 +46,9 @@ def applied(tx: Connection, entries: Sequence[Entry], *, tenant: int) -> list[En
         NotFound, Gone, Ambiguous: there is no such resource, or there are several.
         VersionConflict: it has another version than the one named.
         NotValid: the patch does not fit.
-        NotReadable: it is no JSON Patch.
+        NotReadable: it is neither a JSON Patch nor a FHIRPath Patch.
     """
-    patches = {entry.index: _operations(entry) for entry in entries if entry.method == "PATCH"}
+    patches = {entry.index: _change(entry) for entry in entries if entry.method == "PATCH"}
     named = {
         (entry.type, *entry.identifier) for entry in entries if entry.index in patches and entry.identifier
     }
@@ -79,19 +86,35 @@ def _url(entry: Entry) -> str:
     return f"Bundle.entry[{entry.index}].request.url"
 
 
-def _operations(entry: Entry) -> tuple[json_patch.Operation, ...]:
+def _change(entry: Entry) -> _Change:
     resource = entry.resource
+    if resource.get("resourceType") == "Parameters":
+        return _by_paths(entry)
     if resource.get("resourceType") != "Binary" or resource.get("contentType") != json_patch.MEDIA_TYPE:
         text = (
-            f"a patch is a JSON Patch: {json_patch.MEDIA_TYPE}, in a Bundle a Binary with that contentType; "
-            "FHIRPath Patch (Parameters) and XML Patch are not read"
+            f"a patch is a JSON Patch ({json_patch.MEDIA_TYPE}, in a Bundle a Binary with that contentType) "
+            f"or a FHIRPath Patch (Parameters, {FORMS[1]}); XML Patch is not read"
         )
         raise NotReadable(Issue(code="not-supported", text=text, expression=entry.at))
     try:
         sent = base64.b64decode(str(resource.get("data", "")), validate=True)
-        return json_patch.read(reading.read_list(sent))
+        operations = json_patch.read(reading.read_list(sent))
+        return lambda stored: json_patch.apply(stored, operations)
     except (ValueError, CannotBePatched, reading.Unreadable) as error:
         raise NotValid(Issue(code="value", text=_why(error), expression=entry.at)) from None
+
+
+def _by_paths(entry: Entry) -> _Change:
+    faults = gate.check(dict(entry.resource))
+    if faults:
+        raise NotValid(
+            *(Issue(code=f.code, text=f"{f.expression}: {f.text}", expression=entry.at) for f in faults)
+        )
+    try:
+        operations = fhirpath_patch.read(entry.resource)
+    except CannotBePatched as error:
+        raise NotValid(Issue(code="value", text=str(error), expression=entry.at)) from None
+    return lambda stored: fhirpath_patch.apply(stored, operations)
 
 
 def _why(error: Exception) -> str:
@@ -100,7 +123,7 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, CannotBePatched) else "data is base64"
 
 
-def _patched(entry: Entry, stored: Stored | None, operations: Sequence[json_patch.Operation]) -> Entry:
+def _patched(entry: Entry, stored: Stored | None, change: _Change) -> Entry:
     if stored is None:
         raise _missing(entry)
     if stored.deleted:
@@ -109,7 +132,7 @@ def _patched(entry: Entry, stored: Stored | None, operations: Sequence[json_patc
     if entry.if_version is not None and entry.if_version != stored.version:
         raise VersionConflict((stored.type, stored.id))
     try:
-        patched = json_patch.apply(stored.resource, operations)
+        patched = change(stored.resource)
         # What is stored has passed the limits of what is read, whoever made it.
         patched = reading.read(reading.write(patched))
     except (CannotBePatched, reading.Unreadable) as error:

@@ -82,6 +82,14 @@ class KeyReused(Refusal):
     """The Idempotency-Key of this request was used for another one."""
 
 
+class TooMany(Refusal):
+    """The caller has as many of these as one may have; later, or after removing one, there is room."""
+
+
+class WentWrong(Refusal):
+    """What was to be done later could not be done."""
+
+
 class FromElsewhere(Refusal):
     """A browser sent this from a page that is not ours."""
 

@@ -23,6 +23,8 @@ NEED_A_PATIENT = ("BodyStructure", "DiagnosticReport", "Observation", "Procedure
 
 #: these may point to another patient, or to nothing that is known
 MAY_POINT_ELSEWHERE = {("Task", "focus"), ("Patient", "link")}
+#: these name several patients, and what they are in belongs to none of them
+OF_SEVERAL = {("Group", "member")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +227,7 @@ class Links:
             # What is known to be about one patient cannot become another's.
             yield None, place.head.patient
         for found in self._settled[entry.index]:
-            if (entry.type, found.element) in MAY_POINT_ELSEWHERE:
+            if (entry.type, found.element) in MAY_POINT_ELSEWHERE | OF_SEVERAL:
                 continue
             identity = references.local(found.target)
             if identity and identity[0] == "Patient":

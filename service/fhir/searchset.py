@@ -30,9 +30,8 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
         NotExchanged: the page begins after something that is no longer there.
         TooLarge: more would be sent along than one page holds.
     """
-    if wanted.needs_rows and not (done := reindexing.progress(tx, tenant=tenant)).complete:
-        text = f"what is stored is being indexed for this search, {done.percent} % is done; try again later"
-        raise NotIndexed(Issue(code="transient", text=text))
+    if wanted.needs_rows:
+        refuse_unindexed(tx, tenant=tenant)
     condition = wanted.condition
     total = None
     if wanted.total != "none":
@@ -56,6 +55,18 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
         found["total"] = total
     found["link"] = _links(wanted, page, base)
     return {**found, "entry": entries} if entries else found
+
+
+def refuse_unindexed(tx: Connection, *, tenant: int) -> None:
+    """Refuse to answer from the index while what an older release stored is not in it.
+
+    Raises:
+        NotIndexed: with how much is done.
+    """
+    done = reindexing.progress(tx, tenant=tenant)
+    if not done.complete:
+        text = f"what is stored is being indexed for this search, {done.percent} % is done; try again later"
+        raise NotIndexed(Issue(code="transient", text=text))
 
 
 def _entry(stored: Stored, wanted: Search, base: str, mode: str) -> dict[str, Any]:

@@ -79,6 +79,14 @@ def check(type_: str, shape: Shape) -> None:
         _names(type_, shape)
 
 
+def has(type_: str, name: str) -> bool:
+    """Return whether the type has such an element; `value` is one of Observation, whatever its kind."""
+    try:
+        return bool(_named(type_, name, tuple(schemas.definitions(type_)[type_]["properties"])))
+    except NotExchanged:
+        return False
+
+
 def _names(type_: str, shape: Shape) -> frozenset[str]:
     """Return the elements that are shown, choices by their full name."""
     properties = schemas.definitions(type_)[type_]["properties"]

@@ -11,7 +11,7 @@ def any_patient(tx: Connection) -> bool:
 
 
 def erase(tx: Connection) -> None:
-    """Remove all patient data: record, history, decisions, promises, deliveries and kept answers.
+    """Remove all patient data: record, history, decisions, promises, deliveries, exports and kept answers.
 
     People, organisations and ConceptMaps belong to the site, not to a patient, and stay.
     A worker that is at work on a patient loses its promise, and with it its transaction.
@@ -22,7 +22,7 @@ def erase(tx: Connection) -> None:
     # The answers under Idempotency-Keys, and what is known of requests, name what is removed here.
     for table in (tables.arrival, tables.promise, tables.idempotency_key, tables.sending):
         tx.execute(delete(table))
-    for table in (tables.delivery, tables.dispatch, tables.delivered):
+    for table in (tables.delivery, tables.dispatch, tables.delivered, tables.export, tables.export_chunk):
         tx.execute(delete(table))
     # How far the hospital's server was read stays: what was erased does not come back by itself.
     for table in (tables.origin, tables.set_aside):

@@ -37,6 +37,8 @@ NEEDED: Mapping[str, Privileges] = {
     "delivery": CHANGE,
     "dispatch": CHANGE,
     "evaluation": APPEND,
+    "export": OTHER,
+    "export_chunk": QUEUE,
     "heartbeat": CHANGE,
     "history": APPEND,
     "origin": APPEND,

@@ -3,13 +3,14 @@
 http://hl7.org/fhir/R4/http.html#capabilities
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from flask import Response
 
 from fhir_profiles import canonical, reading
-from service.fhir import access_events, blueprint, idempotency, json_patch, searching
+from service.fhir import access_events, blueprint, idempotency, patching, searching
 from service.fhir.blueprint import fhir
 from service.fhir.criteria import conditions, including
 from service.fhir.searching import TYPES
@@ -24,7 +25,8 @@ DOCUMENTATION = (
     "can be stored, the answer is 429 with Retry-After, and nothing was stored; in a batch this may be so of "
     "one entry. Conditions of create, update, patch and delete are identifier=system|value. A delete "
     "withdraws: earlier versions stay readable, and what is referred to is not deleted. A patch is a JSON "
-    "Patch, in a Bundle as a Binary. Histories are read with _count, _since and, of one resource, _at. To "
+    "Patch, in a Bundle as a Binary, or a FHIRPath Patch, whose paths take names, positions, where, first, "
+    "last, ofType, as and extension. Histories are read with _count, _since and, of one resource, _at. To "
     "poll a type or everything without missing a version, ask _history with _since: the meta.lastUpdated of "
     "the Bundle before, or the newest lastModified that was seen; the moment itself is included, so the last "
     "versions may come twice. Searches are strict: what is not known is refused by name, unless Prefer: "
@@ -41,13 +43,29 @@ DOCUMENTATION = (
     "_total=accurate asks for it. Patient/[id]/[type] searches the compartment of a patient."
 )
 #: of every type
-OF_EVERY_TYPE = {"validate": canonical.operation("Resource-validate")}
+OF_EVERY_TYPE = {
+    "meta": canonical.operation("Resource-meta"),
+    "meta-add": canonical.operation("Resource-meta-add"),
+    "meta-delete": canonical.operation("Resource-meta-delete"),
+    "validate": canonical.operation("Resource-validate"),
+}
 #: by type, each further operation with its definition
 OPERATIONS = {
     "CarePlan": {"why": canonical.operation("CarePlan-why")},
-    "Patient": {"everything": canonical.operation("Patient-everything")},
+    "Group": {"export": canonical.operation("Group-export")},
+    "Patient": {
+        "everything": canonical.operation("Patient-everything"),
+        "export": canonical.operation("Patient-export"),
+    },
     "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
 }
+#: of the whole, without a type
+SYSTEM_OPERATIONS = {
+    "export": canonical.operation("export"),
+    "meta": canonical.operation("Resource-meta"),
+}
+#: what others have described, and is kept here
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
 SECURITY = {
     "cors": False,
     "service": [
@@ -88,6 +106,7 @@ def metadata() -> Response:
         "status": "active",
         "date": "2026-11-29",
         "kind": "instance",
+        "instantiates": list(INSTANTIATES),
         "software": {"name": "hipway", "version": VERSION},
         "implementation": {
             "description": "hipway, a care-pathway service",
@@ -95,7 +114,7 @@ def metadata() -> Response:
         },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "patchFormat": [json_patch.MEDIA_TYPE],
+        "patchFormat": list(patching.FORMS),
         "rest": [
             {
                 "mode": "server",
@@ -103,10 +122,15 @@ def metadata() -> Response:
                 "security": SECURITY,
                 "resource": [_resource(type_) for type_ in TYPES],
                 "interaction": [{"code": code} for code in OF_THE_SYSTEM],
+                "operation": _operations(SYSTEM_OPERATIONS),
             }
         ],
     }
     return blueprint.resource(reading.write(statement).decode())
+
+
+def _operations(found: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "definition": url} for name, url in found.items()]
 
 
 def _references(type_: str) -> dict[str, tuple[str, ...]]:
@@ -139,7 +163,7 @@ def _resource(type_: str) -> dict[str, Any]:
         "searchParam": [
             {"name": name, "type": kind} for name, kind in sorted(searching.parameters_of(type_).items())
         ],
-        "operation": [{"name": name, "definition": url} for name, url in operations.items()],
+        "operation": _operations(operations),
     }
     for name in ("searchInclude", "searchRevInclude"):
         if not offered[name]:

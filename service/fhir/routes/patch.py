@@ -1,4 +1,4 @@
-"""FHIR patch: change parts of one resource by JSON Patch, as a transaction of one entry.
+"""FHIR patch: change parts of one resource by JSON Patch or FHIRPath Patch, as a transaction of one entry.
 
 http://hl7.org/fhir/R4/http.html#patch
 """
@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, request
 
+from fhir_profiles import reading
 from service.fhir import blueprint, entries, intake, json_patch, patching
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
@@ -32,9 +33,14 @@ def _patch(type_: str, id_: str | None, condition: str | None) -> Response:
             bundle["entry"][0]["request"]["ifMatch"] = etag
         return bundle
 
+    by_json_patch = request.mimetype == json_patch.MEDIA_TYPE
     try:
         return intake.take_in(
-            as_bundle, answer, repeatable=False, forms=(json_patch.MEDIA_TYPE,), read=patching.carried
+            as_bundle,
+            answer,
+            repeatable=False,
+            forms=(*patching.FORMS, "application/json"),
+            read=patching.carried if by_json_patch else reading.read,
         )
     except Refusal as refusal:
         raise blueprint.renamed(refusal, type_) from refusal

@@ -264,9 +264,9 @@ def test_every_modifier_that_is_claimed_is_understood(client, rest):
 
 
 def operations(rest):
-    """Return each operation that is claimed: the type, its name and its definition."""
+    """Return each operation that is claimed: the type, its name and its definition; of the system no type."""
     defined = {each["url"]: each for each in definitions.resources() if each["resourceType"] == OPERATION}
-    for resource in rest["resource"]:
+    for resource in (*rest["resource"], {"type": None, "operation": rest["operation"]}):
         for claimed in resource["operation"]:
             yield resource["type"], claimed["name"], defined[claimed["definition"]]
 
@@ -277,11 +277,12 @@ OPERATION = "OperationDefinition"
 def test_each_operation_is_offered_where_its_definition_says_and_nowhere_else(client, rest):
     for type_, name, definition in operations(rest):
         assert definition["code"] == name
-        assert definition["resource"] == ["Resource"] or type_ in definition["resource"]
-        for level, path in (("type", f"{type_}/${name}"), ("instance", f"{type_}/nothing/${name}")):
+        assert type_ is None or definition["resource"] == ["Resource"] or type_ in definition["resource"]
+        levels = (("type", f"{type_}/${name}"), ("instance", f"{type_}/nothing/${name}"))
+        for level, path in levels if type_ else (("system", f"${name}"),):
             answer = client.post(f"/fhir/{path}", json={"resourceType": "Parameters"})
-            issue = answer.get_json()["issue"][0]
-            # What is offered asks for a parameter, or finds no such resource.
+            issue = answer.get_json().get("issue", [{"code": "none"}])[0]
+            # What is offered answers, asks for a parameter, or finds no such resource.
             offered = answer.status_code in (200, 400, 404, 405) and issue["code"] != "not-supported"
             why = name == "why" and level == "instance"
             assert offered is (definition[level] and not why), (path, issue)
@@ -294,16 +295,26 @@ def test_each_operation_there_is_is_claimed(client, rest):
     for rule in client.application.url_map.iter_rules():
         if "$" in rule.rule:
             type_, name = rule.rule.split("/")[2], rule.rule.rpartition("$")[2]
-            assert (TYPES[0] if type_ == "<type_>" else type_, name) in claimed
+            of = None if type_.startswith("$") else TYPES[0] if type_ == "<type_>" else type_
+            assert (of, name) in claimed
 
 
 def test_what_is_said_of_patches_and_forms_is_so(client, send):
     statement = client.get("/fhir/metadata").get_json()
     send(bundle(put(patient("forms"))))
 
-    for form in statement["patchFormat"]:
-        operation = json.dumps([{"op": "add", "path": "/active", "value": True}])
-        assert client.patch("/fhir/Patient/forms", data=operation, content_type=form).status_code == 200
+    parts = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.active"}]
+    patches = {
+        PATCH: [{"op": "add", "path": "/active", "value": True}],
+        "application/fhir+json": {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "operation", "part": parts}],
+        },
+    }
+    assert list(patches) == statement["patchFormat"]
+    for version, (form, patch) in enumerate(patches.items(), 2):
+        answer = client.patch("/fhir/Patient/forms", data=json.dumps(patch), content_type=form)
+        assert (answer.status_code, answer.headers["ETag"]) == (200, f'W/"{version}"')
     for form in statement["format"]:
         assert client.get("/fhir/Patient/forms", query_string={"_format": form}).status_code == 200
     assert gate.check(statement) == ()

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from fhir_profiles import reading
 from service.app import create_app
 from service.store import senders
+from worker import export
 
 JSON = "application/fhir+json"
 
@@ -81,20 +82,32 @@ def test_every_route_of_fhir_asks_who_is_calling(app, client):
 
 #: the scope that each view asks for; of a Bundle each entry asks for its own
 SCOPES = {
+    "fhir.add_meta": "write",
     "fhir.apply_by_url": "read",
     "fhir.apply_one": "read",
     "fhir.ask_why": "read",
+    "fhir.cancel_export": "read",
     "fhir.conditional_delete": "write",
     "fhir.conditional_patch": "write",
     "fhir.conditional_update": "write",
     "fhir.create": "write",
     "fhir.delete": "write",
+    "fhir.delete_meta": "write",
     "fhir.elsewhere": "by method",
     "fhir.everybody": "read",
     "fhir.everything": "read",
+    "fhir.export_all": "read",
+    "fhir.export_file": "read",
+    "fhir.export_group": "read",
+    "fhir.export_patients": "read",
+    "fhir.export_status": "read",
     "fhir.history": "read",
     "fhir.history_of_system": "read",
     "fhir.history_of_type": "read",
+    "fhir.meta_of_all": "read",
+    "fhir.meta_of_one": "read",
+    "fhir.meta_of_type": "read",
+    "fhir.meta_of_version": "read",
     "fhir.metadata": "none",
     "fhir.patch": "write",
     "fhir.read": "read",
@@ -136,6 +149,41 @@ def test_an_operation_by_post_tells_a_reader_and_no_writer(client, token):
     assert post(client, asked, bearer(token["scanner"]), "/fhir/Patient/told/$everything").status_code == 403
     told = post(client, asked, bearer(token["registry"]), "/fhir/Patient/told/$everything")
     assert {each["resource"]["id"] for each in told.get_json()["entry"]} == {"told", "told-1"}
+
+
+def test_an_export_is_read_and_ended_by_whoever_asked_for_it_and_nobody_else(client, token, database):
+    post(client, visit("own"), bearer(token["laboratory"]))
+    mine, other = bearer(token["registry"]), bearer(token["laboratory"])
+
+    def ask(headers, path, method="GET", **more):
+        return client.open(path, method=method, headers={**headers, **more}, base_url=BASE)
+
+    begun = ask(mine, "/fhir/Patient/$export", Prefer="respond-async")
+    status = begun.headers["Content-Location"].removeprefix(BASE)
+    export.run(database, 0, status.rpartition("/")[2])
+    manifest = ask(mine, status).get_json()
+    files = [file["url"].removeprefix(BASE) for file in manifest["output"]]
+
+    assert manifest["requiresAccessToken"] is True
+    assert files
+    assert [ask(other, path).status_code for path in (status, *files)] == [404] * (1 + len(files))
+    assert ask(other, status, "DELETE").status_code == 404
+    assert [ask(mine, path).status_code for path in (status, *files)] == [200] * (1 + len(files))
+    assert ask(mine, status, "DELETE").status_code == 202
+
+
+def test_whoever_may_only_write_is_not_told_what_others_have_labelled(client, token):
+    post(client, visit("labelled"), bearer(token["laboratory"]))
+    meta = {"name": "meta", "valueMeta": {"tag": [{"code": "new"}]}}
+    asked = {"resourceType": "Parameters", "parameter": [meta]}
+
+    told = [
+        post(client, asked, bearer(token[name]), "/fhir/Patient/labelled/$meta-add").data
+        for name in ("scanner", "laboratory")
+    ]
+
+    assert told[0] == b""
+    assert b"new" in told[1]
 
 
 def test_to_try_a_write_one_must_be_allowed_to_write_and_to_read(client, token):
@@ -309,6 +357,8 @@ def test_a_person_reads_what_a_page_links_to_and_writes_on_pages_alone(app, owne
     signing_in.sign_in(stranger, "stranger")
 
     assert person.get("/fhir/Patient/linked", base_url=BASE).status_code == 200
+    begun = person.get("/fhir/$export", headers={"Prefer": "respond-async"}, base_url=BASE)
+    assert begun.status_code == 403
     assert post(person, visit("linked"), {}).status_code == 401
     assert stranger.get("/fhir/Patient/linked", base_url=BASE).status_code == 401
     with database.transaction() as tx:

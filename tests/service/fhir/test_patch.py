@@ -18,6 +18,7 @@ from service.store import resources
 from service.store.database import Database
 
 FORM = "application/json-patch+json"
+PATHS = "application/fhir+json"
 CHANGE = [{"op": "replace", "path": "/valueInteger", "value": 3}]
 
 
@@ -144,15 +145,109 @@ def test_what_the_engine_keeps_is_patched_no_further_than_it_is_updated(client, 
 
 
 @pytest.mark.parametrize(
-    "form", ["application/fhir+json", "application/json", "application/xml-patch+xml", "application/fhir+xml"]
+    ("form", "body"),
+    [
+        ("application/xml-patch+xml", b"<diff/>"),
+        ("application/fhir+xml", b"<Parameters/>"),
+        ("application/fhir+json", b'{"resourceType": "Patient"}'),
+        ("application/json", b'{"resourceType": "Observation"}'),
+    ],
 )
-def test_other_kinds_of_patch_are_refused_with_the_one_that_is_read(form, client, fact):
-    answer = client.patch(f"/fhir/{fact}", data=b"{}", content_type=form)
+def test_other_kinds_of_patch_are_refused_with_those_that_are_read(form, body, client, fact):
+    answer = client.patch(f"/fhir/{fact}", data=body, content_type=form)
 
     assert answer.status_code == 415
-    assert answer.headers["Accept-Patch"] == FORM
+    assert answer.headers["Accept-Patch"] == f"{FORM}, {PATHS}"
     assert FORM in answer.get_json()["issue"][0]["diagnostics"]
-    assert client.options(f"/fhir/{fact}").headers["Accept-Patch"] == FORM
+    assert client.options(f"/fhir/{fact}").headers["Accept-Patch"] == f"{FORM}, {PATHS}"
+
+
+def by_paths(*operations):
+    """A FHIRPath Patch of operations, each its type, its path and the part that carries its value."""
+    rows = [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": type_},
+                {"name": "path", "valueString": path},
+                *({"name": "value", **value} for value in more),
+            ],
+        }
+        for type_, path, *more in operations
+    ]
+    return {"resourceType": "Parameters", "parameter": rows}
+
+
+TO_THREE = by_paths(("replace", "Observation.value", {"valueInteger": 3}))
+
+
+@pytest.mark.parametrize("form", ["application/fhir+json", "application/json"])
+def test_a_patch_by_paths_changes_a_part_and_is_the_next_version(form, client, fact):
+    answer = client.patch(f"/fhir/{fact}", data=json.dumps(TO_THREE), content_type=form)
+
+    assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+    assert answer.get_json()["valueInteger"] == 3
+    assert "Evaluation-Due" in answer.headers
+    nothing = {"resourceType": "Parameters"}
+    assert client.patch(f"/fhir/{fact}", json=nothing).headers["ETag"] == 'W/"2"'
+    stale = client.patch(f"/fhir/{fact}", json=TO_THREE, headers={"If-Match": 'W/"1"'})
+    assert stale.status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("operations", "code"),
+    [
+        pytest.param([("delete", "Observation.status")], "required", id="not valid"),
+        pytest.param([("replace", "Observation.id", {"valueId": "x"})], "business-rule", id="another id"),
+        pytest.param([("replace", "Observation.note", {"valueString": "x"})], "processing", id="nothing"),
+        pytest.param([("delete", "Observation.where(status.matches('f*'))")], "value", id="not taken"),
+        pytest.param([("delete", "Observation.note"), ("spin", "Observation")], "value", id="no operation"),
+        pytest.param(
+            [("replace", "Observation.subject.reference", {"valueString": "Patient/nobody"})],
+            "not-found",
+            id="a patient who is not there",
+        ),
+        pytest.param([("replace", "Observation.value", {"valueInteger": "3"})], "value", id="not R4"),
+    ],
+)
+def test_what_a_patch_by_paths_makes_passes_what_an_update_passes(
+    operations, code, client, fact, nothing_stored_after
+):
+    check = nothing_stored_after()
+
+    answer = client.patch(f"/fhir/{fact}", json=by_paths(*operations))
+
+    check()
+    assert answer.status_code == 422
+    issue = answer.get_json()["issue"][0]
+    assert (issue["code"], issue["expression"][0].partition(".")[0]) == (code, "Observation")
+    assert issue["diagnostics"]
+
+
+def test_what_the_engine_keeps_is_patched_by_paths_no_further_than_it_is_updated(client, send, database):
+    send(bundle(put(patient("keeper"))))
+    body = {"resourceType": "Task", "status": "requested", "intent": "order", "description": "x"}
+    body["for"] = {"reference": "Patient/keeper"}
+    with database.transaction() as tx:
+        write = resources.Write(type="Task", id="held", body=body, patient="keeper", owned=True)
+        resources.save(tx, [write], tenant=0, now=datetime.now(UTC))
+
+    allowed = by_paths(("replace", "Task.status", {"valueCode": "accepted"}))
+    assert client.patch("/fhir/Task/held", json=allowed).status_code == 200
+    refused = client.patch("/fhir/Task/held", json=by_paths(("delete", "Task.description")))
+    assert refused.status_code == 403
+
+
+def test_a_bundle_carries_a_patch_by_paths_as_it_is(client, send, fact):
+    entry = {"resource": TO_THREE, "request": {"method": "PATCH", "url": fact, "ifMatch": 'W/"1"'}}
+
+    answer = send(bundle(entry))
+    missing = {**entry, "request": {"method": "PATCH", "url": "Observation/nothing"}}
+    batch = send({**bundle(missing, {**entry, "request": {"method": "PATCH", "url": fact}}), "type": "batch"})
+
+    assert answer.status_code == 200, answer.get_json()
+    assert client.get(f"/fhir/{fact}").get_json()["valueInteger"] == 3
+    assert [e["response"]["status"][:3] for e in batch.get_json()["entry"]] == ["404", "200"]
 
 
 def test_a_bundle_carries_a_patch_as_a_binary(client, send, fact):
@@ -180,7 +275,8 @@ def test_a_bundle_carries_a_patch_as_a_binary(client, send, fact):
 @pytest.mark.parametrize(
     ("resource", "status"),
     [
-        ({"resourceType": "Parameters"}, 415),
+        ({"resourceType": "Parameters", "parameter": [{"name": "x", "valueString": "y"}]}, 422),
+        ({"resourceType": "Basic", "code": {"text": "x"}}, 415),
         ({"resourceType": "Binary", "contentType": "application/xml", "data": ""}, 415),
         ({"resourceType": "Binary", "contentType": FORM, "data": "%"}, 422),
         ({"resourceType": "Binary", "contentType": FORM, "data": "ä"}, 422),

@@ -8,7 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from service import clock
-from service.store import changes, heartbeats, migrate, parameters, resources, schema, tables, writing
+from service.store import as_at, changes, heartbeats, migrate, parameters, resources, schema, tables, writing
+from service.store.as_at import Selection
 from service.store.database import Database, NotDurable
 from service.store.resources import Write
 
@@ -174,6 +175,50 @@ def test_a_page_of_what_changed_is_found_without_going_through_what_did_not(data
     read = {name: rows for name, rows in scanned(plan[0]["Plan"]) if name and rows}
 
     assert read == {"resource_of_time": 11, "history_of_time": 11}
+
+
+def test_a_page_of_the_versions_at_a_moment_is_found_without_going_through_all(database, owner):
+    moments = [NOW + timedelta(minutes=number) for number in range(20)]
+    with database.transaction() as tx:
+        for moment in moments:
+            body = {"resourceType": "Flag", "language": moment.isoformat()}
+            writes = [
+                Write(type="Flag", id=f"v-{moment.minute}-{number}", body=body, fresh=True)
+                for number in range(200)
+            ]
+            resources.save(tx, writes, tenant=0, now=moment)
+    with owner.transaction() as tx:
+        tx.execute(text("ANALYZE resource"))
+    wanted = Selection(tenant=0, until=moments[-1])
+    with database.transaction() as tx:
+        values = {"tenant": 0, "until": wanted.until, "type": "Flag", "received": None, "seq": 0, "rows": 11}
+        explained = writing.raw(tx).execute(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {as_at._names(wanted)}", values, prepare=False
+        )
+        ((plan,),) = explained.fetchall()
+
+    read = sorted((name, rows) for name, rows in scanned(plan[0]["Plan"]) if name and rows)
+
+    # The first by their index, and what was received since the moment, of which there is an end.
+    assert read == [("resource_of_time", 11), ("resource_of_time", 200)]
+
+
+def test_many_resources_are_estimated(database, owner, monkeypatch):
+    with database.transaction() as tx:
+        body = {"resourceType": "Slot"}
+        writes = [Write(type="Slot", id=f"s-{number}", body=body, fresh=True) for number in range(500)]
+        resources.save(tx, writes, tenant=0, now=NOW)
+    with owner.transaction() as tx:
+        tx.execute(text("ANALYZE resource"))
+    wanted = Selection(tenant=0, until=NOW + timedelta(days=1))
+
+    with database.transaction() as tx:
+        exact = as_at.counts(tx, ["Slot", "Patient"], wanted)
+        monkeypatch.setattr(as_at, "COUNTED", 100)
+        about = as_at.counts(tx, ["Slot", "Patient"], wanted)
+
+    assert exact == {"Slot": 500}
+    assert about == {"Slot": pytest.approx(500, rel=0.2)}
 
 
 FILTERED = "Rows Removed by Filter"

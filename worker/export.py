@@ -1,0 +1,209 @@
+"""Write an export into files, step by step, each step in one transaction.
+
+    claim (attempt, lease)                                     a transaction of its own
+    versions as they were -> lines -> pieces of files, place   one transaction, at most some seconds
+    failed                                                     a transaction of its own
+
+What is in memory at one time is one page, whatever the size of the record. Between two steps a worker looks
+whether a patient waits to be evaluated, and lets go of the export then: the sweep has it taken up again.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from fhir_profiles import reading
+from service import clock, log
+from service.fhir import exporting, subset
+from service.fhir.subset import Shape
+from service.store import as_at, content, export_files, exports, promises, resources
+from service.store.as_at import Name, Selection
+from service.store.database import Database, of_the_moment
+from service.store.export_files import File
+from service.store.exports import Claim, Export, LeaseLost
+
+#: how long one step goes on
+STEP_S = 2.0
+#: how long a worker goes on before it takes its next message; well below the limit of a task
+TASK_S = 20.0
+#: what one page holds at most: versions, and bytes
+PAGE, PAGE_BYTES = 200, 4 * 1024 * 1024
+#: what one file holds at most, so that the record of who read it names a bounded number of patients
+FILE, FILE_BYTES = 5_000, 16 * 1024 * 1024
+
+logger = log.get()
+
+
+def run(
+    database: Database,
+    tenant: int,
+    id_: str,
+    *,
+    for_s: float = TASK_S,
+    step_s: float = STEP_S,
+    after_step: Callable[[], None] = lambda: None,
+) -> bool:
+    """Write steps of an export until it is done, the time is over, or a patient waits to be evaluated.
+
+    A failure is recorded with the export, which says when to try again; nobody waits to hear of it.
+
+    Args:
+        after_step: called after each, such as to say that this process lives.
+
+    Returns:
+        whether a step was written.
+    """
+    end = time.monotonic() + for_s
+    wrote = False
+    while _step(database, tenant, id_, step_s):
+        wrote = True
+        after_step()
+        if time.monotonic() >= end or _somebody_waits(database):
+            break
+    return wrote
+
+
+def _step(database: Database, tenant: int, id_: str, step_s: float) -> bool:
+    """Write one step and return whether it was written."""
+    with database.transaction() as tx:
+        claim = exports.claim(tx, id_, tenant=tenant)
+    if claim is None:
+        return False
+    try:
+        done = database.run(lambda tx: _write(tx, claim, step_s), isolation="REPEATABLE READ")
+    except LeaseLost:
+        logger.warning("export_lease_lost", tenant=tenant, export=id_)
+        return False
+    except Exception as error:
+        # The message may hold what a record says; the name of the error tells where to look.
+        reason = type(error).__name__
+        given_up = False
+        with database.transaction() as tx:
+            if of_the_moment(error):
+                exports.give_back(tx, claim, reason)
+            else:
+                given_up = exports.failed(tx, claim, reason)
+        logger.exception("export_failed", tenant=tenant, export=id_, reason=reason, given_up=given_up)
+        return False
+    logger.info("export_finished" if done else "export_step", tenant=tenant, export=id_)
+    return True
+
+
+def _somebody_waits(database: Database) -> bool:
+    with database.transaction() as tx:
+        return bool(promises.due(tx, clock.now(tx), 1))
+
+
+def _write(tx: Connection, claim: Claim, step_s: float) -> bool:
+    """Do all the work of one step; return whether it was the last."""
+    end = time.monotonic() + step_s
+    export = exports.find(tx, claim.id, tenant=claim.tenant)
+    if export is None:
+        # Expired, or cancelled since it was claimed.
+        raise LeaseLost
+    wanted = _selection(export, claim.tenant)
+    counts = export.counts
+    if counts is None:
+        counts = as_at.counts(tx, export.asked.types, wanted)
+    files = _Files(tx, claim)
+    place, after, gone = export.place, export.reached, export.gone
+    types = export.asked.types
+    while place < len(types):
+        shape = exporting.shape_of(types[place], export.asked.elements)
+        for page in _pages(as_at.names(tx, types[place], wanted, after=after)):
+            files.write(types[place], page, shape)
+            after, gone = page[-1].place, gone + len(page)
+            if time.monotonic() >= end:
+                exports.reached(tx, claim, counts, place=place, after=after, gone=gone)
+                return False
+        place, after, gone = place + 1, None, 0
+    exports.finished(tx, claim)
+    return True
+
+
+def _selection(export: Export, tenant: int) -> Selection:
+    asked = export.asked
+    return Selection(
+        tenant=tenant,
+        until=asked.until,
+        since=asked.since,
+        of_patients=asked.of_patients,
+        patients=asked.patients,
+        # What was removed is told to whoever asks what has changed, and to nobody else.
+        removed=asked.since is not None,
+    )
+
+
+def _pages(names: Iterator[Name]) -> Iterator[list[Name]]:
+    """Yield the versions so many at a time as may be in memory together; one alone may be larger."""
+    page: list[Name] = []
+    size = 0
+    for name in names:
+        if page and (len(page) >= PAGE or size + name.size > PAGE_BYTES):
+            yield page
+            page, size = [], 0
+        page.append(name)
+        size += name.size
+    if page:
+        yield page
+
+
+class _Files:
+    """The files of an export, of which the last of each kind is added to."""
+
+    def __init__(self, tx: Connection, claim: Claim) -> None:
+        """See what is there."""
+        self._tx, self._claim = tx, claim
+        known = export_files.of(tx, claim.id, tenant=claim.tenant)
+        self._next = max((file.number for file in known), default=0) + 1
+        self._open = {file.kind: file for file in known}
+
+    def write(self, type_: str, page: Sequence[Name], shape: Shape) -> None:
+        """Write a page of versions of one type: what is there, and what was removed."""
+        there = [name for name in page if not name.deleted]
+        removed = [name for name in page if name.deleted]
+        if there:
+            bodies = resources.versions(
+                self._tx, [(type_, name.id, name.version) for name in there], tenant=self._claim.tenant
+            )
+            # What is stored is written without line breaks.
+            lines = [subset.of(bodies[type_, name.id, name.version].body, shape) for name in there]
+            self._add("output", type_, lines, there)
+        if removed:
+            self._add("deleted", "Bundle", [_removed(type_, removed)], removed)
+
+    def _add(self, kind: str, type_: str, lines: Sequence[str], names: Sequence[Name]) -> None:
+        body = "".join(f"{line}\n" for line in lines)
+        file = self._open.get(kind)
+        fits = (
+            file is not None
+            and file.type == type_
+            and file.lines + len(lines) <= FILE
+            and file.size + len(body) <= FILE_BYTES
+        )
+        if file is None or not fits:
+            file = File(number=self._next, kind=kind, type=type_, lines=0, size=0, chunks=0)
+            self._next += 1
+        self._open[kind] = export_files.add(
+            self._tx,
+            self._claim.id,
+            file,
+            body,
+            len(lines),
+            [name.patient for name in names if name.patient],
+            tenant=self._claim.tenant,
+        )
+
+
+def _removed(type_: str, names: Sequence[Name]) -> str:
+    """Return the transaction that removes the same elsewhere, as one line."""
+    entries = [{"request": {"method": "DELETE", "url": f"{type_}/{name.id}"}} for name in names]
+    newest = content.instant(max(name.received for name in names))
+    bundle = {
+        "resourceType": "Bundle",
+        "meta": {"lastUpdated": newest},
+        "type": "transaction",
+        "entry": entries,
+    }
+    return reading.write(bundle).decode()
