@@ -1,7 +1,7 @@
 """What a system asked to be written into files, and the files, in pieces.
 
 Revision ID: 0020
-Revises: 0018
+Revises: 0019
 """
 
 from alembic import op
