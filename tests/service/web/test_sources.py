@@ -33,7 +33,7 @@ def operator(record, broker_url, act):
 
 def _operator(record, broker_url, act, read):
     with record.transaction() as tx:
-        for table in ("source", "source_window", "subscription", "set_aside", "circuit"):
+        for table in ("source", "source_window", "hospital_subscription", "set_aside", "circuit"):
             tx.execute(text(f"DELETE FROM {table}"))
         sources.begin(tx, tenant=0, server=SERVER)
     settings = Settings(broker_url=broker_url, hospital=Hospital(url=SERVER, read=read))
