@@ -20,12 +20,12 @@ from service import log
 from service.hospital import theirs
 from service.hospital.answers import Answer, Kind
 from service.hospital.settings import Hospital
-from service.hospital.storing import GONE, Reader
+from service.hospital.storing import Reader
 from service.hospital.taking import Stopped, Taking
 from service.hospital.wanted import PEOPLE, Question
 from service.record import FACTS
 from service.store import content, origins, sources
-from service.store.origins import Origin
+from service.store.origins import GONE, Origin
 from service.store.resources import Identity
 from service.store.sources import Claim, Window
 
@@ -175,7 +175,7 @@ class Feed:
         read = self._reader.connection.read(*origin.theirs)
         if read.taken:
             self._taking.take([read.body])
-        elif read.kind is Kind.GONE and origin.type in FACTS:
+        elif read.kind is Kind.GONE:
             self._taking.storing.withdraw(origin)
         elif read.of_server and read.kind not in (*NOT_THERE, *UNREADABLE):
             raise Stopped(read)

@@ -30,6 +30,7 @@ from service.hospital.storing import (
     NO_PATIENT,
     NOT_VALID,
     PATIENT_UNKNOWN,
+    Changed,
     Reader,
     Storing,
     places,
@@ -279,6 +280,8 @@ class Taking:
         prepared = [self._prepared(body, inside, depth) for body in bodies]
         try:
             return self.storing.store(prepared, patient, inside)
+        except Changed:
+            raise Stopped(Answer(kind=Kind.CONFLICT)) from None
         except (Refusal, NotPlaced) as refused:
             if len(bodies) > 1:
                 return sum(self._store([body], patient, depth) for body in bodies)

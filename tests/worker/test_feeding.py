@@ -242,6 +242,23 @@ def test_two_records_of_one_person_there_are_not_written_over_one_another(fed, s
     assert fed.stored() == {"Observation/o1": 1, "Patient/p1": 1}
 
 
+def test_a_person_who_was_made_anew_there_is_the_same_person_here(fed, server):
+    server.put(patient("p1", mrn="1"))
+    server.put(fact("o1"))
+    fed.whole()
+    server.remove("Observation/o1")
+    server.remove("Patient/p1")
+    for _ in range(4):
+        fed.whole()
+    server.put(patient("p2", mrn="1"))
+    server.put(fact("o2", "Patient/p2"))
+
+    fed.whole()
+
+    assert set(fed.stored()) == {"Observation/o2", "Patient/p1"}
+    assert fed.current("Observation/o2")["subject"] == {"reference": "Patient/p1"}
+
+
 def test_who_could_not_be_told_is_tried_again_and_taken_in(fed, server):
     server.put(fact("o1"))
     fed.whole()
