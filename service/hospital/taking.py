@@ -310,7 +310,7 @@ class Taking:
         assert isinstance(meta, Mapping)
         kept = {n: v for n, v in meta.items() if n not in ("versionId", "lastUpdated", "source")}
         source = f"{server}/{body['resourceType']}/{body['id']}"
-        # The number of the server's version is kept for `_written`, which takes it away again.
+        # The number of the server's version is kept for `Storing`, which takes it away again.
         own = {n: meta[n] for n in ("versionId", "lastUpdated") if n in meta}
         return {**references.replaced(body, found, targets), "meta": {**kept, **own, "source": source}}
 
