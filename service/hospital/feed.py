@@ -20,12 +20,12 @@ from service import log
 from service.hospital import theirs
 from service.hospital.answers import Answer, Kind
 from service.hospital.settings import Hospital
-from service.hospital.storing import GONE, Reader
+from service.hospital.storing import Reader
 from service.hospital.taking import Stopped, Taking
 from service.hospital.wanted import PEOPLE, Question
 from service.record import FACTS
 from service.store import content, origins, sources
-from service.store.origins import Origin
+from service.store.origins import GONE, Origin
 from service.store.resources import Identity
 from service.store.sources import Claim, Window
 
@@ -53,8 +53,6 @@ CHECKED_TYPES = (*FACTS, "BodyStructure", "Patient", "Practitioner", "Practition
 #: what one answer may be that says nothing of the others
 UNREADABLE = (Kind.NOT_FHIR, Kind.TOO_LONG)
 NOT_THERE = (Kind.GONE, Kind.NOT_FOUND, Kind.FORBIDDEN)
-#: no set of results has more pages; a server that leads round in circles is left
-MOST_PAGES = 100_000
 
 START: Identity = ("", "")
 FINE = Answer(kind=Kind.TAKEN)
@@ -175,7 +173,7 @@ class Feed:
         read = self._reader.connection.read(*origin.theirs)
         if read.taken:
             self._taking.take([read.body])
-        elif read.kind is Kind.GONE and origin.type in FACTS:
+        elif read.kind is Kind.GONE:
             self._taking.storing.withdraw(origin)
         elif read.of_server and read.kind not in (*NOT_THERE, *UNREADABLE):
             raise Stopped(read)
@@ -258,12 +256,20 @@ class Feed:
         return answer
 
     def _pages(self, first: Answer) -> Iterator[Answer]:
-        page = first
-        for _ in range(MOST_PAGES):
+        """Yield the page and all that follow.
+
+        Raises:
+            Stopped: the server answers badly, or leads round in circles.
+        """
+        page, followed = first, set[str]()
+        while True:
             yield page
             link = theirs.next_page(page.body)
             if link is None:
                 return
+            if link in followed:
+                raise Stopped(Answer(kind=Kind.FAILED_INSIDE, status=page.status))
+            followed.add(link)
             self._renew()
             page = self._reader.connection.follow(link)
             if not page.taken:

@@ -78,10 +78,10 @@ class Placing:
             for system, value in theirs.identifiers(body)
         }
         ours = {*named, *((link.type, link.id) for link in self._links.values())}
-        heads, self._by_name = resources.find(tx, (), names, tenant=tenant)
+        _, self._by_name = resources.find(tx, (), names, tenant=tenant)
         also = {head.identity for carrying in self._by_name.values() for head in carrying}
         with resources.together(tx):
-            asked = resources.ask_all(tx, ours | also | set(heads), tenant=tenant)
+            asked = resources.ask_all(tx, ours | also, tenant=tenant)
         self._stored = asked()
         self._elsewhere = origins.of_ours(tx, sorted(ours | also), tenant=tenant, server=server)
         first = resources.versions(tx, [(t, i, 1) for t, i in self._stored], tenant=tenant)

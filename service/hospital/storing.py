@@ -19,9 +19,10 @@ from service.hospital.connection import Connection
 from service.hospital.pauses import Chance
 from service.hospital.placing import AMBIGUOUS_PATIENT, PATIENT_TWICE, Place, Placing
 from service.hospital.returning import SENDER
+from service.record import FACTS
 from service.store import origins, sendings, sources
 from service.store.database import Database
-from service.store.origins import Origin
+from service.store.origins import GONE, Origin
 from service.store.resources import Identity
 from service.store.sources import Claim
 
@@ -31,9 +32,6 @@ Json = Mapping[str, Any]
 INTERACTION = "read"
 #: how often it is looked anew at what somebody else changes meanwhile
 ROUNDS = 4
-#: with which the stamp of what the server has removed begins
-GONE = "gone"
-
 NO_PATIENT = "no-patient"
 PATIENT_UNKNOWN = "patient-unknown"
 NOT_VALID = "not-valid"
@@ -45,8 +43,8 @@ BY_ITSELF = (PATIENT_UNKNOWN, AMBIGUOUS_PATIENT, PATIENT_TWICE, REMOVED_THERE)
 logger = log.get()
 
 
-class _Changed(Exception):
-    """Somebody else stored meanwhile what was to be new."""
+class Changed(Exception):
+    """Somebody else stores the same, again and again; nothing of ours is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,26 +81,24 @@ class Storing:
             inside: how they refer to one another.
 
         Raises:
-            Refusal, NotPlaced: nothing is stored.
+            Refusal, NotPlaced, Changed: nothing is stored.
             LeaseLost: another process reads.
         """
         # At the gate first: nothing is looked up by what is not even valid.
         transaction.read(
             _bundle([_entry(b, Place(id=str(b["id"]), current=None, linked=False), inside) for b in bodies])
         )
-        for last in range(ROUNDS):
+        for _ in range(ROUNDS):
             try:
                 accepted, count = self._reader.database.run(
                     lambda tx: self._write(tx, bodies, patient, inside)
                 )
-            except (_Changed, OutOfDate):
-                if last == ROUNDS - 1:
-                    raise
-            else:
-                if accepted:
-                    self._wake(accepted)
-                return count
-        raise AssertionError("the last round returns or raises")
+            except (Changed, OutOfDate):
+                continue
+            if accepted:
+                self._wake(accepted)
+            return count
+        raise Changed
 
     def _write(
         self, tx: Transaction, bodies: Sequence[Json], patient: str | None, inside: Mapping[Identity, str]
@@ -128,7 +124,7 @@ class Storing:
         accepted = self._stored(tx, [_entry(body, place, inside) for body, place in to_write])
         for (body, place), head in zip(to_write, accepted.stored, strict=True):
             if place.is_new and head.version != 1:
-                raise _Changed
+                raise Changed
             origins.took(tx, _origin(body, head.id, head.version), tenant=tenant, server=server)
         return accepted, len(bodies)
 
@@ -168,21 +164,24 @@ class Storing:
     def withdraw(self, origin: Origin) -> None:
         """Remove what the server has removed: what was decided on it is tested again.
 
+        A person, and who has said something, stays here; it is only known to be there no more.
+
         Raises:
             LeaseLost: another process reads.
         """
         stamp = f"{GONE}-{origin.stamp}"
 
-        def remove(tx: Transaction) -> transaction.Accepted:
+        def remove(tx: Transaction) -> transaction.Accepted | None:
             sources.hold(tx, self._claim)
-            accepted = self._removed(tx, origin)
-            version = accepted.stored[0].version if accepted.stored else origin.version
+            accepted = self._removed(tx, origin) if origin.type in FACTS else None
+            version = accepted.stored[0].version if accepted and accepted.stored else origin.version
             gone = replace(origin, stamp=stamp, their_version=None, their_time=None, version=version)
             origins.took(tx, gone, tenant=self._reader.tenant, server=self._reader.server)
             return accepted
 
         try:
-            self._wake(self._reader.database.run(remove))
+            if accepted := self._reader.database.run(remove):
+                self._wake(accepted)
         except Refusal as refused:
             self.set_aside(origin.theirs, stamp, REMOVED_THERE, places(refused))
 

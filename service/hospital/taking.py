@@ -30,6 +30,7 @@ from service.hospital.storing import (
     NO_PATIENT,
     NOT_VALID,
     PATIENT_UNKNOWN,
+    Changed,
     Reader,
     Storing,
     places,
@@ -279,6 +280,8 @@ class Taking:
         prepared = [self._prepared(body, inside, depth) for body in bodies]
         try:
             return self.storing.store(prepared, patient, inside)
+        except Changed:
+            raise Stopped(Answer(kind=Kind.CONFLICT)) from None
         except (Refusal, NotPlaced) as refused:
             if len(bodies) > 1:
                 return sum(self._store([body], patient, depth) for body in bodies)
@@ -307,7 +310,7 @@ class Taking:
         assert isinstance(meta, Mapping)
         kept = {n: v for n, v in meta.items() if n not in ("versionId", "lastUpdated", "source")}
         source = f"{server}/{body['resourceType']}/{body['id']}"
-        # The number of the server's version is kept for `_written`, which takes it away again.
+        # The number of the server's version is kept for `Storing`, which takes it away again.
         own = {n: meta[n] for n in ("versionId", "lastUpdated") if n in meta}
         return {**references.replaced(body, found, targets), "meta": {**kept, **own, "source": source}}
 

@@ -54,6 +54,9 @@ class Aside:
         return self.type, self.their_id
 
 
+#: with which the stamp of what the server has removed begins
+GONE = "gone"
+
 _NAMES = "type, their_id, stamp, their_version, their_time, id, version"
 _ASIDE = "type, their_id, stamp, reason, said, attempts, since, retry_at"
 _OF = "tenant = :tenant AND server = :server"
@@ -73,10 +76,12 @@ def latest(
 
 
 def of_ours(tx: Connection, ours: Collection[Identity], *, tenant: int, server: str) -> dict[Identity, str]:
-    """Return which of the server's ids ours have, by type and id here; the last one that was taken in."""
+    """Return which of the server's ids ours have, by type and id here; none of what it has removed."""
     statement = f"""
-        SELECT DISTINCT ON (type, id) type, id, their_id FROM origin
-        WHERE {_OF} AND (type, id) {_AMONG} ORDER BY type, id, key DESC
+        SELECT * FROM (
+            SELECT DISTINCT ON (type, id) type, id, their_id, stamp FROM origin
+            WHERE {_OF} AND (type, id) {_AMONG} ORDER BY type, id, key DESC
+        ) AS latest WHERE NOT starts_with(stamp, '{GONE}-')
     """  # noqa: S608
     rows = tx.execute(text(statement), _among(ours, tenant, server))
     return {(row.type, row.id): row.their_id for row in rows}

@@ -9,9 +9,8 @@ import hospital_server
 import pytest
 from fhir_visits import concept_map, observation, patient
 from hospital_server import answering, half
-from reading_from import BASE_URL, TABLES, Fed
+from reading_from import BASE_URL, Fed
 from source_server import SourceServer
-from sqlalchemy import text
 
 from service.app import create_app
 from service.fhir import transaction
@@ -19,27 +18,14 @@ from service.hospital.settings import HOOK, SECRET_HEADER, Hospital
 from service.settings import Settings
 from service.store.database import Database
 
+#: with results their reports are asked for
+LOOKED_AT = ["Observation", "DiagnosticReport"]
 TYPES = ("DiagnosticReport", "Observation", "Patient", "Procedure", "Task")
 
 
-@pytest.fixture(scope="module")
-def only_server() -> Iterator[SourceServer]:
-    with hospital_server.running(make=SourceServer) as started:
-        yield started
-
-
 @pytest.fixture
-def server(only_server: SourceServer) -> SourceServer:
-    only_server.begin()
-    return only_server
-
-
-@pytest.fixture
-def fed(database: Database, owner: Database, server: SourceServer) -> Iterator[Fed]:
-    with owner.transaction() as tx:
-        for table in TABLES:
-            tx.execute(text(f"DELETE FROM {table}"))
-    made = Fed(database, server, read="subscription")
+def fed(empty: Database, source: SourceServer) -> Iterator[Fed]:
+    made = Fed(empty, source, read="subscription")
     yield made
     made.connection.close()
 
@@ -50,15 +36,15 @@ def client(fed: Fed):
     return create_app(Settings(hospital=fed.hospital), fed.database).test_client()
 
 
-def subscriptions(server: SourceServer) -> dict[str, dict]:
-    found = server.of_type("Subscription")
+def subscriptions(source: SourceServer) -> dict[str, dict]:
+    found = source.of_type("Subscription")
     return {s["criteria"].partition("?")[0]: s for s in found if s["status"] != "off"}
 
 
-def of_observations(server: SourceServer) -> list[dict]:
+def of_observations(source: SourceServer) -> list[dict]:
     """Return every version of the Subscription to Observations."""
-    (id_,) = [s["id"] for s in server.of_type("Subscription") if s["criteria"].startswith("Observation?")]
-    return server.record[f"Subscription/{id_}"]
+    (id_,) = [s["id"] for s in source.of_type("Subscription") if s["criteria"].startswith("Observation?")]
+    return source.record[f"Subscription/{id_}"]
 
 
 def states(fed: Fed) -> dict[str, str]:
@@ -74,15 +60,15 @@ def secret(fed: Fed) -> str:
     return fed.rows("SELECT hook_secret FROM source")[0][0]
 
 
-def test_there_is_one_subscription_for_each_type_that_is_read(fed, server):
+def test_there_is_one_subscription_for_each_type_that_is_read(fed, source):
     assert fed.soon().taken
     watched_long_ago(fed)
     assert fed.soon().taken
 
-    assert sorted(subscriptions(server)) == list(TYPES)
-    assert len(server.of_type("Subscription")) == len(TYPES)
+    assert sorted(subscriptions(source)) == list(TYPES)
+    assert len(source.of_type("Subscription")) == len(TYPES)
     assert states(fed) == dict.fromkeys(TYPES, "active")
-    made = subscriptions(server)["Observation"]
+    made = subscriptions(source)["Observation"]
     assert made["criteria"].startswith("Observation?code=http://loinc.org|")
     assert "status=" not in made["criteria"]
     assert made["channel"] == {
@@ -93,44 +79,45 @@ def test_there_is_one_subscription_for_each_type_that_is_read(fed, server):
     assert len(secret(fed)) > 40
 
 
-def test_a_subscription_whose_answer_was_lost_is_not_made_twice(fed, server):
+def test_a_subscription_whose_answer_was_lost_is_not_made_twice(fed, source):
     def lost(asked):
         if asked.command == "POST" and asked.path == "/fhir/Subscription":
             return hospital_server.doing_and_hanging_up(asked)
         return hospital_server.WELL
 
-    server.mood = lost
+    source.mood = lost
     fed.soon()
-    server.mood = None
+    source.mood = None
     for _ in range(3):
         watched_long_ago(fed)
         fed.whole()
 
-    assert len(server.of_type("Subscription")) == len(TYPES)
+    assert len(source.of_type("Subscription")) == len(TYPES)
     assert states(fed) == dict.fromkeys(TYPES, "active")
 
 
 @pytest.mark.parametrize("status", ["error", "off"])
-def test_one_that_has_failed_is_renewed_after_a_pause_that_grows(fed, server, status):
+def test_one_that_has_failed_is_renewed_after_a_pause_that_grows(fed, source, status):
     fed.soon()
-    server.activates = False
-    server.put({**subscriptions(server)["Observation"], "status": status, "error": "unreachable"})
-    writes = len(of_observations(server))
+    source.activates = False
+    source.put({**subscriptions(source)["Observation"], "status": status, "error": "unreachable"})
+    writes = len(of_observations(source))
+    # Renewed in vain five times, it is left alone for more than a minute.
+    fed.do("UPDATE hospital_subscription SET renewed_at = clock_timestamp(), renewals = 5")
     for _ in range(3):
         fed.do("UPDATE source SET watched_at = watched_at - interval '1 day'")
         fed.soon()
-    # Made a moment ago, it is left alone at first.
     assert states(fed)["Observation"] == status
-    assert len(of_observations(server)) == writes
+    assert len(of_observations(source)) == writes
 
     watched_long_ago(fed)
     fed.soon()
 
-    renewed = of_observations(server)[-1]
+    renewed = of_observations(source)[-1]
     assert renewed["status"] == "requested"
     assert "error" not in renewed
-    assert fed.rows("SELECT renewals FROM hospital_subscription WHERE type = 'Observation'") == [(1,)]
-    server.put({**renewed, "status": "active"})
+    assert fed.rows("SELECT renewals FROM hospital_subscription WHERE type = 'Observation'") == [(6,)]
+    source.put({**renewed, "status": "active"})
     watched_long_ago(fed)
     fed.soon()
     assert fed.rows("SELECT status, renewals FROM hospital_subscription WHERE type = 'Observation'") == [
@@ -138,37 +125,37 @@ def test_one_that_has_failed_is_renewed_after_a_pause_that_grows(fed, server, st
     ]
 
 
-def test_one_that_stays_silent_is_told_and_renewed(fed, server):
-    server.put(patient("p1"))
+def test_one_that_stays_silent_is_told_and_renewed(fed, source):
+    source.put(patient("p1"))
     fed.soon()
     fed.whole()
     for number in range(3):
-        server.put(observation(f"o{number}", "Patient/p1"))
-    server.pass_(minutes=1)
+        source.put(observation(f"o{number}", "Patient/p1"))
+    source.pass_(minutes=1)
     fed.whole()
     assert fed.rows("SELECT missed, missed_at IS NOT NULL FROM source") == [(3, True)]
-    before = len(of_observations(server))
+    before = len(of_observations(source))
 
     watched_long_ago(fed)
     fed.soon()
 
-    assert len(of_observations(server)) == before + 1
+    assert len(of_observations(source)) == before + 1
 
 
-def test_one_that_would_end_is_prolonged_by_the_server_s_own_time(fed, server):
+def test_one_that_would_end_is_prolonged_by_the_server_s_own_time(fed, source):
     fed.soon()
-    server.put({**subscriptions(server)["Task"], "end": "2026-01-05T09:30:00Z"})
+    source.put({**subscriptions(source)["Task"], "end": "2026-01-05T09:30:00Z"})
 
     watched_long_ago(fed)
     fed.soon()
 
-    assert subscriptions(server)["Task"]["end"].startswith("2026-02-04T09:00")
+    assert subscriptions(source)["Task"]["end"].startswith("2026-02-04T09:00")
 
 
-def test_another_question_changes_it_and_is_asked_from_the_beginning(fed, server):
+def test_another_question_changes_it_and_is_asked_from_the_beginning(fed, source):
     local = {"coding": [{"system": "https://hospital.example.org/codes", "code": "NRS"}]}
-    server.put(patient("p1"))
-    server.put(observation("o1", "Patient/p1", code=local))
+    source.put(patient("p1"))
+    source.put(observation("o1", "Patient/p1", code=local))
     fed.soon()
     assert fed.stored() == {}
     maps = concept_map(("NRS", "72514-3"))
@@ -179,42 +166,42 @@ def test_another_question_changes_it_and_is_asked_from_the_beginning(fed, server
     watched_long_ago(fed)
     fed.whole()
 
-    assert "https://hospital.example.org/codes|NRS" in subscriptions(server)["Observation"]["criteria"]
+    assert "https://hospital.example.org/codes|NRS" in subscriptions(source)["Observation"]["criteria"]
     assert set(fed.stored()) == {"ConceptMap/map", "Observation/o1", "Patient/p1"}
 
 
-def test_two_of_one_type_become_one(fed, server):
+def test_two_of_one_type_become_one(fed, source):
     fed.soon()
-    server.put({**subscriptions(server)["Task"], "id": "zz"})
+    source.put({**subscriptions(source)["Task"], "id": "zz"})
 
     watched_long_ago(fed)
     fed.soon()
 
-    assert [s["id"] for s in server.of_type("Subscription") if s["status"] == "off"] == ["zz"]
+    assert [s["id"] for s in source.of_type("Subscription") if s["status"] == "off"] == ["zz"]
 
 
-def test_they_are_switched_off_where_only_polling_is_left(fed, server, database):
+def test_they_are_switched_off_where_only_polling_is_left(fed, source, database):
     fed.soon()
-    polls = Fed(database, server)
+    polls = Fed(database, source)
     fed.do("UPDATE source SET watched_at = NULL")
 
     polls.soon()
 
-    assert subscriptions(server) == {}
+    assert subscriptions(source) == {}
     assert states(fed) == {}
     polls.connection.close()
 
 
-def test_a_server_that_refuses_them_is_still_polled(fed, server):
-    server.put(patient("p1"))
-    server.put(observation("o1", "Patient/p1"))
+def test_a_server_that_refuses_them_is_still_polled(fed, source):
+    source.put(patient("p1"))
+    source.put(observation("o1", "Patient/p1"))
 
     def refusing(asked):
         if asked.command == "POST" and asked.path == "/fhir/Subscription":
             return asked.answer(422, hospital_server.outcome("not-supported"))
         return hospital_server.WELL
 
-    server.mood = refusing
+    source.mood = refusing
     fed.soon()
 
     assert len(fed.stored()) == 2
@@ -224,18 +211,18 @@ def test_a_server_that_refuses_them_is_still_polled(fed, server):
 
 
 @pytest.mark.parametrize("mood", [half, answering(503, b"")], ids=["half a body", "an error"])
-def test_a_bad_answer_about_a_subscription_loses_nothing(fed, server, mood):
+def test_a_bad_answer_about_a_subscription_loses_nothing(fed, source, mood):
     fed.soon()
-    server.mood = mood
+    source.mood = mood
     watched_long_ago(fed)
     fed.soon()
-    server.mood = None
+    source.mood = None
     assert states(fed) == dict.fromkeys(TYPES, "active")
 
     watched_long_ago(fed)
     fed.whole()
 
-    assert len(server.of_type("Subscription")) == len(TYPES)
+    assert len(source.of_type("Subscription")) == len(TYPES)
 
 
 # ------------------------------------------------------------------------------- the calls
@@ -245,34 +232,34 @@ def call(client, fed, type_="Observation", **headers):
     return client.post(f"{HOOK}/{type_}", headers={SECRET_HEADER: secret(fed), **headers})
 
 
-def test_a_call_leads_to_a_look_at_its_type_alone(fed, server, client):
-    server.put(patient("p1"))
+def test_a_call_leads_to_a_look_at_its_type_alone(fed, source, client):
+    source.put(patient("p1"))
     fed.soon()
-    server.put(observation("o1", "Patient/p1"))
-    asked = len(server.asked)
+    source.put(observation("o1", "Patient/p1"))
+    asked = len(source.asked)
     assert fed.soon() is None
 
     assert call(client, fed).status_code == 200
     assert fed.soon().taken
 
     assert "Observation/o1" in fed.stored()
-    assert [a.path.split("/")[-2] for a in server.asked[asked:] if "_search" in a.path] == ["Observation"]
+    assert [a.path.split("/")[-2] for a in source.asked[asked:] if "_search" in a.path] == LOOKED_AT
     assert fed.soon() is None
 
 
-def test_a_call_between_two_looks_is_not_lost(fed, server, client):
-    server.put(patient("p1"))
+def test_a_call_between_two_looks_is_not_lost(fed, source, client):
+    source.put(patient("p1"))
     fed.soon()
     call(client, fed)
 
     def meanwhile(asked):
         # Stored and announced after the search was answered.
-        page = server.do(asked.command, asked.path, asked.content)
-        server.put(observation("o1", "Patient/p1"))
+        page = source.do(asked.command, asked.path, asked.content)
+        source.put(observation("o1", "Patient/p1"))
         call(client, fed)
         return asked.answer(*page)
 
-    server.moods = [meanwhile]
+    source.moods = [meanwhile]
     fed.soon()
     assert "Observation/o1" not in fed.stored()
 
@@ -281,13 +268,13 @@ def test_a_call_between_two_looks_is_not_lost(fed, server, client):
     assert "Observation/o1" in fed.stored()
 
 
-def test_a_call_whose_look_failed_is_still_to_be_answered(fed, server, client):
-    server.put(patient("p1"))
+def test_a_call_whose_look_failed_is_still_to_be_answered(fed, source, client):
+    source.put(patient("p1"))
     fed.soon()
-    server.put(observation("o1", "Patient/p1"))
+    source.put(observation("o1", "Patient/p1"))
     call(client, fed)
     for _ in range(4):
-        server.moods = [half]
+        source.moods = [half]
         fed.soon()
     assert fed.rows("SELECT open_until IS NOT NULL FROM circuit") == [(True,)]
 
@@ -297,13 +284,13 @@ def test_a_call_whose_look_failed_is_still_to_be_answered(fed, server, client):
     assert "Observation/o1" in fed.stored()
 
 
-def test_what_was_announced_while_nobody_could_ask_is_not_called_silent(fed, server, client):
-    server.put(patient("p1"))
+def test_what_was_announced_while_nobody_could_ask_is_not_called_silent(fed, source, client):
+    source.put(patient("p1"))
     fed.whole()
     for number in range(3):
-        server.put(observation(f"o{number}", "Patient/p1"))
+        source.put(observation(f"o{number}", "Patient/p1"))
     call(client, fed)
-    server.pass_(minutes=1)
+    source.pass_(minutes=1)
 
     fed.whole()
 
@@ -337,14 +324,14 @@ def test_before_there_is_a_secret_nobody_knows_it(fed, client):
     assert client.post(f"{HOOK}/Observation", headers={SECRET_HEADER: SECRET_HEADER}).status_code == 401
 
 
-def test_a_secret_of_the_settings_is_the_one_that_counts(fed, server, database):
-    given = Fed(database, server, read="subscription", hook_secret="s" * 30)
+def test_a_secret_of_the_settings_is_the_one_that_counts(fed, source, database):
+    given = Fed(database, source, read="subscription", hook_secret="s" * 30)
     given.soon()
     client = create_app(Settings(hospital=given.hospital), database).test_client()
 
     assert call(client, given).status_code == 401
     assert client.post(f"{HOOK}/Task", headers={SECRET_HEADER: "s" * 30}).status_code == 200
-    assert subscriptions(server)["Task"]["channel"]["header"] == [f"{SECRET_HEADER}: {'s' * 30}"]
+    assert subscriptions(source)["Task"]["channel"]["header"] == [f"{SECRET_HEADER}: {'s' * 30}"]
     given.connection.close()
 
 
