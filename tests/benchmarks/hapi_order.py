@@ -79,26 +79,27 @@ def by_evaluate(server: Server, count: int) -> list[Way]:
 def show(ours: list[float], apply: list[Way], evaluate: list[Way]) -> None:
     """Print the times of all ways, and ratios of the medians: nobody takes turns here."""
     middle, high = hapi_server.middle(ours)
+    size = len(therapy.weaker(NUMBER, datetime.now(UTC)))
     print(
-        f"Observation to order stored, one at a time, {len(ours)} of each; ms. "
-        "One Observation of a patient who has seven"
+        f"Observation to order stored, one at a time, {len(ours)} of each; ms. One Observation of a patient "
+        f"who has seven, for ours in a Bundle of {size / 1000:.1f} kB"
     )
-    print(f"  {'':<58}{'median':>9}{'p95':>9}")
-    print(f"  {f'hipway: web, {WORKERS} worker processes, sweep, Valkey':<58}{middle:>9.1f}{high:>9.1f}")
+    print(f"  {'':<68}{'median':>9}{'p95':>9}")
+    print(f"  {f'hipway: web, {WORKERS} worker processes, sweep, Valkey':<68}{middle:>9.1f}{high:>9.1f}")
     for ask, ways, interval_ms, aim in (
         ("$apply", apply, hapi_server.DEFAULT_INTERVAL_MS, AIM_DEFAULTS),
         ("search and one $evaluate", evaluate, hapi_server.BEST_INTERVAL_MS, AIM_BEST),
     ):
         p50, p95 = hapi_server.middle([way.order for way in ways])
         name = f"HAPI: hook looked for every {interval_ms} ms, {ask}, order"
-        print(f"  {name:<58}{p50:>9.1f}{p95:>9.1f}   {hapi_server.verdict(p50 / middle, [aim])}")
+        print(f"  {name:<68}{p50:>9.1f}{p95:>9.1f}   {hapi_server.verdict(p50 / middle, [aim])}")
         parts = {
             "Observation stored": [way.stored for way in ways],
             "hook called": [way.told - way.stored for way in ways],
             "plan asked, order stored": [way.order - way.told for way in ways],
         }
         for part, times in parts.items():
-            print("    {:<56}{:>9.1f}{:>9.1f}".format(part, *hapi_server.middle(times)))
+            print("    {:<66}{:>9.1f}{:>9.1f}".format(part, *hapi_server.middle(times)))
 
 
 def _ways(server: Server, count: int, ask: Callable[[Question], bool]) -> list[Way]:

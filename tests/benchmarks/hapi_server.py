@@ -77,11 +77,16 @@ class Server:
         """Delete what is at a path; raises as `post`."""
         return self._ask("DELETE", path)
 
-    def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
-        answer = self.client.request(method, path, content=None if body is None else reading.write(body))
+    def send(self, method: str, path: str, content: bytes | None) -> bytes:
+        """Return the answer to a request as it came; raises as `post`."""
+        answer = self.client.request(method, path, content=content)
         if not answer.is_success:
             raise RuntimeError(f"HAPI answers {answer.status_code} to {path}: {answer.text[:500]}")
-        told: Json = json.loads(answer.content, parse_float=Decimal)
+        return answer.content
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        answer = self.send(method, path, None if body is None else reading.write(body))
+        told: Json = json.loads(answer, parse_float=Decimal)
         return told
 
 
