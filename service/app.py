@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from fhir_profiles import reading
 from pathways import catalogue
 from pathways.definition import Pathway
-from service import errors, health, log
+from service import errors, health, log, origins
 from service.cds import clients
 from service.cds.routes import cds
 from service.fhir import routes as _interactions  # noqa: F401 - importing them registers them
@@ -109,10 +109,8 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
     origin = request.headers.get("Origin")
     if origin in trusted and request.blueprint == cds.name:
         return None
-    from_elsewhere = origin is not None and urlsplit(origin).netloc not in {
-        request.host,
-        urlsplit(settings.base_url).netloc,
-    }
+    hosts = {request.host, urlsplit(settings.base_url).netloc}
+    from_elsewhere = origin is not None and not origins.names(origin, hosts)
     if from_elsewhere or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         return errors.answer(
             FromElsewhere(
@@ -124,4 +122,5 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
 
 def _name(netloc: str) -> str:
     """Return the host without its port; of IPv6 without its brackets."""
-    return (urlsplit(f"//{netloc}").hostname or "").lower()
+    parts = origins.read(f"//{netloc}")
+    return ((parts.hostname if parts else None) or "").lower()
