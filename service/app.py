@@ -17,10 +17,11 @@ from service.fhir import routes as _interactions  # noqa: F401 - importing them 
 from service.fhir.admission import Admission
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import FromElsewhere, Issue
+from service.openapi.routes import openapi
 from service.sandbox import routes as sandbox
 from service.settings import Settings
 from service.store.database import Database
-from service.web import pages, visit, words
+from service.web import pages, signed_in, visit, words
 from service.web.words import Words
 
 #: names under which a browser on the same machine reaches a sandbox
@@ -42,6 +43,9 @@ class App:
     intake: Admission
     #: the person who is signed in, for links of pages that lead to the FHIR interface
     reader: Callable[[], str | None]
+    #: what shows that somebody is signed in, and the endpoints that nobody needs it for
+    session_cookie: str
+    open_pages: tuple[str, ...]
 
 
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
@@ -77,6 +81,8 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         health=watch,
         intake=intake,
         reader=visit.reader,
+        session_cookie=signed_in.COOKIE,
+        open_pages=signed_in.OPEN,
     )
     # Whom the file trusts is part of the settings: one that cannot be used ends the start.
     trusted = clients.read(settings.cds_clients, sandbox=settings.sandbox)
@@ -86,6 +92,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     app.register_blueprint(health.health)
     app.register_blueprint(fhir)
     app.register_blueprint(cds)
+    app.register_blueprint(openapi)
     app.register_blueprint(pages)
     if settings.sandbox:
         app.register_blueprint(sandbox)

@@ -83,7 +83,7 @@ def page(
         [f"o{n} {'DESC' if one.descending else 'ASC'} NULLS LAST" for n, one in enumerate(order)] + ["key"]
     )
     if order:
-        # What is sorted by stays in the database: the end of an open period is one that Python has no date for.
+        # What is sorted by is not read: the end of an open period is a moment that Python cannot hold.
         statement = f"SELECT {COLUMNS} FROM ({inner}) AS f WHERE {begins} ORDER BY {ends} LIMIT %s"  # noqa: S608
     else:
         # Without a query around it the planner sees that one index has the order.
