@@ -34,6 +34,7 @@ REFUSALS: Mapping[int, str] = {
 HEADERS: Mapping[str, Json] = {
     "ETag": {"schema": {"type": "string"}, "description": 'W/"version"'},
     "Last-Modified": {"schema": {"type": "string"}, "description": "when the version was received"},
+    "Content-Location": {"schema": {"type": "string"}, "description": "where it is told how far it is"},
     "Location": {"schema": {"type": "string"}, "description": "the version that was stored"},
     "Retry-After": {"schema": {"type": "string"}, "description": "seconds"},
     "Allow": {"schema": {"type": "string"}, "description": "the methods there are"},

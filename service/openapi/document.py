@@ -192,7 +192,7 @@ def _interaction(route: Route) -> Json:
 def _path(route: Route) -> list[Json]:
     if route.blueprint != "fhir":
         return programs.path_of(route)
-    return [parameters.of_path(name, parameters.PATH[name]) for name in route.names]
+    return [parameters.of_path(name, parameters.PATH.get(name)) for name in route.names]
 
 
 def _security(route: Route, tag: str) -> list[Json]:

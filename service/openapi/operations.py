@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhir_profiles import definitions
-from service.fhir.routes import capabilities
 from service.openapi import answers, bodies, parameters, shapes
 from service.openapi.surface import Route
 
@@ -31,6 +30,10 @@ _SIMPLE: Mapping[str, Json] = {
 #: what an operation answers with, where it is no other resource
 _SHAPED = ("Bundle", "OperationOutcome", "Parameters")
 
+#: they take long, and are answered before they are done: http://hl7.org/fhir/R4/async.html
+ASYNCHRONOUS = ("export",)
+_LATER = {"202": answers.good("It is being done.", headers=("Content-Location",))}
+
 #: what to send to try it, by the function that carries it out
 _EXAMPLES: Mapping[str, str] = {
     "apply_one": "apply",
@@ -44,7 +47,7 @@ def of(route: Route) -> Json:
     """Return what the operation takes and how it answers.
 
     Raises:
-        KeyError: the CapabilityStatement has no such operation.
+        KeyError: there is no OperationDefinition for it.
     """
     definition = _definition(route)
     given = [each for each in definition.get("parameter", ()) if each["use"] == "in"]
@@ -54,6 +57,7 @@ def of(route: Route) -> Json:
         "parameters": [*parameters.named((*parameters.ANSWER, "Prefer")), *map(_parameter, _in_query(given))],
         "responses": {
             "200": answers.good("The answer.", _answered(definition)),
+            **(_LATER if definition["code"] in ASYNCHRONOUS else {}),
             **answers.refusals(_REFUSED[route.method]),
         },
     }
@@ -65,10 +69,17 @@ def of(route: Route) -> Json:
 
 
 def _definition(route: Route) -> Mapping[str, Any]:
-    _, _, type_, *_ = route.path.split("/")
-    name = route.path.rpartition("$")[2]
-    claimed = capabilities.OF_EVERY_TYPE | capabilities.OPERATIONS.get(type_, {})
-    return next(each for each in definitions.resources() if each["url"] == claimed[name])
+    """Return the definition of an operation: that for its type before that for any or for the system."""
+    type_, name = route.path.split("/")[2], route.path.rpartition("$")[2]
+    found = [each for each in definitions.resources() if each.get("code") == name]
+    for wanted in (type_, "Resource"):
+        for each in found:
+            if wanted in each.get("resource", ()):
+                return each
+    for each in found:
+        if each["system"]:
+            return each
+    raise KeyError(f"no OperationDefinition has the code {name}")
 
 
 def _in_query(given: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -74,19 +74,25 @@ class Run:
         self._block: list[tuple[int, Asked, int]] = []
 
     def go(self, first: int, count: int) -> Report:
-        """Send the requests of these numbers and return what was seen."""
+        """Send the requests of these numbers and return what was seen; an interrupt ends them early."""
         begun = time.monotonic()
-        for number in range(first, first + count):
-            self._one(number)
-            if len(self._block) >= BLOCK:
-                self._look()
-            if len(self.report.found) >= MOST_FINDINGS:
-                break
+        try:
+            self._send_all(range(first, first + count))
+        except KeyboardInterrupt:
+            pass
         self._look()
         if found := watch.marked(self._send(Asked(method="GET", url="/metrics")).body.decode(), named=True):
             self._note("a value in a metric", found)
         self.report.took_s = time.monotonic() - begun
         return self.report
+
+    def _send_all(self, numbers: range) -> None:
+        for number in numbers:
+            self._one(number)
+            if len(self._block) >= BLOCK:
+                self._look()
+            if len(self.report.found) >= MOST_FINDINGS:
+                return
 
     def _one(self, number: int) -> None:
         asked = asking.asked(self._seed, number, self._known)
