@@ -4,18 +4,24 @@ SP-37. `make test` sends 20,000 requests, `make long` a million; HIPWAY_FUZZ_REQ
 choose others. A finding is printed with the seed, the number and a small request that shows it.
 """
 
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fhir_visits import visit
 
 from fuzz.asking import asked
 from fuzz.grammar import DAY, NAME, NUMBER, TEXT
 from fuzz.making import Asked
+from fuzz.run import Run
 from fuzz.shrink import shrink
 from fuzz.watch import Answered, findings, marked
+from service.app import create_app
+from service.fhir import transaction
+from service.settings import Settings
 
 REQUESTS = int(os.environ.get("HIPWAY_FUZZ_REQUESTS") or 20_000)
 SEED = int(os.environ.get("HIPWAY_FUZZ_SEED") or 20_261_130)
@@ -26,6 +32,9 @@ OVER_HTTP = 8
 PROCESSES = 2
 
 TESTS = Path(__file__).parents[1]
+
+#: of patients that there were none of
+NUMBERS = itertools.count()
 
 
 def fuzzing(new_database_url, broker_url, seed: int, requests: int, *more: str) -> subprocess.Popen[str]:
@@ -111,3 +120,44 @@ def test_a_request_is_made_again_from_its_seed_and_number():
 
     assert {number: asked(1, number, {}) for number in reversed(range(300))} == first
     assert len({str(each) for each in first.values()}) > 250
+
+
+@pytest.fixture
+def run(database, broker_url, database_url, tmp_path):
+    """Make a run of one request whose answer is as said, after something was done."""
+    app = create_app(Settings(database_url=database_url, broker_url=broker_url), database)
+    log = tmp_path / "web.log"
+    log.touch()
+
+    def go(answer: Answered, done=lambda _log: None):
+        def send(sent: Asked) -> Answered:
+            if sent.url == "/metrics":
+                return answered(status=200, body=b"hipway_requests 1")
+            done(log)
+            return answer
+
+        return Run(app, send, database, log, {}, seed=1).go(0, 1).found
+
+    return go
+
+
+def test_what_is_stored_untold_is_found(run, database):
+    def store(_log):
+        transaction.accept(database, visit(f"untold-{next(NUMBERS)}"), sender="hospital")
+
+    assert {kind.partition(":")[0] for kind in run(answered(status=404), store)} >= {
+        "a change that no answer tells"
+    }
+    assert not any("change" in kind for kind in run(answered(status=404)))
+
+
+def test_what_is_told_and_not_stored_is_found(run):
+    told = answered(status=201, headers={"location": "http://x/fhir/Patient/nowhere/_history/1"})
+
+    assert "an answer that tells of what is not stored: Patient" in run(told)
+
+
+@pytest.mark.parametrize("planted", [TEXT, NAME])
+def test_a_planted_word_in_the_log_is_found(run, planted):
+    assert "a value in the log" in run(answered(status=404), lambda log: log.write_text(f"patient {planted}"))
+    assert "a value in the log" not in run(answered(status=404))

@@ -11,6 +11,7 @@ from fuzz.making import Asked
 
 #: no answer takes longer
 SLOW_S = 2.0
+SLOW = "slow"
 
 #: parts that are away in a test: no worker, no sweep, nobody who signs in
 _AWAY = ("/health/ready", "/sandbox/evaluate")
@@ -45,7 +46,7 @@ def findings(asked: Asked, answer: Answered) -> Iterator[Finding]:
     if answer.status >= 500 and not (answer.status == 503 and asked.url.startswith(_AWAY)):
         yield Finding(what=f"answered {answer.status}", detail=_said(answer.body))
     if answer.took_s > SLOW_S:
-        yield Finding(what="slow", detail=f"{answer.took_s:.1f} s")
+        yield Finding(what=SLOW, detail=f"{answer.took_s:.1f} s")
     if not _OF_FHIR.match(asked.url):
         return
     if answer.status >= 400 and asked.method != "HEAD":
