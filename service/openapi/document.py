@@ -128,7 +128,7 @@ def _operation(route: Route, hipway: Any) -> Json:
     summary, _, rest = route.says.partition("\n")
     description = said.pop("description", rest.strip())
     operation: Json = {
-        "operationId": f"{route.endpoint}.{route.method.lower()}" if route.shared else route.endpoint,
+        "operationId": route.id,
         "tags": [tag],
         "summary": summary or route.endpoint,
         **({"description": description} if description else {}),

@@ -35,7 +35,7 @@ class Interaction:
     #: the section of http.html that defines it
     section: str
     parameters: tuple[str, ...] = ()
-    #: of `bodies.ALL`
+    #: as `bodies.of` knows it
     body: str | None = None
     good: Mapping[int, Good] = field(default_factory=dict)
     refused: tuple[int, ...] = _READS

@@ -113,7 +113,7 @@ def of(route: Route) -> Json:
         "responses": {
             **{str(status): answer for status, answer in asked.good.items()},
             **answers.refusals(asked.refused),
-            **_not_done(asked.not_done if route.blueprint == "sandbox" else ()),
+            **_not_done(asked.not_done),
         },
     }
     if route.blueprint == "sandbox":

@@ -5,6 +5,8 @@ HEAD is answered wherever GET is, and OPTIONS everywhere; neither is listed.
 
 import inspect
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Flask
@@ -29,8 +31,8 @@ class Route:
     names: tuple[str, ...]
     #: what its function says of itself
     says: str
-    #: its function answers other methods, or other paths, too
-    shared: bool
+    #: no other has the same: the endpoint, with what tells apart those that share its function
+    id: str
 
     @property
     def blueprint(self) -> str:
@@ -52,7 +54,7 @@ def routes(app: Flask) -> tuple[Route, ...]:
         for method in METHODS:
             if method in (rule.methods or ()) and rule.endpoint not in NOTHING_THERE:
                 found.setdefault((path, method), (rule.endpoint, names))
-    used = [endpoint for endpoint, _ in found.values()]
+    ids = _ids({place: endpoint for place, (endpoint, _) in sorted(found.items())})
     return tuple(
         Route(
             path=path,
@@ -60,10 +62,22 @@ def routes(app: Flask) -> tuple[Route, ...]:
             endpoint=endpoint,
             names=names,
             says=inspect.getdoc(app.view_functions[endpoint]) or "",
-            shared=used.count(endpoint) > 1,
+            id=ids[path, method],
         )
         for (path, method), (endpoint, names) in sorted(found.items())
     )
+
+
+def _ids(endpoints: Mapping[tuple[str, str], str]) -> Mapping[tuple[str, str], str]:
+    """Return a name for each path and method: `fhir.read`, `fhir.apply_one.post`, `fhir.meta.get.2`."""
+    used = Counter(endpoints.values())
+    seen: Counter[str] = Counter()
+    found = {}
+    for (path, method), endpoint in endpoints.items():
+        name = endpoint if used[endpoint] == 1 else f"{endpoint}.{method.lower()}"
+        seen[name] += 1
+        found[path, method] = name if seen[name] == 1 else f"{name}.{seen[name]}"
+    return found
 
 
 def _name(part: re.Match[str]) -> str:
