@@ -34,11 +34,12 @@ bench: ## the benchmarks, as tables of ratios; ONLY=ingest runs one
 	@for bench in tests/benchmarks/bench_$(or $(ONLY),*).py; do \
 		echo; PYTHONPATH=tests $(BIN)/python $$bench || { status=$$?; test $$status = 2 -a -z "$(ONLY)" || exit $$status; }; done
 
-long: ## play 100,000 Bundles while processes are killed; BUNDLES and SEED choose others, the report is .hipway/long.txt
+long: ## play 100,000 Bundles while processes are killed, and fuzz 1,000,000 requests; BUNDLES, REQUESTS, SEED, report .hipway/long.txt
 	@.ci/setup dev
 	@mkdir -p .hipway
 	@HIPWAY_CHAOS_BUNDLES=$(or $(BUNDLES),100000) HIPWAY_CHAOS_SEED=$(SEED) \
-		$(BIN)/pytest -s tests/flows/test_chaos.py >.hipway/long.txt 2>&1; \
+		HIPWAY_FUZZ_REQUESTS=$(or $(REQUESTS),1000000) HIPWAY_FUZZ_SEED=$(SEED) \
+		$(BIN)/pytest -s tests/flows/test_chaos.py tests/fuzz >.hipway/long.txt 2>&1; \
 		status=$$?; cat .hipway/long.txt; exit $$status
 
 round-trip: ## results of 500 patients from a HAPI server and orders back, while it is stopped; PATIENTS, STOP_S and SEED choose others, the report is .hipway/round-trip.txt

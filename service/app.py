@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from fhir_profiles import reading
 from pathways import catalogue
 from pathways.definition import Pathway
-from service import errors, health, log
+from service import errors, health, log, origins
 from service.cds import clients
 from service.cds.routes import cds
 from service.fhir import routes as _interactions  # noqa: F401 - importing them registers them
@@ -18,10 +18,11 @@ from service.fhir.admission import Admission
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import FromElsewhere, Issue
 from service.hook import hook
+from service.openapi.routes import openapi
 from service.sandbox import routes as sandbox
 from service.settings import Settings
 from service.store.database import Database
-from service.web import pages, visit, words
+from service.web import pages, signed_in, visit, words
 from service.web.words import Words
 
 #: names under which a browser on the same machine reaches a sandbox
@@ -43,6 +44,9 @@ class App:
     intake: Admission
     #: the person who is signed in, for links of pages that lead to the FHIR interface
     reader: Callable[[], str | None]
+    #: what shows that somebody is signed in, and the endpoints that nobody needs it for
+    session_cookie: str
+    open_pages: tuple[str, ...]
 
 
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
@@ -78,6 +82,8 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
         health=watch,
         intake=intake,
         reader=visit.reader,
+        session_cookie=signed_in.COOKIE,
+        open_pages=signed_in.OPEN,
     )
     # Whom the file trusts is part of the settings: one that cannot be used ends the start.
     trusted = clients.read(settings.cds_clients, sandbox=settings.sandbox)
@@ -88,6 +94,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     app.register_blueprint(fhir)
     app.register_blueprint(cds)
     app.register_blueprint(hook)
+    app.register_blueprint(openapi)
     app.register_blueprint(pages)
     if settings.sandbox:
         app.register_blueprint(sandbox)
@@ -112,10 +119,8 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
     origin = request.headers.get("Origin")
     if origin in trusted and request.blueprint == cds.name:
         return None
-    from_elsewhere = origin is not None and urlsplit(origin).netloc not in {
-        request.host,
-        urlsplit(settings.base_url).netloc,
-    }
+    hosts = {request.host, urlsplit(settings.base_url).netloc}
+    from_elsewhere = origin is not None and not origins.names(origin, hosts)
     if from_elsewhere or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         return errors.answer(
             FromElsewhere(
@@ -127,4 +132,5 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
 
 def _name(netloc: str) -> str:
     """Return the host without its port; of IPv6 without its brackets."""
-    return (urlsplit(f"//{netloc}").hostname or "").lower()
+    parts = origins.read(f"//{netloc}")
+    return ((parts.hostname if parts else None) or "").lower()

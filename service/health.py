@@ -29,6 +29,8 @@ health = Blueprint("health", __name__)
 
 #: whose deliveries are counted
 TENANT = 0
+#: that are counted by name
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 #: asked again after this; a probe must not become a load
 REMEMBERED_S = 1.0
 
@@ -178,10 +180,11 @@ def _refused(token: str) -> Response | None:
 
 
 def count(response: Response) -> Response:
-    """Count an answered request by its route, never by its URL."""
+    """Count an answered request by its route, never by its URL; a method may be any word of a client's."""
     watch: Watch = current_app.extensions["hipway"].health
     route = request.url_rule.rule if request.url_rule else "none"
-    watch.requests.labels(request.method, route, str(response.status_code)).inc()
+    method = request.method if request.method in METHODS else "other"
+    watch.requests.labels(method, route, str(response.status_code)).inc()
     return response
 
 

@@ -137,6 +137,15 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_progress": ["/sandbox/progress"],
         "web.choose_person": ["/acting"],
         "web.show_keys": ["/keys"],
+        "web.show_api": ["/api"],
+        "web.show_operation": [
+            "/api/fhir.read",
+            "/api/fhir.search?type=Observation",
+            "/api/fhir.transaction",
+            "/api/sandbox.set_clock",
+            "/api/web.show_plan",
+            "/api/unknown",
+        ],
         "web.show_audit": [
             "/audit",
             "/audit?patient=gmt-2&action=R",

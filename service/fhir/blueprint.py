@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response as BaseResponse
 
 from pathways.definition import Pathway
 from service import accessed, acting, errors
@@ -66,6 +67,14 @@ def failed(error: Exception) -> Response:
     if isinstance(error, NotReadable) and request.method == "PATCH":
         response.headers["Accept-Patch"] = ", ".join(patching.FORMS)
     return response
+
+
+@fhir.app_errorhandler(MethodNotAllowed)
+def not_a_method(error: MethodNotAllowed) -> BaseResponse:
+    """Answer a method that FHIR does not have, as TRACE, as one that is not offered. Elsewhere: as ever."""
+    if f"{request.path}/".startswith(f"{fhir.url_prefix}/"):
+        return failed(NotOffered(Issue(code="not-supported", text="there is no such method; see metadata")))
+    return error.get_response()
 
 
 @fhir.after_request
@@ -128,9 +137,9 @@ def _scopes() -> tuple[str, ...]:
 @fhir.before_request
 def check_text() -> None:
     """Refuse a zero character in a URL or a form: no text of the store can hold one."""
-    form = request.form.values() if request.path.endswith("/_search") else ()
-    given = (request.path, *request.args.values(), *form)
-    if any("\0" in text for text in given):
+    forms = (request.args, request.form) if request.path.endswith("/_search") else (request.args,)
+    given = (text for form in forms for pair in form.items(multi=True) for text in pair)
+    if any("\0" in text for text in (request.path, *given)):
         raise NotExchanged(Issue(code="value", text="a character is not allowed in a URL"))
 
 

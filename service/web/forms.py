@@ -12,6 +12,8 @@ from uuid import NAMESPACE_URL, uuid5
 from flask import Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from service import origins
+
 #: a page left open over a shift still works; one of yesterday asks to reload
 FORM_HOURS = 12
 
@@ -77,7 +79,8 @@ def refuse_other_origins(request: Request, base_url: str) -> None:
     if site not in (None, "same-origin", "none"):
         raise Foreign
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc not in (request.host, urlsplit(base_url).netloc):
+    hosts = (request.host, urlsplit(base_url).netloc)
+    if origin is not None and not origins.names(origin, hosts):
         raise Foreign
 
 

@@ -5,12 +5,11 @@ anywhere but this very host, over TLS alone (https://www.rfc-editor.org/rfc/rfc6
 prefix: https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html#name-cookie-name-prefixes).
 """
 
-from urllib.parse import urlsplit
-
 from flask import current_app, g, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
+from service import origins
 from service.auth import addresses, sign_in
 from service.settings import Settings
 from service.store import accounts, kept_forms
@@ -84,8 +83,8 @@ def way_back() -> str:
         back = request.full_path.removesuffix("?")
         return url_for("web.show_sign_in", next=inside(back) or None)
     # A form is not posted again: it is shown again, and with what was written if that is a person's words.
-    came_from = urlsplit(request.headers.get("Referer", ""))
-    back = came_from.path + (f"?{came_from.query}" if came_from.query else "")
+    came_from = origins.read(request.headers.get("Referer", ""))
+    back = came_from.path + (f"?{came_from.query}" if came_from.query else "") if came_from else ""
     return url_for("web.show_sign_in", next=inside(back) or None, ended=1)
 
 

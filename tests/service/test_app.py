@@ -51,6 +51,7 @@ def test_a_name_made_up_for_our_address_reaches_nothing(path, client):
         pytest.param({"Origin": "https://evil.example.org"}, id="another site"),
         pytest.param({"Origin": "null"}, id="a sandboxed frame"),
         pytest.param({"Origin": "http://localhost:9999"}, id="another port"),
+        pytest.param({"Origin": "http://["}, id="no address"),
         pytest.param({"Sec-Fetch-Site": "cross-site"}, id="no origin told"),
     ],
 )
@@ -59,6 +60,11 @@ def test_a_page_of_another_origin_changes_nothing(headers, client):
 
     assert response.status_code == 403
     assert response.get_json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("host", ["[", "localhost:8000:1", "[::1", "\xff"])
+def test_a_host_that_is_none_reaches_nothing(host, client):
+    assert post(client, Host=host).status_code in (400, 403)
 
 
 def test_our_own_pages_may_write(client):
@@ -128,6 +134,15 @@ def test_a_heartbeat_from_the_future_is_no_sign_of_life(database, settings, clie
         tx.exec_driver_sql("UPDATE heartbeat SET seen_at = clock_timestamp() + interval '1 hour'")
 
     assert client.get("/health/ready").get_json()["parts"]["sweep"]["status"] == "not ready"
+
+
+def test_a_method_that_a_client_makes_up_is_counted_as_another(client):
+    """Each word of its own would be a series of its own, and might be any text."""
+    client.open("/fhir/Patient/a", method="BEEBLEBROX")
+
+    told = client.get("/metrics").text
+    assert "BEEBLEBROX" not in told
+    assert 'method="other"' in told
 
 
 def test_an_evaluation_that_is_late_is_told_with_its_delay(database, settings, client):

@@ -9,7 +9,7 @@ from fhir_profiles import reading
 from service import accessed, digits
 from service.fhir import access_events, blueprint, subset
 from service.fhir.blueprint import fhir
-from service.fhir.refusals import Gone, Issue, NotFound
+from service.fhir.refusals import Gone, Issue, NotFound, OutOfDate
 from service.fhir.subset import Shape
 from service.store import resources
 from service.store.resources import Stored
@@ -49,5 +49,10 @@ def _answer(stored: Stored | None, shape: Shape) -> Response:
         raise Gone(Issue(code="deleted", text="the resource was removed"))
     accessed.note([stored.patient], stored.reference)
     response = blueprint.resource(subset.of(stored.body, shape), stored)
-    response.make_conditional(request)
+    # Versions are weak ETags here, by which If-Match never holds to those who follow HTTP to the letter.
+    wanted = request.if_match
+    if wanted and not wanted.contains_weak(str(stored.version)):
+        text = "the resource has another version than the one that If-Match names"
+        raise OutOfDate(Issue(code="conflict", text=text))
+    response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
     return response

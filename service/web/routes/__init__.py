@@ -2,6 +2,7 @@
 
 from service.web.routes import (
     acting,
+    api,
     audit,
     careplan,
     closed,
@@ -29,6 +30,7 @@ from service.web.routes import (
 
 __all__ = [
     "acting",
+    "api",
     "audit",
     "careplan",
     "closed",

@@ -70,6 +70,22 @@ def test_a_form_of_megabytes_is_refused_where_a_form_is_read(client):
     assert issues(response)
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["name=a&name=%00", "%00=a", "name=a&name%00=b"],
+    ids=["a second value", "a name", "a second name"],
+)
+def test_a_zero_character_is_refused_wherever_it_stands_in_a_query(query, client):
+    """No text of the database can hold one, so that a search for it ended in an error."""
+    by_form = client.post(
+        "/fhir/Practitioner/_search", data=query, content_type="application/x-www-form-urlencoded"
+    )
+
+    for response in (client.get(f"/fhir/Practitioner?{query}"), by_form):
+        assert response.status_code == 400
+        assert "not allowed" in issues(response)[0]["diagnostics"]
+
+
 def test_a_body_over_the_limit_is_413_and_names_it(client, nothing_stored):
     response = post_bytes(client, VISIT + b" " * (11 * 1024 * 1024))
 
@@ -232,6 +248,8 @@ def test_a_database_that_is_busy_or_away_is_503(error, client, monkeypatch):
         ("DELETE", "/fhir/metadata", 405),
         ("PATCH", "/fhir/Patient/known/_history", 405),
         ("GET", "/fhir", 405),
+        ("TRACE", "/fhir", 405),
+        ("BREW", "/fhir/Patient/none", 405),
         ("GET", "/fhir/Nonsense/1", 404),
         ("GET", "/fhir/Nonsense", 404),
         ("GET", "/fhir/Patient/none", 404),

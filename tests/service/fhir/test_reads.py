@@ -46,6 +46,18 @@ def test_a_read_under_a_condition(url, headers, status, client, known):
     assert answer.headers["ETag"] == 'W/"1"'
 
 
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [('W/"1"', 200), ('"1"', 200), ("*", 200), ('W/"7"', 412), ('W/"7", W/"1"', 200), ("x=y", 412)],
+)
+@pytest.mark.parametrize("url", ["/fhir/Patient/known", "/fhir/Patient/known/_history/1"])
+def test_a_read_of_a_version_that_is_no_longer_there_shows_no_other(url, wanted, status, client, known):
+    answer = client.get(url, headers={"If-Match": wanted})
+
+    assert answer.status_code == status
+    assert answer.get_json()["resourceType"] == ("Patient" if status == 200 else "OperationOutcome")
+
+
 def test_head_has_the_headers_of_the_read_and_no_body(client, known):
     head, read = client.head("/fhir/Patient/known"), client.get("/fhir/Patient/known")
 

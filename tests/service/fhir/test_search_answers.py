@@ -96,6 +96,28 @@ def pages(client, query):
 
 
 @pytest.mark.parametrize(
+    ("order", "found"), [("-date", ["open", "closed", "begun"]), ("date", ["begun", "closed", "open"])]
+)
+def test_what_has_no_end_or_no_beginning_is_sorted_and_paged(order, found, client, send):
+    """Most plans have a start and no end yet; sorted by -date they ended in an error."""
+    periods = {
+        "closed": {"start": "2026-01-05", "end": "2026-02-01"},
+        "open": {"start": "2026-01-06"},
+        "begun": {"end": "2026-01-07"},
+    }
+    plans = [
+        {"resourceType": "CarePlan", "id": id_, "status": "active", "intent": "plan", "period": period}
+        for id_, period in periods.items()
+    ]
+    of = {"subject": {"reference": "Patient/sorted"}}
+    send(bundle(put(patient("sorted")), *(put({**plan, **of}) for plan in plans)))
+
+    asked = f"CarePlan?patient=Patient/sorted&_sort={order}"
+    assert ids(answered(client, asked)) == found
+    assert [id_ for page in pages(client, f"{asked}&_count=1") for id_ in ids(page)] == found
+
+
+@pytest.mark.parametrize(
     "order", ["birthdate", "-birthdate", "family", "-family", "gender,-birthdate", "-_id"]
 )
 def test_sorted_pages_hold_everything_once_in_the_same_order(order, client):

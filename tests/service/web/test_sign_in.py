@@ -81,6 +81,20 @@ def test_no_form_does_anything_for_somebody_unknown(client, app):
         assert (answer.status_code, answer.headers.get("Location", "")[:8]) == (303, "/sign-in"), path
 
 
+@pytest.mark.parametrize(
+    ("came_from", "led_to"),
+    [
+        (f"{BASE}/audit?day=2026-06-22", "/sign-in?next=/audit?day%3D2026-06-22&ended=1"),
+        ("http://[", "/sign-in?ended=1"),
+        ("https://elsewhere.example//evil", "/sign-in?ended=1"),
+    ],
+)
+def test_a_form_leads_back_to_its_page_and_to_nowhere_that_is_none(client, came_from, led_to):
+    answer = client.post("/views", base_url=BASE, data={"token": "x"}, headers={"Referer": came_from})
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, led_to)
+
+
 def test_whoever_signs_in_is_where_they_wanted_to_be_and_who_they_are(client, plan):
     away = get(client, plan + "?entries=all").headers["Location"]
 
