@@ -22,7 +22,7 @@ def erase(tx: Connection) -> None:
     # The answers under Idempotency-Keys, and what is known of requests, name what is removed here.
     for table in (tables.arrival, tables.promise, tables.idempotency_key, tables.sending):
         tx.execute(delete(table))
-    for table in (tables.delivery, tables.dispatch, tables.delivered):
+    for table in (tables.delivery, tables.dispatch, tables.delivered, tables.joined_version, tables.joining):
         tx.execute(delete(table))
     for table in (tables.resource, tables.history):
         tx.execute(delete(table).where(table.c.patient.is_not(None)))
