@@ -26,6 +26,7 @@ class Given:
 
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     resources: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    identifiers: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     #: the body, where it is a resource and not Parameters
     alone: dict[str, Any] | None = None
 
@@ -90,14 +91,17 @@ def _of_parameters(body: dict[str, Any], known: Collection[str], texts: dict[str
     if faults := gate.check(shell):
         raise NotExchanged(*(Issue(code=f.code, text=f.text, expression=f.expression) for f in faults))
     resources: dict[str, list[dict[str, Any]]] = {}
+    identifiers: dict[str, list[dict[str, Any]]] = {}
     for part in parts:
         if not _is_known(part["name"], known):
             continue
         if isinstance(part.get("resource"), dict):
             resources.setdefault(part["name"], []).append(part["resource"])
+        elif isinstance(part.get("valueIdentifier"), dict):
+            identifiers.setdefault(part["name"], []).append(part["valueIdentifier"])
         else:
             texts.setdefault(part["name"], []).append(_value(part))
-    return Given(texts=texts, resources=resources)
+    return Given(texts=texts, resources=resources, identifiers=identifiers)
 
 
 def _are_objects(parts: object) -> bool:

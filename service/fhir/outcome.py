@@ -29,15 +29,16 @@ def of(issues: Iterable[Issue]) -> dict[str, Any]:
 def stored(head: Head, *, changed: bool) -> dict[str, Any]:
     """Return the OperationOutcome that a client asks for in place of what was stored."""
     what = "stored as" if changed else "nothing is different from"
-    return _information(f"{what} version {head.version} of {head.type}/{head.id}")
+    return information(f"{what} version {head.version} of {head.type}/{head.id}")
 
 
 def removed(head: Head) -> dict[str, Any]:
     """Return the OperationOutcome that a client asks for when a resource was removed."""
-    return _information(f"{head.type}/{head.id} is removed, as its version {head.version}")
+    return information(f"{head.type}/{head.id} is removed, as its version {head.version}")
 
 
-def _information(text: str) -> dict[str, Any]:
+def information(text: str) -> dict[str, Any]:
+    """Return the OperationOutcome that tells something about what went well."""
     line = {"severity": "information", "code": "informational", "diagnostics": text}
     return {"resourceType": "OperationOutcome", "issue": [line]}
 
