@@ -128,13 +128,21 @@ def _instance(turn: Turn, decision: Decision) -> str | None:
     for instance in (*turn.pathway.instances, PERSON):
         memory = turn.memory(instance)
         found = {
-            "CarePlan": instance != PERSON and turn.known(instance) and id == turn.plan_id(instance),
+            "CarePlan": instance != PERSON and turn.known(instance) and _is_plan(turn, instance, id),
             "ServiceRequest": memory.order(id) is not None,
             "Task": memory.task(id) is not None,
         }
         if found.get(kind, False):
             return instance
     return None
+
+
+def _is_plan(turn: Turn, instance: str, id: str) -> bool:
+    """Return whether this is the instance's CarePlan, or one of a joined record that it replaces."""
+    own = turn.plan_id(instance)
+    plan = turn.case.record.own.get(f"CarePlan/{own}")
+    replaced = plan.body.get("replaces", ()) if plan else ()
+    return id == own or {"reference": f"CarePlan/{id}"} in replaced
 
 
 def _fits(rule: Rule, decision: Decision, memory: Memory, pathway: Pathway, run: cql.Run) -> bool:

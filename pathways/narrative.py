@@ -62,7 +62,8 @@ def note(sheet: Sheet, step: Step, facts: Sequence[Fact]) -> str:
 
 def task(sheet: Sheet, step: Step, one: Raised) -> str:
     """Return what is asked, in one sentence with the side and the reason."""
-    title = sheet.pathway.text(LANGUAGE, f"output.{one.activity.id}")
+    # What is not of the pathway has its own title.
+    title = sheet.pathway.texts[LANGUAGE].get(f"output.{one.activity.id}", one.activity.title)
     if step.instance not in sheet.pathway.sides:
         return f"{title}. {step.title}."
     return f"{title}, {lowered(side(sheet.pathway, step.instance))}. {step.title}."

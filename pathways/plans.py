@@ -77,6 +77,8 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
             "category": [pathway.category],
             "title": title,
             "subject": {"reference": f"Patient/{sheet.patient}"},
+            # of a record that was joined with this one
+            "replaces": (before or {}).get("replaces", []),
             "period": {"start": memory.opened, **ended},
             "created": before["created"] if before else instant(at),
             "author": DEVICE,
@@ -99,7 +101,13 @@ def _about(body: Json, coding: Json) -> bool:
 
 
 def _hold(sheet: Sheet, hold: Hold) -> Json:
-    parts: list[Json] = [{"url": "type", "valueCoding": sheet.pathway.holds[hold.code]}]
+    # A hold that is of no pathway is said by our own code system.
+    coding = sheet.pathway.holds.get(hold.code) or {
+        "system": canonical.HOLDS,
+        "code": hold.code,
+        "display": sheet.pathway.display(canonical.HOLDS, hold.code),
+    }
+    parts: list[Json] = [{"url": "type", "valueCoding": coding}]
     if hold.input is not None:
         system = next(s for s, code in sheet.pathway.displays if code == hold.input)
         display = sheet.pathway.displays[system, hold.input]

@@ -26,6 +26,7 @@ PROPOSAL = {
 }
 SIGNED = {"active": "active", "completed": "completed"}
 TASK = {"completed": "completed", "cancelled": "cancelled"}
+OPEN_AGAIN = "requested"
 
 
 def render(sheet: Sheet, outcome: Outcome) -> list[Json]:
@@ -125,10 +126,12 @@ def _changed_tasks(sheet: Sheet, step: Step, at: datetime) -> list[str]:
         if before is None or before.state == task.state:
             continue
         resource = sheet.get(f"Task/{task.id}")
-        if resource is not None and resource["status"] not in TASK.values():
-            resource["status"] = TASK[task.state]
-            resource["lastModified"] = instant(at)
-            touched.append(f"Task/{task.id}")
+        if resource is None or (resource["status"] in TASK.values()) == (task.state in TASK):
+            continue
+        # Open again is what ended only because two records were joined.
+        resource["status"] = TASK.get(task.state, OPEN_AGAIN)
+        resource["lastModified"] = instant(at)
+        touched.append(f"Task/{task.id}")
     return touched
 
 

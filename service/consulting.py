@@ -23,7 +23,7 @@ from pathways.record import Entry, Record
 from service import record, snapshot
 from service.fhir import knowledge, translation
 from service.snapshot import Snapshot
-from service.store import decisions, site
+from service.store import decisions, joinings, site
 
 Json = Mapping[str, Any]
 
@@ -71,9 +71,12 @@ def consult(
     names = {f"Practitioner/{r['id']}": r for r in given if r["resourceType"] == "Practitioner"}
     people = {reference: record.called(body.get("name", ())) for reference, body in names.items()}
     patient = next(e for e in entries if e.type == "Patient" and e.id == who)
-    seen = snapshot.read(tx, who, pathways, tenant=tenant)
+    # Who asks may know the patient by a record that was joined with another.
+    seen = snapshot.read(tx, joinings.last(tx, who, tenant=tenant), pathways, tenant=tenant)
     if seen.record is not None and seen.latest and _same_person(seen.record.patient.body, patient.body):
-        found = _over(seen.record, entries, people)
+        own = seen.record.patient.reference
+        about = [each for each in entries if each.type != "Patient" or each.reference == own]
+        found = _over(seen.record, about, people)
         return _of_snapshot(tx, replace(seen, record=found), pathways, tenant=tenant)
     found = Record(patient=patient, received=tuple(entries), own={}, people=people)
     standings = tuple(
@@ -89,7 +92,7 @@ def of_stored(tx: Connection, who: str, pathways: Sequence[Pathway], *, tenant: 
     Raises:
         cql.EvaluationFailed: a rule erred.
     """
-    seen = snapshot.read(tx, who, pathways, tenant=tenant)
+    seen = snapshot.read(tx, joinings.last(tx, who, tenant=tenant), pathways, tenant=tenant)
     if seen.record is None:
         return None
     return _of_snapshot(tx, seen, pathways, tenant=tenant)

@@ -13,7 +13,7 @@ from pathways.record import Entry, Record
 from service import snapshot
 from service.record import entry
 from service.snapshot import Snapshot
-from service.store import decisions, promises, resources
+from service.store import decisions, joinings, promises, resources
 from service.store.resources import Stored
 
 #: of several pathways the one that did most with a version tells
@@ -27,16 +27,19 @@ def of(tx: Connection, patient: str, references: Collection[str], *, tenant: int
         references: `Type/id/_history/version`.
     """
     installed = catalogue.pathways()
-    seen = snapshot.read(tx, patient, installed, tenant=tenant)
+    # What was received about a record that was joined with another is told where it is kept now.
+    holder = joinings.last(tx, patient, tenant=tenant)
+    known_as = {patient, holder}
+    seen = snapshot.read(tx, holder, installed, tenant=tenant)
     if seen.record is None:
         return {}
     names = [_name(reference) for reference in references]
     asked = resources.versions(tx, names, tenant=tenant).values()
-    about = [stored for stored in asked if stored.patient == patient and not stored.owned]
+    about = [stored for stored in asked if stored.patient in known_as and not stored.owned]
     record, superseded = _with(seen.record, about)
     found: dict[str, Disposition] = {}
     for pathway in installed:
-        past = replace(_past(tx, patient, pathway, seen, tenant=tenant), superseded=superseded)
+        past = replace(_past(tx, holder, pathway, seen, tenant=tenant), superseded=superseded)
         site = parameters.resolve(pathway, parameters.concerning(pathway, seen.chosen))
         for one in dispositions(pathway, record, past, zone=ZoneInfo(str(site["site.timeZone"]))):
             known = found.get(one.reference)

@@ -16,7 +16,7 @@ from pathways.memory import Memory
 from pathways.record import Record
 from service import in_force, record, situation
 from service.record import entry
-from service.store import decisions, horizon, promises, resources, site
+from service.store import decisions, horizon, joinings, promises, resources, site
 
 #: what hospitals send that rules read, and what people decided
 RECEIVED = (*situation.TYPES, "Task")
@@ -39,7 +39,7 @@ class Snapshot:
     memories: Mapping[str, Mapping[str, Memory]]
     #: the transitions in force, newest first, by pathway, then by side
     history: Mapping[str, Mapping[str, tuple[Past, ...]]]
-    #: None while the patient is unknown
+    #: None while the patient is unknown, or while the record is joined with another
     record: Record | None
     #: the number of each version that the record was made from
     read: tuple[int, ...]
@@ -57,6 +57,7 @@ def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) 
         wanted = promises.ask_wanted(tx, who, tenant=tenant)
         latest = decisions.ask_latest(tx, who, tenant=tenant)
         of_site = site.ask(tx, tenant=tenant)
+        joined = joinings.ask(tx, [who], tenant=tenant)
         received = resources.ask_of_patient(
             tx,
             who,
@@ -68,6 +69,8 @@ def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) 
         )
         own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
     rows, state = latest(), of_site()
+    # What is about a record that was joined with another is decided there.
+    goes = who in joined()[0]
     entries, owned = [*map(entry, received())], [*map(entry, own())]
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
     with resources.together(tx):
@@ -84,7 +87,7 @@ def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) 
         latest=rows,
         memories=memories,
         history={name: past() for name, past in pasts.items()},
-        record=record.of(who, entries, owned, known),
+        record=None if goes else record.of(who, entries, owned, known),
         read=tuple(sorted([*(each.seq for each in (*entries, *owned)), *(each.seq for each in known)])),
     )
 

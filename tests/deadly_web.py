@@ -26,6 +26,15 @@ LINES = [
     ("service.broker", "wake"),
 ]
 
+#: the same of a merge of two records
+MERGE_LINES = [
+    ("service.store.joinings", "begin"),
+    ("service.joining.saving", "moved"),
+    ("service.joining.plans", "join"),
+    ("service.store.joinings", "note"),
+    ("service.fhir.routes.merge", "_wake"),
+]
+
 
 def _deadly(line: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def passing(*args: Any, **more: Any) -> Any:
@@ -45,7 +54,7 @@ def _die(line: str) -> None:
 
 
 def _make() -> Any:
-    for module, name in LINES:
+    for module, name in (*LINES, *MERGE_LINES):
         holder = importlib.import_module(module)
         setattr(holder, name, _deadly(f"{module} {name}", getattr(holder, name)))
     from service import wsgi

@@ -11,6 +11,7 @@ from fhir_visits import TENDERNESS, asked_about, local, unusable
 from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
+from service.joining import join
 from service.store import accesses, exports, promises, resources, saved_views
 from service.store.database import Database
 from service.store.exports import Asked
@@ -48,6 +49,11 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     referral = story("referral")
     referral.task("review-6w", "Review at six weeks", due="2026-06-01T09:15:00Z", step=4)
     referral.save(record)
+    old = story(patient="gmt-8", family="Jansen", given="P.")
+    old.person().save(record)
+    with record.transaction() as tx:
+        join.announce(tx)
+        join.join(tx, old.patient, referral.patient, tenant=0, who="Practitioner/vogt")
     imaging = story(patient="gmt-2", family="Okoye", given="Samuel", stage=("imaging", "Imaging"))
     imaging.person().care_plan()
     first = imaging.proposal("MRI without contrast", "MRI", priority="urgent", made="2026-06-21")

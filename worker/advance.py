@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from fhir.resources.R4B import get_fhir_model_class
-from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from pathways import catalogue, narrative, parameters
@@ -24,7 +22,7 @@ from pathways.record import Json, Record
 from pathways.render import render
 from pathways.sheet import Sheet
 from pathways.steps import PERSON, Outcome
-from service import log, snapshot
+from service import log, outputs, snapshot
 from service.snapshot import Snapshot
 from service.store import decisions, promises, resources
 from service.store.database import Database, of_the_moment
@@ -40,10 +38,6 @@ DAILY = timedelta(minutes=5)
 SPREAD_S = 3600
 
 logger = log.get()
-
-
-class NotRenderable(Exception):
-    """An output is not valid R4. Nothing was stored; the resource's type and id are named."""
 
 
 class IdTaken(Exception):
@@ -142,7 +136,7 @@ def _apply(
     )
     written = render(sheet, outcome)
     for resource in written:
-        check(resource)
+        outputs.check(resource)
     _save(tx, claim, written, now)
     decided = logged(
         pathway,
@@ -183,19 +177,6 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         if not head.owned:
             raise IdTaken(f"{head.type}/{head.id}")
     resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
-
-
-def check(resource: Json) -> None:
-    """Refuse an output that is not valid by its R4B model. What is stored is our dict, not the model's.
-
-    Raises:
-        NotRenderable: naming type and id.
-    """
-    try:
-        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
-    except ValidationError as error:
-        places = "; ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
-        raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {places}") from None
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

@@ -19,6 +19,7 @@ from pathways import parameters
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
 from pathways.edition import ENGINE
+from pathways.joining import JOINED, PARTED
 from pathways.memory import Memory
 from service import in_force, snapshot
 from service.store import decisions
@@ -37,6 +38,7 @@ class Verdict(StrEnum):
     DIFFERS = "differs"
     OTHER_VERSION = "by another version"
     NOT_KEPT = "without what was read"
+    CARRIED = "carried over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,9 @@ def _again(
 ) -> dict[Place, Row] | Verdict:
     """Return what the pathway of the rows decides now, by place, or why nobody can tell."""
     first = rows[0]
+    if any("carried" in row.basis or row.rule in (JOINED, PARTED) for row in rows):
+        # No evaluation made them; what another record had is made again there.
+        return Verdict.CARRIED
     pathway = next((p for p in of.pathways if p.name == first.pathway), None)
     if pathway is None or any(not _by_these(pathway, row) for row in rows):
         return Verdict.OTHER_VERSION

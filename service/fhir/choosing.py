@@ -104,6 +104,6 @@ def _removal(entry: Entry, stored: Stored | None, identity: Identity) -> list[Wr
         if entry.if_version is not None:
             raise VersionConflict(identity)
         return []
-    if stored.owned:
+    if stored.owned or ownership.is_of_joining(stored.type, stored.id):
         ownership.refuse_removal(stored.resource, at=f"Bundle.entry[{entry.index}].request.url")
     return [removal.write(stored, if_version=entry.if_version)]

@@ -150,11 +150,16 @@ def _carry_out_each(bundle: dict[str, Any], once: Once | None) -> Response:
     )
     answer = batch.answer(entries.rows(bundle))
     response = resource(reading.write(answer).decode())
-    g.sent.refused = sum("outcome" in line["response"] for line in answer.get("entry", ()))
+    g.sent.refused = sum(_is_refused(line["response"]) for line in answer.get("entry", ()))
     if once and not g.sent.refused:
         kept = idempotency.kept(response, once)
         database().run(lambda tx: _keep(tx, once.key, kept))
     return response
+
+
+def _is_refused(response: dict[str, Any]) -> bool:
+    """Return whether an entry of a batch was refused; what went well may tell something, too."""
+    return "outcome" in response and not str(response.get("status", "")).startswith("2")
 
 
 def _stored_of_batch(accepted: Accepted) -> None:

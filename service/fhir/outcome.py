@@ -38,7 +38,7 @@ def removed(head: Head) -> dict[str, Any]:
 
 
 def information(text: str) -> dict[str, Any]:
-    """Return an OperationOutcome that only tells something."""
+    """Return the OperationOutcome that tells something about what went well."""
     line = {"severity": "information", "code": "informational", "diagnostics": text}
     return {"resourceType": "OperationOutcome", "issue": [line]}
 

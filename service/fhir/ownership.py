@@ -21,6 +21,8 @@ ENGINE = ("Device", "hipway-engine")
 
 #: how the ids begin of the AuditEvents that are rendered of the record of accesses
 ACCESSES = "access-"
+#: and of the Provenances that say who joined or parted two records
+JOININGS = "joining-"
 
 
 def merged(stored: Json, incoming: Json, *, at: str) -> dict[str, Any]:
@@ -69,9 +71,17 @@ def refuse_reserved(incoming: Json, id: str, *, at: str) -> None:
     if type_ == "AuditEvent" and id.startswith(ACCESSES):
         text = f"ids that begin with {ACCESSES} are those of this service's own record of accesses"
         raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.id"))
+    if is_of_joining(type_, id):
+        text = f"ids that begin with {JOININGS} are those of this service's own record of joined Patients"
+        raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.id"))
     if type_ == "CarePlan" and canonical.CARE_PLAN_IDS in systems:
         text = "identifiers of this system are given by the pathway alone; use a system of your own"
         raise NotYours(Issue(code="forbidden", text=text, expression=f"{at}.identifier"))
+
+
+def is_of_joining(type_: str, id: str) -> bool:
+    """Return whether a resource says who joined or parted two records."""
+    return type_ == "Provenance" and id.startswith(JOININGS)
 
 
 def may_change(stored: Json) -> tuple[str, ...]:

@@ -62,6 +62,11 @@ class Wanted:
     also_ids: frozenset[Identity]
     also_names: frozenset[IndexName]
 
+    @property
+    def patients(self) -> set[str]:
+        """Return the ids of the patients that are named by id."""
+        return {id_ for type_, id_ in self.ids | self.also_ids if type_ == "Patient"}
+
     def ask(self, tx: Connection, *, tenant: int) -> resources.Answer:
         """Ask for all of it; the answer is for `place`."""
         return resources.ask(tx, self.ids | self.also_ids, self.names | self.also_names, tenant=tenant)

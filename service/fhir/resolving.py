@@ -83,6 +83,14 @@ class Links:
                 names.add(("Patient", system, value))
         return Needed(identities=frozenset(identities), by_identifier=frozenset(names))
 
+    def patients_by_id(self) -> Iterator[tuple[Entry, str, str]]:
+        """Yield each reference to a stored Patient by its id: its entry, the path within, and the id."""
+        for entry in self._entries:
+            for found in self._found[entry.index]:
+                identity = self._meaning(entry, found.target).identity
+                if identity and identity[0] == "Patient":
+                    yield entry, found.path, identity[1]
+
     def resolved(self, places: Mapping[int, Place], known: Known) -> dict[int, dict[str, Any]]:
         """Return each entry's resource with its references settled.
 

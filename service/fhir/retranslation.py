@@ -133,10 +133,6 @@ _CANDIDATES = """
         AND NOT owned AND NOT deleted AND (%(codes)s::text IS NULL OR body ~ %(codes)s)
     ORDER BY key LIMIT %(limit)s
 """
-_SENDERS = """
-    SELECT r.type, r.id, r.sender FROM unnest(%(types)s::text[], %(ids)s::text[]) AS n (type, id)
-    JOIN resource r ON r.tenant = %(tenant)s AND r.type = n.type AND r.id = n.id
-"""
 
 
 def _begin(tx: Connection, maps: str, *, tenant: int) -> None:
@@ -209,9 +205,7 @@ def _writes(tx: Connection, rows: Sequence[_Row], translations: Translations, *,
 
 def _by_sender(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[str, list[Write]]:
     """Return the writes by who sent what they translate: whose data it is does not change."""
-    columns = {"types": [write.type for write in writes], "ids": [write.id for write in writes]}
-    rows = raw(tx).execute(_SENDERS, {"tenant": tenant, **columns})
-    senders = {(type, id): sender for type, id, sender in rows}
+    senders = resources.senders(tx, [write.identity for write in writes], tenant=tenant)
     found: dict[str, list[Write]] = {}
     for write in writes:
         found.setdefault(senders[write.identity], []).append(write)

@@ -27,10 +27,12 @@ from service.fhir import (
     translation,
 )
 from service.fhir import entries as bundle_entries
+from service.fhir import joined as joining
 from service.fhir.entries import Entry, Read
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid, OutOfDate
-from service.store import horizon, parameters, promises, referrers, resources, site
+from service.joining import persons
+from service.store import horizon, joinings, parameters, promises, referrers, resources, site
 from service.store.database import Database
 from service.store.resources import Head, VersionConflict
 from service.store.site import Site
@@ -155,13 +157,20 @@ def _store(
     with resources.together(tx):
         _announce(tx, entries)
         site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
+        joinings_asked = joinings.ask(tx, wanted.patients, tenant=tenant)
     at = site_asked()
     now = at.clock.now
-    places, known = placing.place(tx, entries, wanted, asked(), tenant=tenant)
+    found = asked()
+    joined = joining.look_up(tx, found, joinings_asked(), tenant=tenant)
+    places, known = placing.place(tx, entries, wanted, found, tenant=tenant)
+    joining.refuse(joined, entries, places, links.patients_by_id())
     visit: dict[int, Json] = dict(links.resolved(places, known))
     patients = links.patients(places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
+    visit |= {
+        e.index: joined.kept(e, places[e.index], visit[e.index]) for e in entries if e.type == "Patient"
+    }
     chosen = choosing.chosen(entries, places, visit)
     locked = choosing.lock(tx, chosen, places, tenant=tenant)
     writes = choosing.writes(chosen, places, visit, patients, locked)
@@ -187,13 +196,21 @@ def _store(
             removal.refuse_referred(
                 tx, locked[identity], at=f"Bundle.entry[{entry.index}].request.url", tenant=tenant
             )
+    hints = {entry.index: hint for entry in entries if (hint := joining.told(joined, entry))}
+    for entry in entries:
+        replaced = joining.carry_out(
+            tx, entry, places[entry.index].id, visit[entry.index], joined, sender, tenant
+        )
+        if replaced is not None:
+            hints[entry.index] = replaced.told
+            patient = replaced.patient or patient
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
         saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])
         for entry in entries
     )
     answered = {
-        **lines.of(entries, before, after),
+        **lines.of(entries, before, after, hints),
         # After everything else, as the transaction leaves it.
         **{
             read.index: inside.answer(tx, read, base=base, tenant=tenant)
@@ -229,7 +246,8 @@ def _outdated(conflict: VersionConflict, asked_for: Sequence[Entry | Read]) -> l
 
 def _announce(tx: Connection, entries: Sequence[Entry]) -> None:
     """Take the locks that come before the clock is read, and before every other; twice is harmless."""
-    referrers.keep_patients(tx, removing=any(e.removes and e.type == "Patient" for e in entries))
+    alone = any(e.type == "Patient" and (e.removes or persons.replaced_by(e.resource)) for e in entries)
+    referrers.keep_patients(tx, removing=alone)
     horizon.announce(tx)
 
 

@@ -22,7 +22,9 @@ def erase(tx: Connection) -> None:
     # The answers under Idempotency-Keys, and what is known of requests, name what is removed here.
     for table in (tables.arrival, tables.promise, tables.idempotency_key, tables.sending):
         tx.execute(delete(table))
-    for table in (tables.delivery, tables.dispatch, tables.delivered, tables.export, tables.export_chunk):
+    for table in (tables.delivery, tables.dispatch, tables.delivered):
+        tx.execute(delete(table))
+    for table in (tables.export, tables.export_chunk, tables.joined_version, tables.joining):
         tx.execute(delete(table))
     # How far the hospital's server was read stays: what was erased does not come back by itself.
     for table in (tables.origin, tables.set_aside):

@@ -85,6 +85,15 @@ def append(tx: Connection, rows: Sequence[Row], *, read: Collection[int], tenant
         raw(tx).execute(_READ, [tenant, rows[0].run, rows[0].patient, list(read)])
 
 
+def append_carried(tx: Connection, rows: Sequence[Row], *, tenant: int) -> None:
+    """Store decisions that no evaluation made: those of another record, and that two were joined or parted.
+
+    What was read for them is kept with the record they come from.
+    """
+    if rows:
+        raw(tx).execute(_APPEND, [tenant, as_json(COLUMNS, map(_values, rows))])
+
+
 def latest(tx: Connection, patient: str, *, tenant: int) -> dict[Instance, Row]:
     """Return the newest decision of each (pathway, instance)."""
     return ask_latest(tx, patient, tenant=tenant)()

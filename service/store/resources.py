@@ -53,6 +53,7 @@ __all__ = [
     "recall",
     "recall_all",
     "save",
+    "senders",
     "together",
     "version",
     "versions",
@@ -70,6 +71,7 @@ Answer = Callable[[], Found]
 
 
 CURRENT = each(COLUMNS)
+_SENDERS = each("type, id, sender")
 SUPERSEDED = COLUMNS.replace("key, ", "NULL AS key, ", 1)
 
 # Each type, and each code, is one descent of an index: what else a patient has costs nothing. The
@@ -244,6 +246,15 @@ def recall_all(
     where = "tenant = %s AND (type, id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND seq = ANY(%s)"
     rows = _versions(tx, where, [tenant, list(types), list(ids), list(seqs)])
     return {(row.type, row.id): row for row in rows}
+
+
+def senders(tx: Connection, identities: Collection[Identity], *, tenant: int) -> dict[Identity, str]:
+    """Return who sent the current version of each."""
+    ordered = sorted(set(identities))
+    if not ordered:
+        return {}
+    rows = raw(tx).execute(_SENDERS, look_up_parameters(ordered, tenant))
+    return {(type_, id_): sender for type_, id_, sender in rows}
 
 
 def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> dict[Name, list[Head]]:

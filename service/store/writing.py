@@ -117,6 +117,8 @@ class Write:
     removed: bool = False
     #: a POST asks for it
     posted: bool = False
+    #: it is about another patient from now on: a version more, even with the same content
+    moves: bool = False
     #: by which it is found besides what its body says; kept by later versions
     also: tuple[search_index.Value, ...] = ()
 
@@ -272,7 +274,7 @@ def _changes(write: Write, head: Head | None, digests: dict[Identity, bytes]) ->
     if head is None:
         return True
     became_ours = write.owned and not head.owned
-    return became_ours or head.digest != digests[write.identity]
+    return became_ours or write.moves or head.digest != digests[write.identity]
 
 
 def _write(

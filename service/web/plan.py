@@ -18,6 +18,7 @@ from service.web import (
     ended,
     evidence,
     goals,
+    joined,
     moments,
     offers,
     pathway_map,
@@ -77,6 +78,8 @@ class Record:
     situation: Situation | None
     #: what the hospital's server has of it; None: there is no such server, or nothing was to be sent
     delivery: deliveries.Standing | None = None
+    #: a bar for each record that was joined into this one
+    joined: tuple[Alarm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +165,8 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
     all_work = tasks.mark((tasks.read(t, when, words) for t in found.get("Task", ()) if _open(t)), over)
     work = sorted((w for w in all_work if w.plan == reference), key=tasks.by_urgency)
     person_work = sorted((w for w in all_work if w.side is None), key=tasks.by_urgency)
-    names = {elements.identity(r): _order_name(r, words) for r in requests} | {
-        f"Task/{w.id}": w.title for w in work
-    }
-    names |= {f"Task/{w.id}": w.title for w in person_work}
+    names = {elements.identity(r): _order_name(r, words) for r in requests}
+    names |= {f"Task/{w.id}": w.title for w in (*work, *person_work)}
     personal = record.memories.get("", {}).get("tasks") or ()
     made = offers.make(pathway, memory, reference, side.text, names, personal)
     cards = proposals.cards(requests, work, record.rows, when, words, record.outlook.lacking)
@@ -197,7 +198,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         sentence=_sentence(plan, side, cards, work, taken, when, words),
         map=pathway_map.draw(offers.stages(pathway), taken, when, words, _ahead(pathway, memory)),
         stops=_stops(taken, pathway, when, words),
-        alarms=alarms.raise_(watched, when, words),
+        alarms=(*record.joined, *alarms.raise_(watched, when, words)),
         unread=alarms.waiting(record.standing, when, words),
         cards=cards,
         receipts=receipts,
@@ -257,7 +258,11 @@ def _order_name(request: Json, words: Words) -> str:
 
 def _tabs(plans: Sequence[Json], current: Json, work: Sequence[Work]) -> tuple[Tab, ...]:
     """Return the patient's plans of the same pathway, in the order of their sides."""
-    same = [p for p in plans if p.get("instantiatesCanonical") and _pathway(p) == _pathway(current)]
+    same = [
+        p
+        for p in joined.going_on(plans)
+        if p.get("instantiatesCanonical") and _pathway(p) == _pathway(current)
+    ]
     found = [
         Tab(
             id=plan["id"],

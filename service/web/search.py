@@ -6,6 +6,7 @@ What is searched for is a person's name: it is posted, and stands in no address 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 
 from service.store.search_index import folded
 from service.web import elements, patients
@@ -77,10 +78,22 @@ class Found:
     person: Person
     courses: tuple[Course, ...]
     similar: bool
+    #: whose record holds what is about this one, as it is called; empty: its own
+    joined: str = ""
 
 
-def build(found: Iterable[Json], plans: Iterable[Json], when: Moments, words: Words) -> tuple[Found, ...]:
-    """Return the patients in the order of their names, each with its plans."""
+def build(
+    found: Iterable[Json],
+    plans: Iterable[Json],
+    when: Moments,
+    words: Words,
+    joined: Mapping[str, Json] = MappingProxyType({}),
+) -> tuple[Found, ...]:
+    """Return the patients in the order of their names, each with its plans.
+
+    Args:
+        joined: by the id of one whose record was joined, the Patient who holds it now.
+    """
     people = [patients.describe(patient, when, words) for patient in found]
     alike = Counter(folded(person.name) for person in people)
     courses: dict[str, list[Course]] = {}
@@ -98,8 +111,14 @@ def build(found: Iterable[Json], plans: Iterable[Json], when: Moments, words: Wo
     return tuple(
         Found(
             person=person,
-            courses=tuple(sorted(courses.get(person.id, ()), key=lambda course: course.side)),
+            courses=tuple(
+                sorted(
+                    courses.get(str(joined.get(person.id, {}).get("id", person.id)), ()),
+                    key=lambda course: course.side,
+                )
+            ),
             similar=alike[folded(person.name)] > 1,
+            joined=patients.describe(joined[person.id], when, words).name if person.id in joined else "",
         )
         for person in sorted(people, key=lambda p: (folded(p.name), p.born, p.id))
     )

@@ -1,9 +1,12 @@
 """A whole service as a stranger gets it: `hipway run` on scratch data, real processes, over HTTP."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dying_web import TESTS, Web
+from installations import free_port
 
 from service.stories import scratch
 from service.stories.remote import Remote
@@ -42,3 +45,22 @@ def examples() -> Path:
 @pytest.fixture(scope="session")
 def stories() -> Path:
     return STORIES
+
+
+@pytest.fixture(scope="module")
+def web(scratch: Path, database_url: str, broker_url: str) -> Iterator[Web]:
+    port = free_port()
+    server = Web(
+        port,
+        scratch / "deadly",
+        scratch / "deadly-web.log",
+        PYTHONPATH=os.pathsep.join((str(TESTS), str(TESTS.parent))),
+        HIPWAY_DATABASE_URL=database_url,
+        HIPWAY_BROKER_URL=broker_url,
+        HIPWAY_PORT=str(port),
+    )
+    try:
+        server.until_back()
+        yield server
+    finally:
+        server.stop()

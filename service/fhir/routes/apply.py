@@ -63,9 +63,9 @@ def _answer(pathway: Pathway | None, given: Given) -> Response:
     if found is None:
         raise NotFound(Issue(code="not-found", text="there is no such Patient; give one in data"))
     if data is None or found.known:
-        accessed.note([patient])
+        accessed.note([patient, found.patient])
     plan = applying.care_plan(
-        found.standings[0], patient, known=found.known, encounter=encounter, practitioner=practitioner
+        found.standings[0], found.patient, known=found.known, encounter=encounter, practitioner=practitioner
     )
     return blueprint.resource(reading.write(plan).decode())
 

@@ -40,7 +40,10 @@ DOCUMENTATION = (
     f"{conditions.DEEPEST} references. _include and _revinclude take :iterate and send at most "
     f"{including.MOST} resources along with a page; a parameter that may lead to any type is understood by "
     "_revinclude for each. A total is left out where counting would take longer than finding, unless "
-    "_total=accurate asks for it. Patient/[id]/[type] searches the compartment of a patient."
+    "_total=accurate asks for it. Patient/[id]/[type] searches the compartment of a patient. A Patient that "
+    "is stored with a link of the type replaced-by to another is joined with it, as by $merge. What names "
+    "a joined Patient by an identifier is stored for the one that stays, and response.outcome says so; what "
+    "names it by its id is refused with 422, and says which Patient to name."
 )
 #: of every type
 OF_EVERY_TYPE = {
@@ -56,6 +59,8 @@ OPERATIONS = {
     "Patient": {
         "everything": canonical.operation("Patient-everything"),
         "export": canonical.operation("Patient-export"),
+        "merge": canonical.operation("Patient-merge"),
+        "unmerge": canonical.operation("Patient-unmerge"),
     },
     "PlanDefinition": {"apply": canonical.operation("PlanDefinition-apply")},
 }

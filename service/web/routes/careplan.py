@@ -4,14 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from flask import request, url_for
+from flask import redirect, request, url_for
 from sqlalchemy import Connection
+from werkzeug.wrappers import Response
 
 from service import accessed, situation
 from service.fhir.references import ID
 from service.store import decisions, deliveries, kept_forms, promises, resources
 from service.web import deliveries as delivering
-from service.web import elements, outcome, outlook, people, plan, queries, visit
+from service.web import elements, joined, outcome, outlook, people, plan, queries, visit
 from service.web.elements import Json
 from service.web.pages import pages, problem
 from service.web.plan import PlanPage, Record
@@ -44,10 +45,13 @@ class Posting:
 
 
 @pages.get("/careplans/<id>")
-def show_plan(id: str) -> str | tuple[str, int]:
+def show_plan(id: str) -> str | tuple[str, int] | Response:
     """Show one plan; after a decision, what became of it."""
     with visit.begin() as (tx, seen):
         record = read(tx, seen, id)
+        if record is not None and (other := joined.instead(record.plan, record.resources["CarePlan"])):
+            # The link is older than the joining of two records.
+            return redirect(url_for("web.show_plan", id=other))
         if record is not None:
             typed = kept(tx, seen)
             return render(seen, record, trouble="resumed" if typed else "", typed=typed)
@@ -96,6 +100,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         outlook=outlook.ask(stands, seen.clock.now, seen.words),
         situation=stands,
         delivery=_delivery(tx, seen, patient),
+        joined=joined.banners(tx, seen, patient),
     )
 
 

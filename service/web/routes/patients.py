@@ -1,6 +1,6 @@
 """`/patients`: which person do I mean? What is searched for is posted, so it is in no address."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import request
@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from service import accessed
 from service.store import accesses
-from service.web import queries, search, visit
+from service.web import joined, queries, search, visit
+from service.web.elements import Json
 from service.web.pages import pages
 from service.web.search import Found, Search
 from service.web.visit import TENANT, Visit
@@ -55,7 +56,6 @@ def find_patients() -> str:
             bodies = queries.find_patients(tx, wanted.values, search.ROWS + 1, tenant=TENANT)
         shown = bodies[: search.ROWS]
         accessed.note(body["id"] for body in shown)
-        plans = queries.plans_of(tx, {body["id"] for body in shown}, tenant=TENANT)
         return visit.page(
             seen,
             "patients.html",
@@ -64,9 +64,20 @@ def find_patients() -> str:
             enough=wanted.parts >= search.PARTS,
             more=len(bodies) > search.ROWS,
             known=queries.patient_count(tx, tenant=TENANT),
-            found=search.build(shown, plans, seen.when, seen.words),
+            found=_described(tx, seen, shown),
             last=_last(tx, seen),
         )
+
+
+def _described(tx: Connection, seen: Visit, bodies: Sequence[Json]) -> tuple[Found, ...]:
+    """Return the patients with their plans; of one whose record was joined, with those of who holds it."""
+    ids = {str(body["id"]) for body in bodies}
+    into = joined.into(tx, ids)
+    holders = queries.of_type(tx, "Patient", set(into.values()), tenant=TENANT)
+    accessed.note(holders)
+    plans = joined.going_on(queries.plans_of(tx, ids | set(holders), tenant=TENANT))
+    now = {source: holders[target] for source, target in into.items() if target in holders}
+    return search.build(bodies, plans, seen.when, seen.words, now)
 
 
 def _last(tx: Connection, seen: Visit) -> Last:
@@ -77,8 +88,7 @@ def _last(tx: Connection, seen: Visit) -> Last:
     ids = [patient for patient, _ in opened]
     bodies = queries.of_type(tx, "Patient", ids, tenant=TENANT)
     accessed.note(bodies)
-    plans = queries.plans_of(tx, ids, tenant=TENANT)
-    found = search.build(bodies.values(), plans, seen.when, seen.words)
+    found = _described(tx, seen, tuple(bodies.values()))
     return Last(
         found=tuple(sorted(found, key=lambda each: ids.index(each.person.id))),
         at={patient: seen.when.exact(at) for patient, at in opened},

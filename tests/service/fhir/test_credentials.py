@@ -101,6 +101,8 @@ SCOPES = {
     "fhir.export_group": "read",
     "fhir.export_patients": "read",
     "fhir.export_status": "read",
+    "fhir.merge": "write",
+    "fhir.unmerge": "write",
     "fhir.history": "read",
     "fhir.history_of_system": "read",
     "fhir.history_of_type": "read",
@@ -184,6 +186,20 @@ def test_whoever_may_only_write_is_not_told_what_others_have_labelled(client, to
 
     assert told[0] == b""
     assert b"new" in told[1]
+
+
+def test_a_merge_is_asked_by_who_may_write_and_the_patient_is_shown_to_who_may_read(client, token):
+    for who in ("going", "staying"):
+        post(client, visit(who), bearer(token["laboratory"]))
+    named = {"source-patient": "Patient/going", "target-patient": "Patient/staying"}
+    parts = [{"name": name, "valueReference": {"reference": who}} for name, who in named.items()]
+    asked = {"resourceType": "Parameters", "parameter": parts}
+
+    assert post(client, asked, bearer(token["registry"]), "/fhir/Patient/$merge").status_code == 403
+    blind = post(client, asked, bearer(token["scanner"]), "/fhir/Patient/$merge")
+    assert [part["name"] for part in blind.get_json()["parameter"]] == ["outcome"]
+    told = post(client, asked, bearer(token["laboratory"]), "/fhir/Patient/$merge")
+    assert [part["name"] for part in told.get_json()["parameter"]] == ["outcome", "result"]
 
 
 def test_to_try_a_write_one_must_be_allowed_to_write_and_to_read(client, token):
