@@ -29,17 +29,21 @@ from service.store import (
     idempotency_keys,
     kept_forms,
     promises,
+    raised_events,
     reindexing,
     seals,
     sendings,
     sessions,
     sign_ons,
+    subscriptions,
 )
 from service.store.database import Database
 from service.store.promises import Due
 from service.store.reindexing import Progress
+from service.subscriptions import overdue
 from worker.aside import Aside
 from worker.courier import Courier
+from worker.herald import Herald
 
 EVERY_S = 2.0
 LIMIT = 200
@@ -51,9 +55,11 @@ ALONE = 10
 TRANSLATING_S = 0.5
 #: How often what nobody will ask for again is looked for.
 PURGE_S = 60.0
+#: How often it is looked which Tasks have become overdue.
+OVERDUE_S = 10.0
 
-#: what is kept for a time: answers under their keys, and what belongs to signing in
-KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms)
+#: what is kept for a time: answers under their keys, what belongs to signing in, and events
+KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms, subscriptions)
 
 logger = log.get()
 
@@ -67,8 +73,10 @@ class Sweep:
         self._database = database
         self._aside = Aside(settings)
         self._courier = Courier(settings)
+        self._herald = Herald(settings)
         self._woken: dict[tuple[int, str], float] = {}
         self._purged = float("-inf")
+        self._overdue = float("-inf")
 
     def round(self, moment: float) -> int:
         """Wake what is due and return how many were.
@@ -97,7 +105,14 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        for part in (self._translate, self._reindex, self._seal, partial(self._purge, moment)):
+        parts = (
+            partial(self._tell, moment),
+            self._translate,
+            self._reindex,
+            self._seal,
+            partial(self._purge, moment),
+        )
+        for part in parts:
             try:
                 part()
             except (DBAPIError, psycopg.Error) as error:
@@ -109,6 +124,7 @@ class Sweep:
         """End the processes beside this one, if there are any."""
         self._aside.close()
         self._courier.close()
+        self._herald.close()
 
     def _left_to_workers(self, found: Due, moment: float, *, may_send: bool, working: bool) -> bool:
         """Wake a worker for the patient, if none has been just now, and return whether one will come."""
@@ -122,6 +138,22 @@ class Sweep:
         # A second wake-up says that nobody followed the first. What a worker has begun and not
         # ended stays with the workers, while there are any: it may be what ends them.
         return at is None or (found.attempts > 0 and working)
+
+    def _tell(self, moment: float) -> None:
+        """See which Tasks are overdue, and that somebody tells what happens where anybody subscribes."""
+        live = False
+        for tenant in retranslation.TENANTS:
+            if moment - self._overdue >= OVERDUE_S:
+                while self._database.run(partial(_overdue, tenant=tenant)) >= overdue.AT_ONCE:
+                    pass
+            if self._database.run(partial(subscriptions.any_live, tenant=tenant)):
+                live = True
+            else:
+                self._database.run(partial(raised_events.drop, tenant=tenant))
+        if moment - self._overdue >= OVERDUE_S:
+            self._overdue = moment
+        if live:
+            self._herald.keep(moment)
 
     def _translate(self) -> None:
         """Bring what is stored in line with ConceptMaps that changed; the rest in the next round."""
@@ -178,6 +210,10 @@ class Sweep:
         if done:
             event = "workers_do_not_answer" if broker_is_there else "broker_unreachable"
             logger.error(event, done_by_sweep=done)
+
+
+def _overdue(tx: Connection, *, tenant: int) -> int:
+    return overdue.tell(tx, clock.now(tx), tenant=tenant)
 
 
 def _to_be_indexed(tx: Connection, *, tenant: int) -> Progress:

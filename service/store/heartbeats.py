@@ -4,6 +4,7 @@ sweep    each of its rounds
 broker   a round of the sweep in which it took a message
 worker   a worker that answered such a message, or evaluated somebody
 courier  each of its rounds, and before each question to the hospital's server
+herald   each of its rounds
 """
 
 from datetime import datetime
@@ -15,6 +16,7 @@ SWEEP: Final = "sweep"
 BROKER: Final = "broker"
 WORKER: Final = "worker"
 COURIER: Final = "courier"
+HERALD: Final = "herald"
 
 
 def beat(tx: Connection, process: str) -> None:

@@ -39,7 +39,9 @@ NEEDED: Mapping[str, Privileges] = {
     "evaluation": APPEND,
     "heartbeat": CHANGE,
     "history": APPEND,
+    "overdue_task": APPEND,
     "promise": CHANGE,
+    "raised_event": QUEUE,
     "reindexing": CHANGE,
     "resource": CHANGE,
     "retranslation": CHANGE,
@@ -56,6 +58,8 @@ NEEDED: Mapping[str, Privileges] = {
     "sign_on": QUEUE,
     "site_parameter": APPEND,
     "site_proposal": CHANGE,
+    "subscription": OTHER,
+    "subscription_event": QUEUE,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
@@ -68,6 +72,7 @@ SANDBOX: Mapping[str, Privileges] = {
     "dispatch": frozenset({"DELETE"}),
     "evaluation": frozenset({"TRUNCATE"}),
     "history": frozenset({"DELETE"}),
+    "overdue_task": frozenset({"DELETE"}),
     "promise": frozenset({"DELETE"}),
     "resource": frozenset({"DELETE"}),
     "seal": frozenset({"TRUNCATE"}),

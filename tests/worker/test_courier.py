@@ -23,7 +23,7 @@ from service.settings import Settings
 from service.store import circuits, heartbeats, resources
 from service.store.database import Database
 from service.store.resources import Write
-from worker import courier, rounds
+from worker import beside, rounds
 from worker.advance import advance
 from worker.courier import Courier
 from worker.pulse import Pulse
@@ -88,11 +88,11 @@ def test_it_delivers_and_is_started_again_after_it_was_killed(database, database
         assert first
         os.kill(first, signal.SIGKILL)
         until(lambda: not Path(f"/proc/{first}").exists() or kept._process.exitcode is not None)
-        kept.keep(courier.AGAIN_S - 1)
+        kept.keep(beside.AGAIN_S - 1)
         assert kept.pid == first
         forget(database, "CarePlan")
 
-        kept.keep(courier.AGAIN_S)
+        kept.keep(beside.AGAIN_S)
 
         assert kept.pid != first
         until(lambda: count(database, "delivered") == count(database, OUTPUTS))
