@@ -93,6 +93,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many Subscriptions there are, how many are in error, and how many events all of them wait for."""
+
+    all: int
+    in_error: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
     """An event with its number in one Subscription."""
 
@@ -137,6 +146,11 @@ def every(tx: Connection, limit: int, *, tenant: int) -> list[Subscription]:
         Subscription(**row)
         for row in tx.execute(text(statement), {"tenant": tenant, "limit": limit}).mappings()
     ]
+
+
+def count(tx: Connection, *, tenant: int) -> Count:
+    """Return how many there are, and how much they wait for; what is off waits for nothing."""
+    return Count(**tx.execute(text(_COUNT), {"tenant": tenant}).mappings().one())
 
 
 def any_live(tx: Connection, *, tenant: int) -> bool:
@@ -244,6 +258,11 @@ _SELECT = """
     SELECT key, id, owner, version, changed_at, body, status, numbered, delivered, attempts, retry_at,
         coalesce(lease_until > clock_timestamp(), false) AS leased, answer, http_status, tried_at,
         succeeded_at
+    FROM subscription WHERE tenant = :tenant
+"""
+_COUNT = """
+    SELECT count(*) AS all, count(*) FILTER (WHERE status = 'error') AS in_error,
+        coalesce(sum(numbered - delivered) FILTER (WHERE status <> 'off'), 0)::bigint AS waiting
     FROM subscription WHERE tenant = :tenant
 """
 _ADD = """

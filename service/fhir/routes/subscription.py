@@ -15,8 +15,9 @@ from flask import Response, current_app, request
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
+from service import log
 from service.auth import calling
-from service.fhir import blueprint, entries, idempotency, intake, paging, placing, subscribing
+from service.fhir import blueprint, entries, idempotency, intake, paging, placing, subscribing, subset
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged
@@ -55,15 +56,19 @@ def create_subscription() -> Response:
                 idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
             return response
 
-        return blueprint.database().run(store)
+        response = blueprint.database().run(store)
+    _log("subscription_sent", response)
+    return response
 
 
 @fhir.get("/Subscription/<id_>")
 def read_subscription(id_: str) -> Response:
     """Return a Subscription of whoever asks."""
+    shape = subset.read(request.args.items(multi=True), of_search=False)
+    subset.check(TYPE, shape)
     with blueprint.database().transaction() as tx:
         found = subscribing.found(tx, id_, _caller(), tenant=TENANT)
-    response = _resource(found)
+    response = _resource(found, subset.of(subscribing.rendered(found), shape))
     response.make_conditional(request)
     return response
 
@@ -78,7 +83,9 @@ def update_subscription(id_: str) -> Response:
         stored = blueprint.database().run(
             lambda tx: subscribing.update(tx, id_, _caller(), sent, if_version=if_version, tenant=TENANT)
         )
-    return _written(stored, 200)
+    response = _written(stored, 200)
+    _log("subscription_sent", response)
+    return response
 
 
 @fhir.delete("/Subscription/<id_>")
@@ -94,6 +101,7 @@ def delete_subscription(id_: str) -> Response:
             subscriptions.remove(tx, found.key)
 
     blueprint.database().run(remove)
+    log.get().info("subscription_removed", subscription=id_, by=_caller())
     response = blueprint.resource("", status=204)
     del response.headers["Content-Type"]
     return response
@@ -151,13 +159,20 @@ def _url(asked: Sequence[tuple[str, str]], first: int) -> str:
 
 
 def _written(stored: Subscription, status: int) -> Response:
-    response = _resource(stored, status=status, empty=blueprint.preferred("return") == "minimal")
+    text = "" if blueprint.preferred("return") == "minimal" else subscribing.rendered(stored)
+    response = _resource(stored, text, status=status)
     response.headers["Location"] = f"{blueprint.base()}{TYPE}/{stored.id}"
     return response
 
 
-def _resource(stored: Subscription, *, status: int = 200, empty: bool = False) -> Response:
-    response = blueprint.resource("" if empty else subscribing.rendered(stored), status=status)
+def _log(event: str, response: Response) -> None:
+    """Say who will be told from now on, by the ids alone."""
+    subscription = response.headers["Location"].rpartition("/")[2]
+    log.get().info(event, subscription=subscription, by=_caller(), status=response.status_code)
+
+
+def _resource(stored: Subscription, text: str, *, status: int = 200) -> Response:
+    response = blueprint.resource(text, status=status)
     response.headers["ETag"] = f'W/"{stored.version}"'
     response.last_modified = stored.changed_at.replace(microsecond=0)
     return response

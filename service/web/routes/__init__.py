@@ -21,6 +21,7 @@ from service.web.routes import (
     sandbox,
     saved,
     sign_in,
+    subscriptions,
     value,
     worklist,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "sandbox",
     "saved",
     "sign_in",
+    "subscriptions",
     "value",
     "worklist",
 ]

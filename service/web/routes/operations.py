@@ -15,7 +15,7 @@ from service.store.senders import WRITE
 from service.store.sendings import Sender
 from service.web import bundles, operations, queries, versions, visit, worklist
 from service.web.pages import pages, problem, refusal
-from service.web.routes import deliveries
+from service.web.routes import deliveries, subscriptions
 from service.web.visit import TENANT, Visit
 
 #: the kind of work of which a person waits for the end
@@ -126,6 +126,7 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
         plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
         token=seen.forms.token,
         deliveries=deliveries.section(tx, seen),
+        subscriptions=subscriptions.section(tx, seen),
     )
 
 

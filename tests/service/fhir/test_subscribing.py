@@ -73,6 +73,18 @@ def test_a_subscription_is_stored_as_it_was_sent_and_asked_for(client):
     assert body == sent
 
 
+def test_a_part_is_read_where_less_is_asked_for(client):
+    body = created(client)
+
+    part = client.get(f"/fhir/Subscription/{body['id']}?_elements=status").get_json()
+
+    assert "reason" in part
+    assert "end" not in part
+    assert part["meta"]["tag"][0]["code"] == "SUBSETTED"
+    minimal = post(client, subscription(HOOK), Prefer="return=minimal")
+    assert (minimal.status_code, minimal.text) == (201, "")
+
+
 def test_the_secret_is_never_returned(client, database):
     body = created(client)
     answers = [
@@ -156,7 +168,8 @@ def extension(url, **value):
                 extension(canonical.SUBSCRIPTION_SECRET, valueString="short-secret-value")),
          "channel.extension", "value"),
         (put_at("channel.header", ["Host: secret-value.example"]), "channel.header[0]", "value"),
-        (put_at("channel.header", ["X-A: 1", "X-Hipway-Signature: secret-value"]), "channel.header[1]", "value"),
+        (put_at("channel.header", ["X-A: 1", "X-Hipway-Signature: secret-value"]),
+         "channel.header[1]", "value"),
         (put_at("channel.header", ["no colon"]), "channel.header[0]", "value"),
         (put_at("channel.header", [f"X-{n}: 1" for n in range(21)]), "channel.header", "too-costly"),
         (put_at("status", "active"), "status", "value"),
