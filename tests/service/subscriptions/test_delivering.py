@@ -385,6 +385,7 @@ def test_a_subscriber_that_hangs_does_not_keep_others_waiting(told):
 
     # The one that hung has threads of its own from now on.
     assert told.sender.claim(slow=False).id == "s-1"
+    assert told.sender.claim(slow=False) is None
     assert told.sender.claim(slow=True).id == "s-0"
 
 

@@ -166,9 +166,10 @@ def test_a_subscriber_that_drips_is_left_in_time(server):
 
     def dripping(asked):
         try:
-            while not ended.wait(0.1):
-                asked.wfile.write(b"H")
-                asked.wfile.flush()
+            for _ in range(40):
+                if not ended.wait(0.1):
+                    asked.wfile.write(b"H")
+                    asked.wfile.flush()
         except OSError:
             pass
 
