@@ -109,6 +109,7 @@ def serve(settings: Settings) -> None:
         trust=trust,
         networks=settings.subscribers_networks,
         rights=not settings.sandbox,
+        tls_only=not settings.sandbox,
         chance=random.SystemRandom().random,
     )
     rounds = Rounds(database, sender, Pulse(heartbeats.HERALD))

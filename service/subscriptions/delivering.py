@@ -67,6 +67,8 @@ class Sender:
     networks: Networks
     #: senders are told apart, and each may lose its right to read
     rights: bool
+    #: nothing is sent without TLS, also where a Subscription was taken when that was otherwise
+    tls_only: bool
     #: by which pauses are spread
     chance: Chance
     #: the machine's own clock
@@ -108,6 +110,9 @@ class Sender:
         if claim.kind == EVENTS and not events:
             # What waited is no longer kept: it was too old when the Subscription was taken up again.
             self._taken(claim, delivered=claim.numbered, status=None, slow=False)
+            return
+        if self.tls_only and not asked.endpoint.startswith("https://"):
+            self._failed(claim, Answer(kind=Kind.NOT_ALLOWED))
             return
         began = self.now()
         bundle = notification.bundle(

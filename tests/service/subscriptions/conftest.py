@@ -44,6 +44,7 @@ class Told:
             "trust": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             "networks": LOOPBACK,
             "rights": False,
+            "tls_only": False,
             "chance": lambda: 0.0,
         }
         return Sender(**{**given, **more})

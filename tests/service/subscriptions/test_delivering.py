@@ -230,6 +230,16 @@ def test_an_address_that_is_no_longer_allowed_ends_in_error_and_nothing_is_sent(
     assert told.server.asked == []
 
 
+def test_what_was_taken_in_a_sandbox_is_not_sent_without_tls_in_production(told):
+    told.active()
+    told.happen("a")
+
+    told.go(told.another(tls_only=True))
+
+    assert (told.row().status, told.row().answer) == ("error", "not-allowed")
+    assert told.server.asked == []
+
+
 def test_a_heartbeat_comes_when_nothing_was_told_for_a_while(told):
     told.active(heartbeat=60)
     assert told.go() == 0
