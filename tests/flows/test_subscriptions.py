@@ -3,7 +3,6 @@
 Real web processes, workers, sweeps and heralds, and a real little HTTP server.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,15 +13,12 @@ import hospital_server
 import httpx
 import pytest
 from hospital_server import HospitalServer, answering
-from nodes import Cluster, Node
-from redis import Redis
+from nodes import Cluster, Node, two_nodes
 from sqlalchemy import text
 from subscribing import numbers, sent, status, subscription, types
 
-from service.store.database import Database
 from service.stories import story
 from service.stories.play import play
-from service.supervisor.valkey import Valkey
 
 STORIES = Path(__file__).parents[1] / "stories"
 #: a handshake, and each step of a story, on a slow machine
@@ -31,35 +27,17 @@ TOLD_S = 60
 
 @pytest.fixture(scope="module")
 def cluster(scratch: Path, new_database_url: Callable[[], str]) -> Iterator[Cluster]:
-    folder = scratch / "subscriptions"
-    folder.mkdir()
-    broker = Valkey(folder / "valkey")
-    database_url = new_database_url()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
-        "HIPWAY_DATABASE_URL": database_url,
-        "HIPWAY_BROKER_URL": broker.start(),
-        "HIPWAY_DEMO": "0",
+    variables = {
         "HIPWAY_BASE_URL": "http://127.0.0.1:8000",
         "HIPWAY_SUBSCRIBERS_NETWORKS": "127.0.0.0/8",
     }
-    running = Cluster(
-        [Node(number, folder, environment) for number in (1, 2)],
-        Database(database_url, pool_size=1),
-        Redis(unix_socket_path=environment["HIPWAY_BROKER_URL"].removeprefix("redis+socket://")),
-    )
-    try:
+    with two_nodes(scratch / "subscriptions", new_database_url(), **variables) as running:
         for node in running.nodes:
             node.start()
         yield running
-    finally:
         for node in running.nodes:
             # What an orderly end is, others test; these only have to be gone.
             node.kill()
-            node.stop()
-        running.database.close()
-        running.broker.close()
-        broker.stop()
 
 
 @pytest.fixture
