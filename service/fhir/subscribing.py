@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from fhir_profiles import gate
 from service.fhir.refusals import Issue, NotExchanged, NotFound, NotValid, OutOfDate
 from service.store import content, subscriptions
-from service.store.subscriptions import ERROR, OFF, REQUESTED, New, Subscription
+from service.store.subscriptions import ACTIVE, ERROR, OFF, REQUESTED, New, Subscription
 from service.subscriptions import answers, terms
 from service.subscriptions.terms import Rules, Terms
 
@@ -24,6 +24,9 @@ Json = Mapping[str, Any]
 TYPE = "Subscription"
 #: of one sender: more would be a fault of a program rather than a wish of a person
 MOST = 100
+
+#: what a sender may want: whoever writes active gets it when a handshake was taken, and requested until then
+WANTED = (REQUESTED, ACTIVE, OFF)
 
 #: what is set here, and stands in columns of its own
 _OURS = ("id", "status", "error")
@@ -83,18 +86,14 @@ def create(tx: Connection, id: str, owner: str, sent: Sent, secret: str, *, tena
     Raises:
         NotValid: its status is none that it can have now, or its sender has too many.
     """
-    if sent.status not in (REQUESTED, OFF):
-        raise NotValid(
-            Issue(
-                code="value",
-                text="a new Subscription has the status requested, or off; the others are set here",
-                expression=f"{TYPE}.status",
-            )
-        )
+    if sent.status not in WANTED:
+        text = "a new Subscription has the status requested, or off; active it is after the handshake"
+        raise NotValid(Issue(code="value", text=text, expression=f"{TYPE}.status"))
     if len(subscriptions.of_owner(tx, owner, tenant=tenant)) >= MOST:
         text = f"a sender has at most {MOST} Subscriptions; remove one that is not needed"
         raise NotValid(Issue(code="too-costly", text=text, expression=TYPE))
-    subscriptions.add(tx, id, owner, sent.new(sent.status, sent.terms.secret or secret), tenant=tenant)
+    status = OFF if sent.status == OFF else REQUESTED
+    subscriptions.add(tx, id, owner, sent.new(status, sent.terms.secret or secret), tenant=tenant)
     return found(tx, id, owner, tenant=tenant)
 
 
@@ -115,8 +114,8 @@ def update(
         text = "the id of the resource is not the one in the url"
         raise NotValid(Issue(code="invalid", text=text, expression=f"{TYPE}.id"))
     check_version(before, if_version)
-    if sent.status not in (REQUESTED, OFF, before.status):
-        text = "the status is requested, to have it tried, off, or the one it has; the others are set here"
+    if sent.status not in (*WANTED, before.status):
+        text = "the status is requested, to have it tried, off, or the one it has"
         raise NotValid(Issue(code="value", text=text, expression=f"{TYPE}.status"))
     same = content.digest(content.read(before.body)) == content.digest(sent.body)
     if same and sent.status == before.status and sent.terms.secret is None:

@@ -172,7 +172,7 @@ def extension(url, **value):
          "channel.header[1]", "value"),
         (put_at("channel.header", ["no colon"]), "channel.header[0]", "value"),
         (put_at("channel.header", [f"X-{n}: 1" for n in range(21)]), "channel.header", "too-costly"),
-        (put_at("status", "active"), "status", "value"),
+        (put_at("status", "error"), "status", "value"),
         (put_at("modifierExtension", extension("urn:x", valueString="a")),
          "modifierExtension", "extension"),
         (without("channel.endpoint"), "channel.endpoint", "value"),
@@ -259,6 +259,17 @@ def test_a_subscription_is_turned_off_and_taken_up_again(client):
     again = update(client, {**off, "status": "requested"}).get_json()
 
     assert (off["status"], again["status"], again["meta"]["versionId"]) == ("off", "requested", "3")
+
+
+def test_whoever_writes_active_has_it_asked_for(client, database):
+    """The guide lets a subscriber write requested or active when it takes up what was in error."""
+    body = created(client, status="active")
+    with database.transaction() as tx:
+        tx.execute(text("UPDATE subscription SET status = 'error', answer = 'refused'"))
+
+    again = update(client, {**body, "status": "active"})
+
+    assert (body["status"], again.status_code, again.get_json()["status"]) == ("requested", 200, "requested")
 
 
 def test_an_update_may_bring_another_secret(client, database):
