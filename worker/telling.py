@@ -21,12 +21,12 @@ from service.store import heartbeats, subscriptions
 from service.store.database import Database
 from service.subscriptions import delivering, sending
 from service.subscriptions.delivering import Sender
-from service.subscriptions.terms import TENANT
 from worker.pulse import Pulse
 
 EVERY_S = 0.5
 #: how many are sent to at once: of those that answer well, and of those that did not the last time
 QUICK, SLOW = 6, 4
+TENANT = 0
 
 logger = log.get()
 
@@ -66,10 +66,6 @@ class Rounds:
     def wait(self, seconds: float) -> None:
         """Wait that long, or until something has been sent."""
         self._more.wait(seconds)
-
-    def close(self) -> None:
-        """Wait for what is being sent."""
-        self._pool.shutdown()
 
     def _hand_out(self, *, slow: bool) -> bool:
         """Have one Subscription sent to. Returns whether there was one, and a thread for it."""

@@ -20,9 +20,6 @@ from service.subscriptions.labels import Filters, NotUnderstood
 
 Json = Mapping[str, Any]
 
-#: the one tenant that is served
-TENANT = 0
-
 #: how a notification may be written
 MEDIA_TYPE = "application/fhir+json"
 #: the same, and of which release; nothing else is written
@@ -99,8 +96,12 @@ def read(resource: Json, rules: Rules) -> Terms:
 
 
 def stored(body: str) -> Terms:
-    """Return what a Subscription that is stored asks for; it was found good when it came."""
-    found = _Reader(content.read(body)).terms()
+    """Return what a Subscription that is stored asks for; it was found good when it came.
+
+    A later release may have another version of its topic, which it then means. A filter that is no longer
+    understood lets nothing through, rather than more than was asked for.
+    """
+    found = _Reader(content.read(body), any_version=True).terms()
     assert found is not None
     return found
 
@@ -108,14 +109,16 @@ def stored(body: str) -> Terms:
 class _Reader:
     """Reads one Subscription and collects what is wrong with it."""
 
-    def __init__(self, resource: Json) -> None:
+    def __init__(self, resource: Json, *, any_version: bool = False) -> None:
         self.issues: list[Issue] = []
         self._resource = resource
         self._channel: Json = resource["channel"]
+        criteria = str(resource["criteria"])
+        self._topic = topics.known(criteria.partition("|")[0] if any_version else criteria)
 
     def terms(self) -> Terms | None:
         """Return what it asks for; None: there is no such topic."""
-        topic = topics.known(str(self._resource["criteria"]))
+        topic = self._topic
         if topic is None:
             known = ", ".join(each.url for each in topics.topics())
             self._wrong("criteria", f"criteria is the canonical URL of a topic: {known}", "not-supported")
@@ -156,6 +159,7 @@ class _Reader:
                 yield from labels.read(str(extension.get("valueString", "")), topic)
             except NotUnderstood as error:
                 self._wrong("criteria.extension", str(error), "not-supported")
+                yield frozenset()
 
     def _headers(self) -> Iterator[tuple[str, str]]:
         given = self._channel.get("header", ())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from service.store import content
+from service.store.heartbeats import HERALD
 from service.store.subscriptions import ACTIVE, ERROR, OFF, Subscription
 from service.subscriptions import terms
 from service.web.moments import Moments
@@ -62,7 +63,7 @@ def build(
         ages: seconds since each part was seen, by its name.
     """
     live = any(one.status != OFF for one in known)
-    age = ages.get("herald")
+    age = ages.get(HERALD)
     if not live or (age is not None and abs(age) <= SILENT_S):
         silent = ""
     elif age is None:

@@ -3,10 +3,13 @@
 http://hl7.org/fhir/uv/subscriptions-backport/components.html#subscription-filters
 """
 
+import json
+
 import pytest
+from subscribing import subscription
 
 from fhir_profiles import canonical, topics
-from service.subscriptions import labels
+from service.subscriptions import labels, terms
 from service.subscriptions.labels import NotUnderstood
 
 PLAN = {
@@ -79,6 +82,18 @@ def test_a_filter_that_is_not_understood_is_refused_without_its_value(criteria):
         labels.read(criteria, STAGE)
 
     assert "aaaa" not in str(refused.value)
+
+
+def test_a_stored_subscription_outlives_a_version_of_its_topic_and_is_never_told_more_than_it_asked_for():
+    def stored(criteria, text):
+        body = subscription("https://example.org", filters=[text])
+        return terms.stored(json.dumps({**body, "criteria": criteria}))
+
+    later = stored(canonical.topic("stage-entered") + "|0.1", "stage=imaging")
+    gone = stored(canonical.topic("stage-entered"), "a-filter-of-old=1")
+
+    assert (later.topic, labels.fit(frozenset({"stage=imaging"}), later.filters)) == (STAGE, True)
+    assert not labels.fit(frozenset({"a-filter-of-old=1", "stage=imaging"}), gone.filters)
 
 
 def test_each_topic_says_what_it_is_about_and_by_what_it_is_narrowed():
