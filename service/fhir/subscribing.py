@@ -25,6 +25,9 @@ TYPE = "Subscription"
 #: of one sender: more would be a fault of a program rather than a wish of a person
 MOST = 100
 
+#: characters of one as it is stored: it is read again with each event
+LONGEST = 50_000
+
 #: what a sender may want: whoever writes active gets it when a handshake was taken, and requested until then
 WANTED = (REQUESTED, ACTIVE, OFF)
 
@@ -69,8 +72,12 @@ def read(resource: dict[str, Any], rules: Rules) -> Sent:
         )
     asked = terms.read(resource, rules)
     stored = terms.without_secret(content.unstamped(resource))
+    body = {name: value for name, value in stored.items() if name not in _OURS}
+    if len(content.write(body)) > LONGEST:
+        text = f"a Subscription is at most {LONGEST} characters long"
+        raise NotValid(Issue(code="too-long", text=text, expression=TYPE))
     return Sent(
-        body={name: value for name, value in stored.items() if name not in _OURS},
+        body=body,
         terms=asked,
         status=str(resource["status"]),
         id=resource.get("id"),
@@ -118,10 +125,12 @@ def update(
         text = "the status is requested, to have it tried, off, or the one it has"
         raise NotValid(Issue(code="value", text=text, expression=f"{TYPE}.status"))
     same = content.digest(content.read(before.body)) == content.digest(sent.body)
-    if same and sent.status == before.status and sent.terms.secret is None:
+    secret = sent.terms.secret
+    known = secret is None or subscriptions.signs_with(tx, before.key, secret)
+    if same and known and sent.status == before.status:
         return before
     status = OFF if sent.status == OFF else REQUESTED
-    subscriptions.change(tx, before.key, sent.new(status, sent.terms.secret))
+    subscriptions.change(tx, before.key, sent.new(status, secret))
     return found(tx, id, owner, tenant=tenant)
 
 

@@ -12,6 +12,7 @@ out in the order of their numbers. Each change of the row by its owner takes the
 sent under the old terms is no longer noted. All times are the database's.
 """
 
+import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -131,6 +132,12 @@ def find(tx: Connection, id: str, *, owner: str, tenant: int, lock: bool = False
     statement = f"{_SELECT} AND id = :id AND owner = :owner{' FOR UPDATE' if lock else ''}"
     row = tx.execute(text(statement), {"tenant": tenant, "id": id, "owner": owner}).mappings().one_or_none()
     return Subscription(**row) if row else None
+
+
+def signs_with(tx: Connection, key: int, secret: str) -> bool:
+    """Return whether this is the secret of a Subscription."""
+    kept = tx.execute(text("SELECT secret FROM subscription WHERE key = :key"), {"key": key}).scalar_one()
+    return hmac.compare_digest(str(kept).encode(), secret.encode())
 
 
 def of_owner(tx: Connection, owner: str, *, tenant: int) -> list[Subscription]:

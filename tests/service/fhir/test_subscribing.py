@@ -252,6 +252,12 @@ def test_an_update_asks_for_it_anew_and_one_that_changes_nothing_does_not(client
     assert update(client, {**body, "status": "error"}).status_code == 422
 
 
+def test_the_same_with_its_secret_changes_nothing_however_often_it_is_sent(client):
+    body = {**subscription(HOOK), "id": created(client)["id"]}
+
+    assert [update(client, body).headers["ETag"] for _ in range(2)] == ['W/"1"'] * 2
+
+
 def test_a_subscription_is_turned_off_and_taken_up_again(client):
     body = created(client)
 
@@ -316,6 +322,12 @@ def test_a_condition_is_refused_rather_than_passed_over(client):
 
     assert answer.status_code == 400
     assert answer.get_json()["issue"][0]["code"] == "not-supported"
+
+
+def test_one_that_is_longer_than_need_be_is_refused(client):
+    answer = post(client, subscription(HOOK, reason="a" * limits.LONGEST))
+
+    assert (answer.status_code, issue(answer)) == (422, ("Subscription", "too-long"))
 
 
 def test_a_sender_has_no_more_than_it_can_look_after(client, monkeypatch):
