@@ -141,19 +141,16 @@ class Sweep:
 
     def _tell(self, moment: float) -> None:
         """See which Tasks are overdue, and that somebody tells what happens where anybody subscribes."""
-        live = False
+        looks = moment - self._overdue >= OVERDUE_S
         for tenant in retranslation.TENANTS:
-            if moment - self._overdue >= OVERDUE_S:
-                while self._database.run(partial(_overdue, tenant=tenant)) >= overdue.AT_ONCE:
-                    pass
+            while looks and self._database.run(partial(_overdue, tenant=tenant)) >= overdue.AT_ONCE:
+                pass
             if self._database.run(partial(subscriptions.any_live, tenant=tenant)):
-                live = True
+                self._herald.keep(moment)
             else:
                 self._database.run(partial(raised_events.drop, tenant=tenant))
-        if moment - self._overdue >= OVERDUE_S:
+        if looks:
             self._overdue = moment
-        if live:
-            self._herald.keep(moment)
 
     def _translate(self) -> None:
         """Bring what is stored in line with ConceptMaps that changed; the rest in the next round."""
