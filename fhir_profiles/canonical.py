@@ -26,6 +26,11 @@ def operation(name: str) -> str:
     return f"{BASE}/OperationDefinition/{name}"
 
 
+def topic(name: str) -> str:
+    """Return the URL of our topic of that name, to which other systems subscribe."""
+    return f"{BASE}/SubscriptionTopic/{name}"
+
+
 def identifiers(name: str) -> str:
     """Return the system of the identifiers we give to things of that kind."""
     return f"{BASE}/sid/{name}"
@@ -52,6 +57,9 @@ THERAPY_START = structure("therapy-start")
 
 # An extension of what hospitals send, where a ConceptMap of the site translates it.
 TRANSLATION_OF = structure("translation-of")
+
+# An extension of what other systems send of themselves.
+SUBSCRIPTION_SECRET = structure("subscription-secret")
 
 CARE_PLAN_IDS = identifiers("care-plan")
 

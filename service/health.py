@@ -22,7 +22,7 @@ from service import automation, broker, clock
 from service.automation import Automation
 from service.hospital import outgoing
 from service.settings import Settings
-from service.store import content, deliveries, schema
+from service.store import content, deliveries, schema, subscriptions
 from service.store.database import Database
 
 health = Blueprint("health", __name__)
@@ -64,9 +64,19 @@ class Watch:
             "Patients of whom the hospital's server lacks something",
             registry=self.registry,
         )
+        self.untold = Gauge(
+            "hipway_subscription_events_waiting",
+            "Events that subscribers have not taken yet",
+            registry=self.registry,
+        )
+        self.subscriptions_in_error = Gauge(
+            "hipway_subscriptions_in_error",
+            "Subscriptions that are tried again only when somebody asks",
+            registry=self.registry,
+        )
         self.beat = Gauge(
             "hipway_heartbeat_age_seconds",
-            "Since the sweep, the broker, a worker, the courier or the feeder was last seen to work",
+            "Since sweep, broker, a worker, courier, feeder or herald was last seen to work",
             ("part",),
             registry=self.registry,
         )
@@ -144,10 +154,18 @@ def metrics() -> Response:
         with hipway.database.transaction() as tx:
             seen = automation.look(tx, clock.now(tx), hipway.settings.hospital)
             lacking = _lacking(tx, hipway.settings)
+            subscribed = subscriptions.count(tx, tenant=TENANT)
     except (SQLAlchemyError, psycopg.Error):
         # The counts of this process are told even so. What is not known now must not look well.
         watch.database_up.set(0)
-        for gauge in (watch.waiting, watch.oldest, watch.parked, watch.undelivered):
+        for gauge in (
+            watch.waiting,
+            watch.oldest,
+            watch.parked,
+            watch.undelivered,
+            watch.untold,
+            watch.subscriptions_in_error,
+        ):
             gauge.set(math.nan)
         watch.beat.clear()
         return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)
@@ -156,6 +174,8 @@ def metrics() -> Response:
     watch.oldest.set(seen.waiting.late_s)
     watch.parked.set(seen.waiting.parked)
     watch.undelivered.set(lacking)
+    watch.untold.set(subscribed.waiting)
+    watch.subscriptions_in_error.set(subscribed.in_error)
     for part, age in seen.ages.items():
         watch.beat.labels(part).set(age)
     return Response(generate_latest(watch.registry), content_type=CONTENT_TYPE_LATEST)

@@ -71,6 +71,10 @@ class Settings:
     hospital: Hospital | None = None
     #: the callers of CDS Hooks that are trusted, see `service.cds.clients`; none: nobody but in a sandbox
     cds_clients: Path | None = None
+    #: networks to which subscribers are told besides public addresses
+    subscribers_networks: tuple[Network, ...] = ()
+    #: certificates of authorities that are trusted for subscribers in place of the system's
+    subscribers_ca_file: Path | None = None
     #: both: the web process speaks TLS itself
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -168,6 +172,10 @@ class Settings:
             log_level=_one_of(environment, "HIPWAY_LOG_LEVEL", ("info", "debug", "warning", "error")),
             hospital=hospital.from_environment(environment),
             cds_clients=Path(named) if (named := environment.get("HIPWAY_CDS_CLIENTS")) else None,
+            subscribers_networks=_networks(environment, "HIPWAY_SUBSCRIBERS_NETWORKS"),
+            subscribers_ca_file=Path(named)
+            if (named := environment.get("HIPWAY_SUBSCRIBERS_CA_FILE"))
+            else None,
             tls_certificate=tls[0],
             tls_key=tls[1],
             trusted_proxies=_networks(environment, "HIPWAY_TRUSTED_PROXIES"),
@@ -278,7 +286,7 @@ def _networks(environment: Mapping[str, str], variable: str) -> tuple[Network, .
         reason = "must be addresses or networks, separated by commas, as 10.0.0.7,192.0.2.0/24"
         raise InvalidSettings(variable, reason) from None
     if any(network.prefixlen == 0 for network in found):
-        raise InvalidSettings(variable, "names everybody; name the proxies alone")
+        raise InvalidSettings(variable, "names everybody; name those alone that are meant")
     return found
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -24,6 +25,7 @@ from sqlalchemy import text
 from service import evaluation
 from service.store.database import Database
 from service.stories.remote import Refused, Remote, Unreachable
+from service.supervisor.valkey import Valkey
 
 PROCESSES = ("web", "worker", "sweep")
 
@@ -198,6 +200,33 @@ class Cluster:
             assert evaluation.wait(self.database, patient, timeout_s=SETTLED_S), [
                 node.log("worker").read_text()[-2000:] for node in self.nodes
             ]
+
+
+@contextmanager
+def two_nodes(folder: Path, database_url: str, **variables: str) -> Iterator[Cluster]:
+    """Describe two nodes with a broker of their own, which are not started yet."""
+    folder.mkdir()
+    broker = Valkey(folder / "valkey")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
+        "HIPWAY_DATABASE_URL": database_url,
+        "HIPWAY_BROKER_URL": broker.start(),
+        "HIPWAY_DEMO": "0",
+        **variables,
+    }
+    found = Cluster(
+        [Node(number, folder, environment) for number in (1, 2)],
+        Database(database_url, pool_size=1),
+        Redis(unix_socket_path=environment["HIPWAY_BROKER_URL"].removeprefix("redis+socket://")),
+    )
+    try:
+        yield found
+    finally:
+        for node in found.nodes:
+            node.stop()
+        found.database.close()
+        found.broker.close()
+        broker.stop()
 
 
 def _alternating(first: int, count: int) -> Iterator[int]:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fhir_visits import TENDERNESS, asked_about, local, unusable
+from subscribed import subscribe
 
 from fhir_profiles import reading
 from service import clock
@@ -113,6 +114,13 @@ def plans(record: Database, story: Any) -> dict[str, str]:
                 exports.failed(tx, replace(claim_of, attempt=exports.MOST_ATTEMPTS), "ValueError")
             else:
                 exports.finished(tx, claim_of)
+    subscribe(record, "s-requested")
+    subscribe(record, "s-active", topic="task-overdue", status="active", succeeded=True)
+    subscribe(
+        record, "s-again", topic="proposal-made", status="active", answer="busy", attempts=2, retry=True
+    )
+    subscribe(record, "s-error", topic="order-signed", status="error", answer="refused", numbered=3)
+    subscribe(record, "s-off", status="off")
     stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
 
@@ -137,7 +145,12 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_mapping": [*CODES_ASKED_ABOUT, "/inbox/codes/mapping?type=unknown"],
         "web.show_entry": [*entries(database), "/inbox/unknown"],
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
-        "web.show_operations": ["/operations", "/operations?retried=gmt-5", "/operations?ended=export"],
+        "web.show_operations": [
+            "/operations",
+            "/operations?retried=gmt-5",
+            "/operations?ended=export",
+            "/operations?told=s-error",
+        ],
         "web.show_bundles": ["/operations/bundles", "/operations/bundles?page=2"],
         "web.show_sandbox": ["/sandbox"],
         "web.show_progress": ["/sandbox/progress"],

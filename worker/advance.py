@@ -24,11 +24,12 @@ from pathways.sheet import Sheet
 from pathways.steps import PERSON, Outcome
 from service import log, outputs, snapshot
 from service.snapshot import Snapshot
-from service.store import decisions, promises, resources
+from service.store import decisions, promises, raised_events, resources
 from service.store.database import Database, of_the_moment
 from service.store.promises import Claim, LeaseLost
+from service.store.raised_events import Event
 from service.store.resources import Write
-from worker import zones
+from worker import raised, zones
 from worker.heartbeat import renewing
 from worker.logged import logged
 
@@ -88,14 +89,17 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
     now = seen.moment
     next_due: datetime | None = None
     rows: list[decisions.Row] = []
+    events: list[Event] = []
     if seen.record is not None:
         for pathway in pathways:
             first = pathway is pathways[0]
-            decided, due = _apply(tx, claim, pathway, seen, seen.record, now, first=first)
+            decided, told, due = _apply(tx, claim, pathway, seen, seen.record, now, first=first)
             rows += decided
+            events += told
             next_due = min(filter(None, (next_due, due)), default=None)
     with resources.together(tx):
         decisions.append(tx, rows, read=seen.read, tenant=claim.tenant)
+        raised_events.append(tx, events, tenant=claim.tenant)
         settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)
     settled()
     return now
@@ -110,8 +114,8 @@ def _apply(
     now: datetime,
     *,
     first: bool,
-) -> tuple[list[decisions.Row], datetime | None]:
-    """Apply one pathway; return its decisions and when the patient must be looked at again."""
+) -> tuple[list[decisions.Row], list[Event], datetime | None]:
+    """Apply one pathway; return its decisions, its events, and when the patient must be looked at again."""
     chosen = parameters.concerning(pathway, seen.chosen)
     site = parameters.resolve(pathway, chosen)
     case = Case(
@@ -137,7 +141,7 @@ def _apply(
     written = render(sheet, outcome)
     for resource in written:
         outputs.check(resource)
-    _save(tx, claim, written, now)
+    versions = _save(tx, claim, written, now)
     decided = logged(
         pathway,
         outcome,
@@ -149,11 +153,12 @@ def _apply(
         due=claim.due_at,
         zones=zones.edition(),
     )
-    return decided, _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
+    events = raised.events(sheet, outcome, versions)
+    return decided, events, _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
 
 
-def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> None:
-    """Store the outputs.
+def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> dict[str, int]:
+    """Store the outputs and return the version of each, by its reference.
 
     Raises:
         IdTaken: somebody else has stored a resource under one of our ids; it is not written over.
@@ -176,7 +181,8 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
     for head in heads.values():
         if not head.owned:
             raise IdTaken(f"{head.type}/{head.id}")
-    resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
+    saved = resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
+    return {f"{head.type}/{head.id}": head.version for head in saved}
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

@@ -30,18 +30,22 @@ from service.store import (
     idempotency_keys,
     kept_forms,
     promises,
+    raised_events,
     reindexing,
     seals,
     sendings,
     sessions,
     sign_ons,
+    subscriptions,
 )
 from service.store.database import Database
 from service.store.promises import Due
 from service.store.reindexing import Progress
+from service.subscriptions import overdue
 from worker.aside import Aside
 from worker.courier import Courier
 from worker.feeder import Feeder
+from worker.herald import Herald
 
 EVERY_S = 2.0
 LIMIT = 200
@@ -55,9 +59,11 @@ EXPORTS = 3
 TRANSLATING_S = 0.5
 #: How often what nobody will ask for again is looked for.
 PURGE_S = 60.0
+#: How often it is looked which Tasks have become overdue.
+OVERDUE_S = 10.0
 
-#: what is kept for a time: answers under their keys, what belongs to signing in, and exports
-KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms, exports)
+#: what is kept for a time: answers under their keys, what belongs to signing in, exports and events
+KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms, exports, subscriptions)
 
 logger = log.get()
 
@@ -71,9 +77,11 @@ class Sweep:
         self._database = database
         self._aside = Aside(settings)
         self._beside = (Courier(settings), Feeder(settings))
+        self._herald = Herald(settings)
         self._woken: dict[tuple[int, str], float] = {}
         self._exporting: dict[tuple[int, str], float] = {}
         self._purged = float("-inf")
+        self._overdue = float("-inf")
 
     def round(self, moment: float) -> int:
         """Wake what is due and return how many were.
@@ -103,8 +111,15 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        exporting = partial(self._export, moment, may_send=may_send, working=working)
-        for part in (exporting, self._translate, self._reindex, self._seal, partial(self._purge, moment)):
+        parts = (
+            partial(self._tell, moment),
+            partial(self._export, moment, may_send=may_send, working=working),
+            self._translate,
+            self._reindex,
+            self._seal,
+            partial(self._purge, moment),
+        )
+        for part in parts:
             try:
                 part()
             except (DBAPIError, psycopg.Error) as error:
@@ -115,7 +130,7 @@ class Sweep:
     def close(self) -> None:
         """End the processes beside this one, if there are any."""
         self._aside.close()
-        for process in self._beside:
+        for process in (*self._beside, self._herald):
             process.close()
 
     def _left_to_workers(self, found: Due, moment: float, *, may_send: bool, working: bool) -> bool:
@@ -144,6 +159,19 @@ class Sweep:
             if who not in asked or (who in self._exporting and not working):
                 self._aside.export(*who)
         self._exporting = asked
+
+    def _tell(self, moment: float) -> None:
+        """See which Tasks are overdue, and that somebody tells what happens where anybody subscribes."""
+        looks = moment - self._overdue >= OVERDUE_S
+        for tenant in retranslation.TENANTS:
+            while looks and self._database.run(partial(_overdue, tenant=tenant)) >= overdue.AT_ONCE:
+                pass
+            if self._database.run(partial(subscriptions.any_live, tenant=tenant)):
+                self._herald.keep(moment)
+            else:
+                self._database.run(partial(raised_events.drop, tenant=tenant))
+        if looks:
+            self._overdue = moment
 
     def _translate(self) -> None:
         """Bring what is stored in line with ConceptMaps that changed; the rest in the next round."""
@@ -200,6 +228,10 @@ class Sweep:
         if done:
             event = "workers_do_not_answer" if broker_is_there else "broker_unreachable"
             logger.error(event, done_by_sweep=done)
+
+
+def _overdue(tx: Connection, *, tenant: int) -> int:
+    return overdue.tell(tx, clock.now(tx), tenant=tenant)
 
 
 def _to_be_indexed(tx: Connection, *, tenant: int) -> Progress:

@@ -43,7 +43,7 @@ def examine(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Iterato
     Args:
         now: this machine's clock.
     """
-    from service.doctor import broker, database, hospital, machine, sign_in
+    from service.doctor import broker, database, hospital, machine, sign_in, subscribers
     from service.doctor.finding import Finding
 
     # An older Python cannot install this package at all, so there is nothing to fix here.
@@ -59,6 +59,7 @@ def examine(now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Iterato
     yield machine.port(settings)
     yield machine.base_url(settings)
     yield from sign_in.examine(settings, now)
+    yield subscribers.examine(settings)
     if settings.database_url:
         yield from database.examine(settings, now)
     if settings.broker_url:

@@ -28,11 +28,11 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(args: argparse.Namespace) -> int:
     """Write the package and print its path."""
-    from fhir_profiles import reading
+    from fhir_profiles import reading, topics
     from pathways import catalogue
 
     version = catalogue.pathways()[0].version
-    resources = catalogue.published()
+    resources = (*catalogue.published(), *topics.resources())
     files: dict[str, bytes] = {
         "package/package.json": _json(_manifest(version)),
         "package/.index.json": _json(_index(resources)),

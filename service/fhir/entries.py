@@ -17,8 +17,8 @@ Json = Mapping[str, Any]
 MOST_ENTRIES = 1_000
 METHODS = ("DELETE", "POST", "PUT", "PATCH")
 
-#: they carry others, or answer, and are never kept by themselves
-NOT_KEPT = ("Bundle", "OperationOutcome", "Parameters")
+#: they carry others, or answer, and are never kept by themselves; Subscriptions are kept apart
+NOT_KEPT = ("Bundle", "OperationOutcome", "Parameters", "Subscription")
 
 _ETAG = re.compile(r'W/"(\d{1,9})"')
 _URL = re.compile(
@@ -205,7 +205,9 @@ def _target(
         raise NotExchanged(
             Issue(
                 code="not-supported",
-                text="resources of this type are not stored",
+                text="a Subscription is sent by itself, to its own URL"
+                if type_ == "Subscription"
+                else "resources of this type are not stored",
                 expression=f"{where}.resource",
             )
         )
@@ -267,11 +269,21 @@ def _identifier(query: object, resource: Json, at: str) -> tuple[str, str]:
 
 
 def _version(request: Json, where: str) -> int | None:
-    etag = request.get("ifMatch")
+    return version_of(request.get("ifMatch"), at=f"{where}.request.ifMatch")
+
+
+def version_of(etag: object, *, at: str | None = None) -> int | None:
+    """Return the version that an ETag names; None: there is none.
+
+    Args:
+        at: where it stands, for an OperationOutcome.
+
+    Raises:
+        NotExchanged: it is no ETag of a version.
+    """
     if etag is None:
         return None
     match = _ETAG.fullmatch(etag) if isinstance(etag, str) else None
     if match is None:
-        text = 'ifMatch is written W/"1"'
-        raise NotExchanged(Issue(code="value", text=text, expression=f"{where}.request.ifMatch"))
+        raise NotExchanged(Issue(code="value", text='ifMatch is written W/"1"', expression=at))
     return int(match[1])

@@ -9,7 +9,8 @@ the answer. That is all it costs to be refused; unpacking, reading, the gate and
 database come after. A process holds at most one body of `reading.MAX_BYTES` per thread.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -57,11 +58,9 @@ def take_in(
         Unreadable: the body is no JSON; nothing is stored.
     """
     # PUT is idempotent without a key.
-    key = _key() if request.method == "POST" else None
+    key = key_of_request() if request.method == "POST" else None
     noted = sent.begin()
-    packed = _body(forms)
-    with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
-        body = reading.inflate(packed) if _is_gzip() else packed
+    with admitted(forms) as body:
         once = Once(key=key, digest=idempotency.digest_of(request, body)) if key is not None else None
         # Without a lock first: a repetition costs no more than this.
         if once and (kept := _kept(once)):
@@ -123,7 +122,19 @@ def _store(tx: Connection, asked_for: Sequence[Entry | Read], *, repeatable: boo
     )
 
 
-def _key() -> str | None:
+@contextmanager
+def admitted(forms: Sequence[str] = READ) -> Iterator[bytes]:
+    """Hold a turn for the length of a block, with the body of the request, unpacked.
+
+    Raises:
+        Throttled, Refusal, Unreadable: as in `take_in`.
+    """
+    packed = _body(forms)
+    with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
+        yield reading.inflate(packed) if _is_gzip() else packed
+
+
+def key_of_request() -> str | None:
     """Return the key of the request, which is the sender's own where senders are told apart."""
     key = idempotency.key_of(request.headers.get(idempotency.HEADER))
     caller = calling.caller()

@@ -150,7 +150,7 @@ def read(
         said="" if kind is Kind.TAKEN else said(resource, sent),
         body=resource if kind is Kind.TAKEN and resource else {},
         fhir=resource is not None,
-        wait_s=_wait(headers.get("retry-after", ""), date or now) if kind is Kind.BUSY else None,
+        wait_s=wait_s(headers.get("retry-after", ""), date or now) if kind is Kind.BUSY else None,
         skew_s=(date - now).total_seconds() if date else None,
         date=date,
     )
@@ -214,8 +214,10 @@ def _date(text: str) -> datetime | None:
     return found if found.tzinfo else None
 
 
-def _wait(text: str, now: datetime) -> float | None:
+def wait_s(text: str, now: datetime) -> float | None:
     """Return the seconds of a Retry-After, which are a number or a date by the server's own clock.
+
+    None: they are neither.
 
     https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
     """

@@ -6,8 +6,9 @@ environment (proxies, `.netrc`) has a say.
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -37,6 +38,55 @@ class Raw:
     #: by lower-case name
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+
+def ask(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    content: bytes | None,
+    headers: Mapping[str, str] | Sequence[tuple[str, str]],
+    longest_s: float,
+    extensions: Mapping[str, Any] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Raw:
+    """Return the answer to one request.
+
+    Args:
+        longest_s: for the whole answer, however slowly its parts come.
+        extensions: as httpx knows them, https://www.python-httpx.org/advanced/extensions/.
+        monotonic: seconds from any moment on.
+
+    Raises:
+        Failed: there is none, or not all of it.
+    """
+    end = monotonic() + longest_s
+    # A body that is small on the way may be large once it is unpacked: none is packed.
+    asked = [*(headers.items() if isinstance(headers, Mapping) else headers), ("Accept-Encoding", "identity")]
+    status: int | None = None
+    try:
+        with client.stream(method, url, content=content, headers=asked, extensions=extensions) as answer:
+            status = answer.status_code
+            body = bytearray()
+            for part in answer.iter_raw():
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise Failed(Kind.TOO_LONG, status)
+                if monotonic() > end:
+                    raise Failed(Kind.SILENT, status)
+            named = {name.lower(): value for name, value in answer.headers.items()}
+            return Raw(status=status, headers=named, body=bytes(body))
+    except httpx.ConnectTimeout:
+        raise Failed(Kind.UNREACHABLE) from None
+    except httpx.ConnectError as error:
+        kind = Kind.UNTRUSTED if _of_certificate(error) else Kind.UNREACHABLE
+        raise Failed(kind) from None
+    except httpx.TimeoutException:
+        raise Failed(Kind.SILENT, status) from None
+    except (httpx.HTTPError, httpx.InvalidURL):
+        # The connection ended or what came was no HTTP, after something may have been sent.
+        raise Failed(Kind.CUT_OFF, status) from None
 
 
 class Transport:
@@ -77,32 +127,15 @@ class Transport:
             Failed: there is none, or not all of it.
         """
         self._keep_the_rate()
-        end = self._monotonic() + self._longest
-        # A body that is small on the way may be large once it is unpacked: none is packed.
-        asked = {**headers, "Accept-Encoding": "identity"}
-        status: int | None = None
-        try:
-            with self._client.stream(method, url, content=content, headers=asked) as answer:
-                status = answer.status_code
-                body = bytearray()
-                for part in answer.iter_raw():
-                    body += part
-                    if len(body) > MAX_BYTES:
-                        raise Failed(Kind.TOO_LONG, status)
-                    if self._monotonic() > end:
-                        raise Failed(Kind.SILENT, status)
-                named = {name.lower(): value for name, value in answer.headers.items()}
-                return Raw(status=status, headers=named, body=bytes(body))
-        except httpx.ConnectTimeout:
-            raise Failed(Kind.UNREACHABLE) from None
-        except httpx.ConnectError as error:
-            kind = Kind.UNTRUSTED if _of_certificate(error) else Kind.UNREACHABLE
-            raise Failed(kind) from None
-        except httpx.TimeoutException:
-            raise Failed(Kind.SILENT, status) from None
-        except (httpx.HTTPError, httpx.InvalidURL):
-            # The connection ended or what came was no HTTP, after something may have been sent.
-            raise Failed(Kind.CUT_OFF, status) from None
+        return ask(
+            self._client,
+            method,
+            url,
+            content=content,
+            headers=headers,
+            longest_s=self._longest,
+            monotonic=self._monotonic,
+        )
 
     def close(self) -> None:
         """Close every connection."""

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, delete, exists, select, text
 
-from service.store import tables
+from service.store import subscriptions, tables
 
 
 def any_patient(tx: Connection) -> bool:
@@ -11,9 +11,9 @@ def any_patient(tx: Connection) -> bool:
 
 
 def erase(tx: Connection) -> None:
-    """Remove all patient data: record, history, decisions, promises, deliveries, exports and kept answers.
+    """Remove all patient data: record, history, decisions, promises, deliveries, exports, events, answers.
 
-    People, organisations and ConceptMaps belong to the site, not to a patient, and stay.
+    People, organisations, ConceptMaps and Subscriptions belong to the site, not to a patient, and stay.
     A worker that is at work on a patient loses its promise, and with it its transaction.
     """
     # First: it waits for every worker that has looked at decisions, and keeps the others
@@ -29,6 +29,7 @@ def erase(tx: Connection) -> None:
     # How far the hospital's server was read stays: what was erased does not come back by itself.
     for table in (tables.origin, tables.set_aside):
         tx.execute(delete(table))
+    subscriptions.forget_events(tx)
     for table in (tables.resource, tables.history):
         tx.execute(delete(table).where(table.c.patient.is_not(None)))
     # Last, by what is left: what was stored between two of these statements keeps all of its rows.

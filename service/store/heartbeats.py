@@ -5,6 +5,7 @@ broker   a round of the sweep in which it took a message
 worker   a worker that answered such a message, or evaluated somebody
 courier  each of its rounds, and before each question to the hospital's server
 feeder   the same, where the hospital's data are read
+herald   each of its rounds
 """
 
 from datetime import datetime
@@ -17,6 +18,7 @@ BROKER: Final = "broker"
 WORKER: Final = "worker"
 COURIER: Final = "courier"
 FEEDER: Final = "feeder"
+HERALD: Final = "herald"
 
 
 def beat(tx: Connection, process: str) -> None:

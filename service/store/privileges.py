@@ -44,7 +44,9 @@ NEEDED: Mapping[str, Privileges] = {
     "joined_version": APPEND,
     "joining": CHANGE,
     "origin": APPEND,
+    "overdue_task": APPEND,
     "promise": CHANGE,
+    "raised_event": QUEUE,
     "reindexing": CHANGE,
     "resource": CHANGE,
     "retranslation": CHANGE,
@@ -65,6 +67,8 @@ NEEDED: Mapping[str, Privileges] = {
     "source": CHANGE,
     "source_window": CHANGE,
     "hospital_subscription": OTHER,
+    "subscription": OTHER,
+    "subscription_event": QUEUE,
 }
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
@@ -80,6 +84,7 @@ SANDBOX: Mapping[str, Privileges] = {
     "joined_version": frozenset({"DELETE"}),
     "joining": frozenset({"DELETE"}),
     "origin": frozenset({"DELETE"}),
+    "overdue_task": frozenset({"DELETE"}),
     "promise": frozenset({"DELETE"}),
     "resource": frozenset({"DELETE"}),
     "seal": frozenset({"TRUNCATE"}),

@@ -43,6 +43,14 @@ def find(tx: Connection, digest: bytes, *, tenant: int) -> Sender | None:
     return Sender(name=row.sender, scopes=frozenset(row.scopes)) if row else None
 
 
+def scopes(tx: Connection, name: str, *, tenant: int) -> frozenset[str]:
+    """Return what a sender may do by any token that is good now; empty for one that has none."""
+    statement = f"""
+        SELECT DISTINCT unnest(scopes) FROM sender_token WHERE tenant = :tenant AND sender = :name AND {_GOOD}
+    """  # noqa: S608 - our own words
+    return frozenset(tx.execute(text(statement), {"tenant": tenant, "name": name}).scalars())
+
+
 def known(tx: Connection, *, tenant: int) -> Sequence[Known]:
     """Return every sender there ever was, by name; disabled ones have no good token."""
     statement = f"""

@@ -6,7 +6,6 @@ acknowledged by one node is sent to the other, which may mean twice.
 SP-01, SP-02, SP-12, SP-13.
 """
 
-import os
 import signal
 import time
 from collections import defaultdict
@@ -16,17 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nodes import Cluster, Node
-from redis import Redis
+from nodes import Cluster, two_nodes
 
-from service.store.database import Database
 from service.stories import answer as answers
 from service.stories import collecting, orders, placeholders, story
 from service.stories.answer import Answer
 from service.stories.collecting import Record
 from service.stories.play import patient_of
 from service.stories.story import Step, Story
-from service.supervisor.valkey import Valkey
 
 FOLDER = Path(__file__).parents[1] / "stories"
 
@@ -36,29 +32,8 @@ SENDERS = 6
 
 @pytest.fixture(scope="module")
 def running(scratch: Path, new_database_url: Callable[[], str]) -> Iterator[Cluster]:
-    folder = scratch / "scale-out"
-    folder.mkdir()
-    broker = Valkey(folder / "valkey")
-    database_url = new_database_url()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
-        "HIPWAY_DATABASE_URL": database_url,
-        "HIPWAY_BROKER_URL": broker.start(),
-        "HIPWAY_DEMO": "0",
-    }
-    cluster = Cluster(
-        [Node(number, folder, environment) for number in (1, 2)],
-        Database(database_url, pool_size=1),
-        Redis(unix_socket_path=environment["HIPWAY_BROKER_URL"].removeprefix("redis+socket://")),
-    )
-    try:
+    with two_nodes(scratch / "scale-out", new_database_url()) as cluster:
         yield cluster
-    finally:
-        for node in cluster.nodes:
-            node.stop()
-        cluster.database.close()
-        cluster.broker.close()
-        broker.stop()
 
 
 @pytest.fixture

@@ -66,6 +66,22 @@ def test_a_setting_of_the_sign_in_that_cannot_be_meant_is_refused(variable: str,
         Settings.from_environment({**PROXIED, variable: value})
 
 
+def test_subscribers_are_told_at_public_addresses_unless_networks_are_named(tmp_path: Path):
+    assert Settings.from_environment({}).subscribers_networks == ()
+    asked = {
+        "HIPWAY_SUBSCRIBERS_NETWORKS": "10.20.0.0/16, 192.0.2.7",
+        "HIPWAY_SUBSCRIBERS_CA_FILE": str(tmp_path / "ca.pem"),
+    }
+
+    settings = Settings.from_environment(asked)
+
+    assert [str(network) for network in settings.subscribers_networks] == ["10.20.0.0/16", "192.0.2.7/32"]
+    assert settings.subscribers_ca_file == tmp_path / "ca.pem"
+    for everybody in ("0.0.0.0/0", "::/0", "inside.example"):
+        with pytest.raises(InvalidSettings, match="HIPWAY_SUBSCRIBERS_NETWORKS"):
+            Settings.from_environment({"HIPWAY_SUBSCRIBERS_NETWORKS": everybody})
+
+
 def test_production_has_no_demo_patients():
     assert Settings.from_environment({**PRODUCTION, "HIPWAY_DEMO": "1"}).demo is False
 

@@ -5,16 +5,18 @@ http://hl7.org/fhir/R4/http.html#capabilities
 
 from collections.abc import Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from flask import Response
 
-from fhir_profiles import canonical, reading
-from service.fhir import access_events, blueprint, idempotency, patching, searching
+from fhir_profiles import canonical, reading, topics
+from service.fhir import access_events, blueprint, idempotency, patching, searching, subscribing
 from service.fhir.blueprint import fhir
 from service.fhir.criteria import conditions, including
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
+from service.subscriptions import backport, sending, terms
 from service.version import VERSION
 
 DOCUMENTATION = (
@@ -45,6 +47,23 @@ DOCUMENTATION = (
     "a joined Patient by an identifier is stored for the one that stays, and response.outcome says so; what "
     "names it by its id is refused with 422, and says which Patient to name."
 )
+#: what there is to say of Subscriptions that no element says
+SUBSCRIBING = (
+    "Topics are those of the extension; criteria names one, and backport-filter-criteria narrows it, by "
+    + "; ".join(f"{t.name}: {', '.join(t.filters)}" for t in topics.topics())
+    + f". The channel is rest-hook, the payload {terms.MEDIA_TYPE} with backport-payload-content "
+    f"{', '.join(backport.CONTENTS)}. Each sender sees and changes its own Subscriptions alone, and needs "
+    "to be allowed to read. The status is requested until a handshake was taken, then active; after a "
+    "failed handshake or too many failures it is error, until an update asks for it anew. Event numbers "
+    "have no gaps; an event may come twice, with the same number, and not before the one before it was "
+    f"taken. Each request is signed: {sending.SIGNATURE} is sha256= and the HMAC-SHA256 of "
+    f"{sending.TIMESTAMP}, a full stop and the body, with the secret of the channel's extension "
+    f"subscription-secret, which is never returned. backport-timeout is at most {terms.LONGEST_TIMEOUT_S} "
+    f"s, backport-max-count at most {terms.MOST_ASKED}, backport-heartbeat-period at least "
+    f"{terms.SHORTEST_HEARTBEAT_S} s. In production the endpoint is https; nothing is sent to addresses "
+    "that are not public unless this installation allows them, and redirects are not followed. There is no "
+    "history of a Subscription, and no Bundle holds one."
+)
 #: of every type
 OF_EVERY_TYPE = {
     "meta": canonical.operation("Resource-meta"),
@@ -70,7 +89,7 @@ SYSTEM_OPERATIONS = {
     "meta": canonical.operation("Resource-meta"),
 }
 #: what others have described, and is kept here
-INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data", backport.SERVER)
 SECURITY = {
     "cors": False,
     "service": [
@@ -109,7 +128,7 @@ def metadata() -> Response:
     statement = {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": "2026-11-29",
+        "date": "2026-11-30",
         "kind": "instance",
         "instantiates": list(INSTANTIATES),
         "software": {"name": "hipway", "version": VERSION},
@@ -125,7 +144,9 @@ def metadata() -> Response:
                 "mode": "server",
                 "documentation": DOCUMENTATION,
                 "security": SECURITY,
-                "resource": [_resource(type_) for type_ in TYPES],
+                "resource": sorted(
+                    [*(_resource(type_) for type_ in TYPES), _subscription()], key=itemgetter("type")
+                ),
                 "interaction": [{"code": code} for code in OF_THE_SYSTEM],
                 "operation": _operations(SYSTEM_OPERATIONS),
             }
@@ -176,3 +197,28 @@ def _resource(type_: str) -> dict[str, Any]:
     if type_ == access_events.TYPE:
         offered["documentation"] = access_events.DOCUMENTATION
     return offered
+
+
+def _subscription() -> dict[str, Any]:
+    """Return what is offered of Subscriptions, which are no part of the record."""
+    return {
+        "extension": [{"url": backport.TOPIC_CANONICAL, "valueCanonical": t.url} for t in topics.topics()],
+        "type": subscribing.TYPE,
+        "supportedProfile": [backport.SUBSCRIPTION],
+        "documentation": SUBSCRIBING,
+        "interaction": [{"code": code} for code in ("read", "update", "create", "delete", "search-type")],
+        "versioning": "versioned-update",
+        "readHistory": False,
+        "updateCreate": False,
+        "conditionalRead": "full-support",
+        "conditionalCreate": False,
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": [
+            {"name": name, "type": kind} for name, kind in sorted(subscribing.PARAMETERS.items())
+        ],
+        "operation": [
+            {"name": "status", "definition": backport.STATUS_OPERATION},
+            {"name": "events", "definition": backport.EVENTS_OPERATION},
+        ],
+    }

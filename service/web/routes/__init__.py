@@ -24,6 +24,7 @@ from service.web.routes import (
     saved,
     sign_in,
     sources,
+    subscriptions,
     value,
     worklist,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "saved",
     "sign_in",
     "sources",
+    "subscriptions",
     "value",
     "worklist",
 ]

@@ -15,7 +15,7 @@ from service.store.senders import WRITE
 from service.store.sendings import Sender
 from service.web import bundles, operations, queries, versions, visit, worklist
 from service.web.pages import pages, problem, refusal
-from service.web.routes import deliveries, exports, sources
+from service.web.routes import deliveries, exports, sources, subscriptions
 from service.web.visit import TENANT, Visit
 
 #: the kind of work of which a person waits for the end
@@ -128,6 +128,7 @@ def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
         deliveries=deliveries.section(tx, seen),
         source=sources.section(tx, seen),
         exports=exports.section(tx, seen),
+        subscriptions=subscriptions.section(tx, seen),
     )
 
 

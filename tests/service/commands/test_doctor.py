@@ -6,7 +6,9 @@ What needs TLS is in `tests/servers`.
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import forgetful_server
@@ -19,7 +21,7 @@ from sqlalchemy.engine import make_url
 
 from service.commands import doctor, main
 from service.doctor import database as postgres
-from service.doctor import machine
+from service.doctor import machine, subscribers
 from service.doctor.finding import Finding
 from service.settings import Settings
 from service.store import migrate, privileges, schema
@@ -338,3 +340,22 @@ def test_a_setting_that_cannot_be_used_ends_the_look(environment):
     environment.setenv("HIPWAY_PORT", "eighty")
 
     assert [what for what, _ in fixes()] == ["settings"]
+
+
+def test_where_subscribers_are_told_is_said_and_a_file_without_certificates_is_to_be_fixed(
+    environment, tmp_path
+):
+    assert finding("subscribers").seen == "told at public addresses alone"
+    environment.setenv("HIPWAY_SUBSCRIBERS_NETWORKS", "10.0.0.0/8")
+    assert finding("subscribers").seen == "told at public addresses and in 10.0.0.0/8"
+    environment.setenv("HIPWAY_SUBSCRIBERS_CA_FILE", str(tmp_path / "missing.pem"))
+
+    assert "HIPWAY_SUBSCRIBERS_CA_FILE" in finding("subscribers").seen
+    assert "PEM" in finding("subscribers").fix
+
+
+def test_in_production_loopback_is_advised_against():
+    settings = Settings(mode="production", subscribers_networks=(ip_network("127.0.0.0/8"),))
+
+    assert "loopback" in subscribers.examine(settings).advice
+    assert not subscribers.examine(replace(settings, mode="sandbox")).advice

@@ -4,19 +4,14 @@ The bad answers of the other side: http://hl7.org/fhir/R4/http.html and what ser
 """
 
 import json
-import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import hospital_server
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from certificates import certificate
 from hospital_server import HospitalServer, answering, outcome
 from joserfc import jwk, jwt
 
@@ -345,42 +340,6 @@ def test_a_key_that_cannot_sign_is_refused_by_name(server, text):
 
 
 # --------------------------------------------------------------- certificates
-
-
-def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Return a server's side of TLS for 127.0.0.1, and the file by which it is trusted."""
-    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hospital")])
-    today = datetime.now(UTC)
-    import ipaddress
-
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(made.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(made, hashes.SHA256())
-    )
-    file = folder / "authority.pem"
-    file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key_file = folder / "key.pem"
-    key_file.write_bytes(
-        made.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trust.load_cert_chain(file, key_file)
-    return trust, file
 
 
 def test_a_certificate_that_does_not_verify_stops_everything(tmp_path):

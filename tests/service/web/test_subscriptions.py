@@ -1,0 +1,153 @@
+"""Subscriptions on the operations page: where each stands, why, and what to do about it; retrying is safe."""
+
+import html
+import re
+
+import html5lib
+import pytest
+from sqlalchemy import text
+from subscribed import SECRET_PATH, subscribe
+
+from service.store import heartbeats, subscriptions
+from service.subscriptions.answers import Kind
+from service.web import words
+
+
+@pytest.fixture
+def operator(record, client, act):
+    with record.transaction() as tx:
+        tx.execute(text("DELETE FROM subscription"))
+    act(client, "arslan")
+    return client
+
+
+def section(page):
+    found = re.search(r'<section class="card" id="subscriptions".*?</section>', page, re.DOTALL)
+    return html.unescape(found[0])
+
+
+def row(page, id_):
+    return re.search(rf'<tr id="subscription-{id_}">.*?</tr>', page, re.DOTALL)[0]
+
+
+def standing(database, id_):
+    with database.transaction() as tx:
+        return subscriptions.find(tx, id_, owner="registry", tenant=0)
+
+
+def test_nobody_who_subscribes_is_said_in_a_sentence(operator):
+    shown = section(operator.get("/operations").text)
+
+    assert words.of("en")("subscriptions.none") in shown
+    assert words.of("en")("subscriptions.silent.never") not in shown
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_every_bad_answer_is_shown_with_what_to_do(operator, record, language):
+    bad = [kind for kind in Kind if kind is not Kind.TAKEN]
+    for kind in bad:
+        subscribe(record, f"s-{kind}", status="error", answer=kind, numbered=7, delivered=4)
+
+    page = section(operator.get("/operations", headers={"Accept-Language": language}).text)
+
+    for kind in bad:
+        shown = row(page, f"s-{kind}")
+        assert words.of(language)(f"subscriptions.answer.{kind}") in shown
+        assert words.of(language)("subscriptions.state.error") in shown
+        assert '<td class="num" data-label="' in shown
+        assert ">3</td>" in shown
+
+
+def test_each_state_is_shown_with_what_waits_and_when_something_was_taken_last(operator, record):
+    subscribe(record, "s-requested")
+    subscribe(record, "s-active", status="active", succeeded=True)
+    subscribe(record, "s-again", status="active", answer="server-error", attempts=3, retry=True, numbered=2)
+    subscribe(record, "s-error", topic="order-signed", status="error", answer="refused")
+    subscribe(record, "s-off", status="off")
+
+    page = operator.get("/operations?told=s-error").text
+
+    html5lib.HTMLParser(strict=True).parse(page)
+    shown = section(page)
+    # Who needs somebody first, then who waits for most.
+    assert re.findall(r'<tr id="subscription-s-(.*?)"', shown)[:2] == ["error", "again"]
+    assert words.of("en")("subscriptions.state.again", attempts=3) in row(shown, "s-again")
+    assert words.of("en")("subscriptions.topic.order-signed") in row(shown, "s-error")
+    assert words.of("en")("subscriptions.never") in row(shown, "s-requested")
+    assert words.of("en")("subscriptions.never") not in row(shown, "s-active")
+    assert words.of("en")("subscriptions.asked", id="s-error") in shown
+    # Of the address the host alone is shown, and a button only where there is something to try.
+    assert "hook.example.org" in shown
+    assert SECRET_PATH not in page
+    assert [
+        id_ for id_ in ("requested", "active", "again", "error", "off") if "<button" in row(shown, f"s-{id_}")
+    ] == [
+        "again",
+        "error",
+    ]
+
+
+def test_a_process_that_does_not_tell_is_said_where_anybody_would_be_told(operator, record):
+    subscribe(record, "s-active", status="active")
+    assert words.of("en")("subscriptions.silent.never") in section(operator.get("/operations").text)
+
+    with record.transaction() as tx:
+        heartbeats.beat(tx, heartbeats.HERALD)
+    shown = section(operator.get("/operations").text)
+    assert "Nobody is told" not in shown
+
+    with record.transaction() as tx:
+        tx.execute(
+            text("UPDATE heartbeat SET seen_at = seen_at - interval '1 hour' WHERE process = 'herald'")
+        )
+    assert words.of("en")("subscriptions.silent", age="60 min") in section(operator.get("/operations").text)
+    with record.transaction() as tx:
+        tx.execute(text("UPDATE subscription SET status = 'off'"))
+    assert "Nobody is told" not in section(operator.get("/operations").text)
+
+
+def test_to_try_again_asks_for_a_handshake_and_only_of_what_stands_still(operator, record, form):
+    subscribe(record, "s-error", status="error", answer="refused", attempts=12, numbered=3)
+    button = form(operator.get("/operations").text, "subscriptions")
+
+    answer = operator.post("/operations/subscriptions", data=button.values)
+
+    assert answer.status_code == 303
+    assert answer.headers["Location"].endswith("/operations?told=s-error#subscriptions")
+    found = standing(record, "s-error")
+    assert (found.status, found.attempts, found.retry_at, found.waiting) == ("requested", 0, None, 3)
+    # Again, and of one that there is not: nothing happens.
+    for id_ in ("s-error", "nobody"):
+        assert (
+            operator.post(
+                "/operations/subscriptions", data={**button.values, "subscription": id_}
+            ).status_code
+            == 303
+        )
+    assert standing(record, "s-error").version == found.version
+    assert (
+        operator.post("/operations/subscriptions", data={**button.values, "subscription": "a/b"}).status_code
+        == 404
+    )
+
+
+def test_nobody_is_chosen_and_nothing_can_be_tried(record, client):
+    subscribe(record, "s-error", status="error", answer="refused")
+
+    assert "<button" not in row(section(client.get("/operations").text), "s-error")
+    assert client.post("/operations/subscriptions", data={"subscription": "s-error"}).status_code in (
+        403,
+        422,
+    )
+    assert standing(record, "s-error").status == "error"
+
+
+def test_the_metrics_count_what_waits_and_what_is_in_error(operator, record):
+    subscribe(record, "s-error", status="error", numbered=5, delivered=2)
+    subscribe(record, "s-active", status="active", numbered=1)
+    subscribe(record, "s-off", status="off", numbered=9)
+
+    said = operator.get("/metrics").text
+
+    assert "\nhipway_subscription_events_waiting 4.0" in said
+    assert "\nhipway_subscriptions_in_error 1.0" in said
