@@ -174,7 +174,7 @@ def _of_cds() -> dict[str, Schema]:
             ("hook", "hookInstance", "context"),
             hook={"enum": hooks},
             hookInstance={"type": "string", "format": "uuid"},
-            fhirServer={"type": "string", "format": "uri"},
+            fhirServer={"type": "string", "pattern": "^(?:https?://.*)?$"},
             context=_object(
                 ("userId", "patientId"),
                 userId=TEXT,

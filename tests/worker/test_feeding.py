@@ -307,18 +307,23 @@ def test_a_server_that_cannot_search_for_reports_is_read_even_so(fed, source):
     assert set(fed.stored()) == {"Observation/o1", "Patient/p1"}
 
 
-def test_one_reads_at_a_time_and_who_lost_the_lease_writes_nothing(fed, source):
+@pytest.mark.parametrize(
+    "during", ["/Observation/_search", "/Patient/p1"], ids=["asking", "before it stores"]
+)
+def test_one_reads_at_a_time_and_who_lost_the_lease_writes_nothing(fed, source, during):
     source.put(patient("p1"))
     source.put(fact("o1"))
     other = fed.another()
 
     def taken_over(asked):
-        fed.do("UPDATE source SET leased_by = gen_random_uuid()")
+        if asked.path.endswith(during):
+            fed.do("UPDATE source SET leased_by = gen_random_uuid()")
         return hospital_server.WELL
 
-    source.moods = [taken_over]
+    source.mood = taken_over
     assert fed.soon() is None
     assert fed.stored() == {}
+    source.mood = None
 
     fed.do("UPDATE source SET lease_until = clock_timestamp() + interval '1 minute'")
     assert other.round(1e6) is None
