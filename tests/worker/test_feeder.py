@@ -1,4 +1,4 @@
-"""The process that reads: there where something is read, started again when it is lost, one at work at a time.
+"""The process that reads: where something is read, started again when it is lost, one at work at a time."""
 
 import os
 import signal
