@@ -62,7 +62,7 @@ def load(folder: Path) -> Pathway:
         raise InvalidPathway(folder.name, missing)
     elm_text = (folder / "rules.elm.json").read_text(encoding="utf-8")
     cql_text = (folder / "rules.cql").read_text(encoding="utf-8")
-    elm = json.loads(elm_text, parse_float=Decimal)
+    elm = cql.read(elm_text)
     if not cql.matches(elm, cql_text):
         raise InvalidPathway(folder.name, ("rules.elm.json is not the translation of rules.cql",))
     plan = _json(folder / "plan_definition.json")

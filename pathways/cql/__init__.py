@@ -1,5 +1,6 @@
 """Evaluate CQL, in its machine form ELM, over FHIR R4 JSON.
 
+    elm = cql.read(text)                             # as json.loads, and smaller
     library = cql.load(elm)                          # raises cql.Refused, every reason at once
     run = library.at(moment, records, parameters)    # one patient, one instance, one instant
     run["Some definition"]                           # True, False, None, or any value
@@ -11,8 +12,10 @@ https://cql.hl7.org/ (1.5.3), https://cql.hl7.org/elm.html
 """
 
 from pathways.cql.fhir import Records
-from pathways.cql.library import Library, Run, load, matches
+from pathways.cql.library import Library, load, matches
+from pathways.cql.reading import read
 from pathways.cql.refusal import EvaluationFailed, Reason, Refused
+from pathways.cql.run import Run
 from pathways.cql.temporal import Date, DateTime, Time
 from pathways.cql.terminology import InMemory, NotExpandable, Terminology
 from pathways.cql.values import Code, Concept, Interval, Quantity, Ratio, Tuple, Uncertainty
@@ -39,4 +42,5 @@ __all__ = [
     "Uncertainty",
     "load",
     "matches",
+    "read",
 ]

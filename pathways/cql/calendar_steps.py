@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from pathways.cql.temporal import PRECISIONS, DateTime, OutOfRange, Temporal, Time, milliseconds
+from pathways.cql.temporal import HOME, PRECISIONS, DateTime, OutOfRange, Temporal, Time, milliseconds
 from pathways.cql.values import Uncertainty
 
 _MS = {
@@ -85,7 +85,9 @@ def _latest(value: Temporal, needed: int) -> Temporal:
 
 
 def _same_offset(value: Temporal) -> Temporal:
-    return value.read_at_home() if isinstance(value, DateTime) else value
+    if isinstance(value, DateTime) and value.offset != HOME.get():
+        return value.read_at_home()
+    return value
 
 
 def _boundaries(left: Temporal, right: Temporal, precision: str) -> int:

@@ -58,7 +58,12 @@ def equivalent(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return left is right
     if isinstance(left, Concept) or isinstance(right, Concept):
-        return any(equivalent(ours, theirs) for ours in _codes(left) for theirs in _codes(right))
+        others = _codes(right)
+        for ours in _codes(left):
+            for theirs in others:
+                if equivalent(ours, theirs):
+                    return True
+        return False
     if isinstance(left, Code):
         return isinstance(right, Code) and left.code == right.code and left.system == right.system
     if isinstance(left, str):

@@ -3,7 +3,8 @@
 No text is ever executed. A node type is known when a module of `nodes` has registered it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pathways.cql import schema
@@ -75,7 +76,16 @@ class Program:
         # By the identity of the node: what a Retrieve reads, and what a reference refers to.
         self.retrieves: dict[int, Retrieve] = {}
         self.full_names: dict[int, str] = {}
+        # Closures of nodes that no row is needed for; explanations evaluate a definition's parts again.
+        self.outside_queries: dict[int, Closure] = {}
+        self._shared: dict[Any, Closure] = {}
         self.called: dict[int, Function] = {}
+
+    def shared(self, key: Hashable, make: Callable[[], Closure]) -> Closure:
+        """Return the closure of what is the same wherever it stands, made when it is first met."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
 
     def refuse(self, definition: str, what: str, *, locator: str = "", hint: str = "") -> None:
         """Note a reason, once."""
@@ -128,7 +138,9 @@ class Compiler:
         if not scope.in_query:
             if node["type"] in ("FunctionRef", "Query"):
                 closure = _remembered(closure, scope.frame.definition, id(node))
-            scope.frame.outside_queries[id(node)] = closure
+            if node["type"] != "ExpressionRef":
+                # An explanation asks a run for what another definition is.
+                self.program.outside_queries[id(node)] = closure
         elif node["type"] not in AT_HAND:
             closure = _once_a_query(closure, scope, *before)
         return closure
@@ -227,9 +239,14 @@ def type_name(specifier: Node | str | None) -> str | None:
     if specifier is None:
         return None
     if isinstance(specifier, str):
-        return specifier.partition("}")[2]
+        return _local(specifier)
     kind: str = specifier["type"].removesuffix("TypeSpecifier")
-    return specifier["name"].partition("}")[2] if kind == "Named" else kind
+    return _local(specifier["name"]) if kind == "Named" else kind
+
+
+@lru_cache(maxsize=1024)
+def _local(name: str) -> str:
+    return name.partition("}")[2]
 
 
 def result_type(node: Node) -> Node | str | None:
@@ -281,7 +298,7 @@ def _path(root: Any, node: Any) -> list[tuple[Node, str]]:
 def _remembered(closure: Closure, definition: str, key: int) -> Closure:
     # Outside a query an expression has one value in a run; an explanation asks for it again.
     def once(run: Any, slots: Any) -> Any:
-        parts = run.parts(definition)
+        parts = run.parts[definition]
         if key not in parts:
             parts[key] = closure(run, slots)
         return parts[key]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from pathways.cql import fhir, wording
 from pathways.cql.compiler import NODES, type_name
 from pathways.cql.refusal import EvaluationFailed
-from pathways.cql.scope import Frame, Node
+from pathways.cql.scope import Compiled, Node
 from pathways.cql.values import Labelled, Tuple
 from pathways.cql.wording import words
 
 if TYPE_CHECKING:
-    from pathways.cql.library import Run
+    from pathways.cql.run import Run
 
 Explanation = dict[str, Any]
 
@@ -94,7 +94,7 @@ def explained(run: "Run", name: str) -> Explanation:
 
 
 class _Walk:
-    """One explanation: what has been opened, and in whose frame the walk is."""
+    """One explanation: what has been opened, and in which definition the walk is."""
 
     def __init__(self, run: "Run") -> None:
         self.run = run
@@ -103,7 +103,7 @@ class _Walk:
         self.met_again = _NEVER
         # The entries that tell of a Retrieve, by identity: a parent that found its row needs them no more.
         self.searches: dict[int, Explanation] = {}
-        self.frame: Frame | None = None
+        self.whole: Compiled | None = None
 
     def definition(self, name: str) -> Explanation:
         library = self.run.library
@@ -119,11 +119,11 @@ class _Walk:
         if known is not None and self.opened.keys().isdisjoint(known[1]):
             self.opened.update(known[1])
             return known[0]
-        outer, self.frame = self.frame, library.compiled(name)[1]
+        outer, self.whole = self.whole, library.compiled[name]
         before, self.met_again = self.met_again, _NEVER
         first = len(self.opened)
         told = self.entry(text, value, self.reasons(node["expression"]), is_truth=is_truth)
-        self.frame = outer
+        self.whole = outer
         self.opened[name] = told["sources"]
         if self.met_again >= first:
             # Nothing in it was left out because it had been told above, so it is the same in any tree that
@@ -219,20 +219,20 @@ class _Walk:
         return operands
 
     def value(self, node: Node) -> Any:
-        assert self.frame is not None
+        assert self.whole is not None
         if node["type"] == "ExpressionRef":
             return self.run.value(self.run.library.full_name(node))
-        key, parts = id(node), self.run.parts(self.frame.definition)
+        key, parts = id(node), self.run.parts[self.whole.definition]
         if key not in parts:
-            parts[key] = self.evaluated(node, self.frame)
+            parts[key] = self.evaluated(node, self.whole)
         return parts[key]
 
-    def evaluated(self, node: Node, frame: Frame) -> Any:
-        closure = frame.outside_queries.get(id(node))
+    def evaluated(self, node: Node, whole: Compiled) -> Any:
+        closure = self.run.library.outside_queries(node)
         if closure is None:
             return _MISSING
         try:
-            return self.run.part(closure, frame)
+            return self.run.part(closure, whole)
         except EvaluationFailed:
             # The definition itself has its value, so this part was not needed for it.
             return _MISSING

@@ -41,15 +41,15 @@ class Records:
         self.all: tuple[Json, ...] = tuple(resources)
         self._by_type: dict[str, list[Json]] = {}
         self._by_code: dict[tuple[str, str], dict[tuple[str | None, str | None], list[Json]]] = {}
-        self._references: dict[str, list[str]] = {}
-        # What runs over these records have found and may share, by definition and circumstance: what
-        # stands for all that the value depends on, an object for each.
-        self.shared: dict[tuple[str, object], Any] = {}
-        self.circumstances: dict[tuple[Any, ...], object] = {}
+        self._references: dict[str, list[str]] | None = None
+        #: what runs over these records have found and may share, by all that it depends on beside them
+        self.shelves: dict[tuple[Any, ...], dict[str, Any]] = {}
         for resource in self.all:
-            self._by_type.setdefault(resource["resourceType"], []).append(resource)
-            if "id" in resource:
-                self._references.setdefault(resource["id"], []).append(reference(resource))
+            type_ = resource["resourceType"]
+            if type_ in self._by_type:
+                self._by_type[type_].append(resource)
+            else:
+                self._by_type[type_] = [resource]
 
     def of_type(self, type_: str) -> list[Json]:
         """Return the resources of a type, in the order they were given."""
@@ -69,14 +69,26 @@ class Records:
 
     def references(self, id_: str) -> Sequence[str]:
         """Return the references of the resources with an id."""
+        if self._references is None:
+            # Explanations alone ask for them.
+            found: dict[str, list[str]] = {}
+            for resource in self.all:
+                if "id" in resource:
+                    found.setdefault(resource["id"], []).append(reference(resource))
+            self._references = found
         return self._references.get(id_, ())
 
     def _indexed(self, type_: str, path: str) -> dict[tuple[str | None, str | None], list[Json]]:
         index: dict[tuple[str | None, str | None], list[Json]] = {}
         for resource in self.of_type(type_):
-            keys = {(coding.get("system"), coding.get("code")) for coding in _codings(resource.get(path))}
-            for key in keys:
-                index.setdefault(key, []).append(resource)
+            codings = _codings(resource.get(path))
+            keys = [(coding.get("system"), coding.get("code")) for coding in codings]
+            # Said twice, it is found once.
+            for key in keys if len(keys) == 1 else dict.fromkeys(keys):
+                if key in index:
+                    index[key].append(resource)
+                else:
+                    index[key] = [resource]
         return index
 
 
@@ -122,6 +134,11 @@ def date_at(resource: Json, path: str) -> DateTime | Interval | None:
 
 def choice_keys(path: str, types: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Return the JSON keys a choice element may have, each with the type it means."""
+    return _choice_keys(path, tuple(types))
+
+
+@lru_cache(maxsize=1024)
+def _choice_keys(path: str, types: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((path + name[0].upper() + name[1:], name) for name in types)
 
 
@@ -130,12 +147,13 @@ def helper(name: str) -> Callable[[Any], Any] | None:
     return _HELPERS.get(name)
 
 
-def _codings(value: Any) -> list[Json]:
+def _codings(value: Any) -> Sequence[Json]:
+    if isinstance(value, dict):
+        found: Sequence[Json] = value.get("coding", [value])
+        return found
     if isinstance(value, list):
         return [coding for each in value for coding in _codings(each)]
-    if not isinstance(value, Mapping):
-        return [{"code": value}] if isinstance(value, str) else []
-    return list(value.get("coding", [])) if "coding" in value else [value]
+    return [{"code": value}] if isinstance(value, str) else []
 
 
 def _text(value: Any) -> str:
@@ -177,12 +195,16 @@ def _time(value: Any) -> Time:
     return temporal.parse_time(value)
 
 
+# Codes are few and come again on every row.
+_known_code = lru_cache(maxsize=4096, typed=True)(Code)
+
+
 def _code(value: Json) -> Code:
-    return Code(value.get("code"), value.get("system"), value.get("version"), value.get("display"))
+    return _known_code(value.get("code"), value.get("system"), value.get("version"), value.get("display"))
 
 
 def _concept(value: Json) -> Concept:
-    return Concept(tuple(_code(coding) for coding in value.get("coding", ())), value.get("text"))
+    return Concept(tuple([_code(coding) for coding in value.get("coding", ())]), value.get("text"))
 
 
 def _quantity(value: Json) -> Quantity | None:

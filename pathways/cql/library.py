@@ -7,13 +7,15 @@ A Library is immutable and shared; a Run is one patient at one moment, and remem
 already evaluated. Nothing here reads a clock.
 """
 
+import gc
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from pathways.cql import dependencies, explain, fhir, nodes
+from pathways.cql import dependencies, fhir, nodes
 from pathways.cql.compiler import (
     NOT_WHOLE,
     Compiler,
@@ -25,31 +27,17 @@ from pathways.cql.compiler import (
 )
 from pathways.cql.linking import Linked, link
 from pathways.cql.parameters import Parameter, parameter_defined
-from pathways.cql.refusal import EvaluationFailed, Refused, Unanswerable
-from pathways.cql.scope import Closure, Frame, Name, Node
-from pathways.cql.temporal import HOME, DateTime, OutOfRange
+from pathways.cql.refusal import EvaluationFailed, Refused
+from pathways.cql.run import Home, Run
+from pathways.cql.scope import Closure, Compiled, Frame, Name, Node
+from pathways.cql.temporal import DateTime
 from pathways.cql.terminology import InMemory, Terminology
-
-# What an operator may raise. A fault of our own is among them, so that it, too, is told with its place.
-_FAULTS = (
-    Unanswerable,
-    OutOfRange,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-
 
 NAMED_TYPE = "NamedTypeSpecifier"
 
 
-# An evaluation that goes through more rows and points is a mistake in the library, or an attack: at a few
-# microseconds each it has taken seconds. The pathway takes some 3,000 for 500 observations.
-MOST_STEPS = 1_000_000
+# Callers give the same names again and again; of more sets of names than this, none is kept for long.
+_MOST_READERS = 16
 
 
 class Library:
@@ -69,8 +57,13 @@ class Library:
         # the place of its own among them.
         self.needs: list[tuple[str, ...]] = []
         self.needed: dict[str, int] = {}
+        # The values of parameters whose default is the same in every run.
+        self.constants: dict[str, Any] = {}
+        # What `readers` has answered.
+        self._readers: dict[frozenset[str], tuple[dict[str, int], list[tuple[str, ...]]]] = {}
         self._program = program
-        self._compiled: dict[str, tuple[Closure, Frame]] = {}
+        #: by name
+        self.compiled: dict[str, Compiled] = {}
         # The public definitions, of what is included too.
         self.public: frozenset[str] = frozenset()
         # Those of the library itself, in their order.
@@ -90,6 +83,10 @@ class Library:
         called = self._program.called.get(id(node))
         return called.expression if called else None
 
+    def outside_queries(self, node: Node) -> Closure | None:
+        """Return what answers a part of a definition again; None within a query, where it has many values."""
+        return self._program.outside_queries.get(id(node))
+
     def full_name(self, node: Node) -> str:
         """Return the name, in this library, of the definition or parameter a reference names."""
         return self._program.full_names[id(node)]
@@ -97,10 +94,6 @@ class Library:
     def result_type(self, name: str) -> str | None:
         """Return the type of a definition's value, as "List<String>"; None where the ELM does not say."""
         return _type_said(self.nodes[name])
-
-    def compiled(self, name: str) -> tuple[Closure, Frame]:
-        """Return the closure of a definition and its frame."""
-        return self._compiled[name]
 
     def at(
         self,
@@ -137,8 +130,27 @@ class Library:
         unknown = parameters.keys() - self.parameters.keys()
         if unknown:
             raise EvaluationFailed("parameters", f"unknown: {', '.join(sorted(unknown))}")
-        with _Home(moment):
+        with Home(moment):
             return {name: self.parameters[name].given(value) for name, value in parameters.items()}
+
+    def readers(self, given: frozenset[str]) -> tuple[Mapping[str, int], Sequence[tuple[str, ...]]]:
+        """Return, when these parameters are given, which of them each definition reads.
+
+        All else that a value depends on is the library, the moment and the records: a default is made of
+        nothing else either.
+
+        Returns:
+            By definition a place in the second, which has the names of parameters.
+        """
+        known = self._readers.get(given)
+        if known is None:
+            read = [tuple(name for name in needs if name in given) for needs in self.needs]
+            places = {names: place for place, names in enumerate(dict.fromkeys(read))}
+            known = {name: places[read[place]] for name, place in self.needed.items()}, list(places)
+            if len(self._readers) >= _MOST_READERS:
+                self._readers.clear()
+            self._readers[given] = known
+        return known
 
     def compile(self, libraries: Sequence[Linked]) -> None:
         """Compile every definition; what speaks against it is noted in the program."""
@@ -151,6 +163,8 @@ class Library:
             for name, definition in compiler.parameters.items():
                 parameter = parameter_defined(compiler, definition)
                 self.parameters[parameter.name] = parameter
+                if parameter.constant is not None:
+                    self.constants[parameter.name] = parameter.constant.value
                 if parameter.frame:
                     frames[dependencies.PARAMETER, compiler.prefix + name] = parameter.frame
             for function in chain.from_iterable(compiler.functions.values()):
@@ -159,8 +173,9 @@ class Library:
             for name, statement in compiler.expressions.items():
                 full = compiler.prefix + name
                 self.nodes[full] = statement
-                self._compiled[full] = compiler.definition(name, statement["expression"])
-                frames[dependencies.DEFINITION, full] = self._compiled[full][1]
+                closure, frame = compiler.definition(name, statement["expression"])
+                self.compiled[full] = Compiled(closure, frame)
+                frames[dependencies.DEFINITION, full] = frame
         self.public = frozenset(name for name, statement in self.nodes.items() if not is_private(statement))
         own = libraries[-1].compiler.expressions
         self.definitions = tuple(name for name in own if name in self.public)
@@ -168,162 +183,6 @@ class Library:
         places = {needs: place for place, needs in enumerate(dict.fromkeys(read.values()))}
         self.needs = list(places)
         self.needed = {name: places[needs] for name, needs in read.items()}
-
-
-class Run:
-    """One evaluation; ask it for definitions by name."""
-
-    def __init__(
-        self,
-        library: Library,
-        moment: DateTime,
-        records: fhir.Records,
-        given: Mapping[str, Any],
-        given_texts: Mapping[str, str] | None = None,
-    ) -> None:
-        self.library = library
-        self.moment = moment
-        self.records = records
-        self._at = (moment.fields, moment.offset)
-        self._values: dict[str, Any] = {}
-        self._parts: dict[str, dict[int, Any]] = {}
-        self._given = given
-        self._defaults: dict[str, Any] = {}
-        self._given_texts = _texts(given) if given_texts is None else given_texts
-        self._texts = dict(self._given_texts)
-        self._circumstances: dict[int, object] = {}
-        self._spent = 0
-        self._calls: dict[tuple[Any, ...], tuple[list[Any], Any]] = {}
-        #: explanations that are the same wherever none of the definitions in them was told before: the tree,
-        #: and the sources of each definition in it; kept by `pathways.cql.explain`, never changed
-        self.trees: dict[str, tuple[dict[str, Any], dict[str, list[str]]]] = {}
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the values that were given for parameters, by name, as the run uses them."""
-        return self._given
-
-    def but(self, parameters: Mapping[str, Any]) -> "Run":
-        """Return another run of the moment and the records, with other values for these parameters.
-
-        All others are as here, and are not converted again.
-
-        Raises:
-            EvaluationFailed: a parameter is unknown, or not of its type.
-        """
-        others = self.library.given(self.moment, parameters)
-        return Run(
-            self.library,
-            self.moment,
-            self.records,
-            {**self._given, **others},
-            {**self._given_texts, **_texts(others)},
-        )
-
-    def over(self, records: fhir.Records) -> "Run":
-        """Return the run of the moment and the parameters over other records."""
-        return Run(self.library, self.moment, records, self._given, self._given_texts)
-
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of a public definition.
-
-        Raises:
-            KeyError: there is no such definition.
-            EvaluationFailed: an operator had no answer; names the definition it stands in.
-        """
-        if name not in self.library.public:
-            raise KeyError(name)
-        if name in self._values:
-            return self._values[name]
-        with _Home(self.moment):
-            return self.value(name)
-
-    def explain(self, name: str) -> dict[str, Any]:
-        """Return why a definition has its value, as a tree of plain JSON.
-
-        Each node has `text`, `value`, `because` and `sources`, and `result` when it is a condition.
-
-        Raises:
-            KeyError: there is no such definition.
-        """
-        if name not in self.library.public:
-            raise KeyError(name)
-        with _Home(self.moment):
-            return explain.explained(self, name)
-
-    def spend(self, steps: int) -> None:
-        """Count steps that a query takes: rows it goes through, and points that are made of an interval.
-
-        Raises:
-            Unanswerable: they are more than any rule needs.
-        """
-        self._spent += steps
-        if self._spent > MOST_STEPS:
-            raise Unanswerable("more steps than an evaluation may take")
-
-    def value(self, name: str) -> Any:
-        """Return a definition's value from inside the run."""
-        values = self._values
-        if name in values:
-            return values[name]
-        closure, frame = self.library.compiled(name)
-        shared, key = self.records.shared, self._key(name)
-        if key in shared:
-            values[name], self._parts[name] = shared[key]
-            return values[name]
-        try:
-            value = closure(self, [None] * frame.size)
-        except _FAULTS as fault:
-            raise EvaluationFailed(name, _reason(fault)) from None
-        values[name] = value
-        shared[key] = value, self.parts(name)
-        return value
-
-    def parts(self, definition: str) -> dict[int, Any]:
-        """Return the values that parts of a definition have in this run, by node."""
-        return self._parts.setdefault(definition, {})
-
-    def _key(self, name: str) -> tuple[str, object]:
-        # A definition has one value for one moment, the same records and the parameters it reads; runs
-        # that differ in other parameters share it.
-        place = self.library.needed[name]
-        if place not in self._circumstances:
-            self._circumstances[place] = self._circumstance(self.library.needs[place])
-        return name, self._circumstances[place]
-
-    def _circumstance(self, needs: tuple[str, ...]) -> object:
-        """Return an object that stands for the library, the moment and the values of these parameters."""
-        texts = self._texts
-        for need in needs:
-            if need not in texts:
-                texts[need] = repr(self.parameter(need))
-        key = (self.library, self._at, needs, *map(texts.__getitem__, needs))
-        return self.records.circumstances.setdefault(key, object())
-
-    def parameter(self, name: str) -> Any:
-        """Return a parameter's value from inside the run."""
-        if name in self._given:
-            return self._given[name]
-        # A default is an expression of its own, evaluated when it is first read.
-        if name not in self._defaults:
-            self._defaults[name] = self.library.parameters[name].default(self)
-        return self._defaults[name]
-
-    def of_list(self, function: Function, given: list[Any]) -> Any:
-        """Return what a function answers of a list and other operands; it is asked once of the same."""
-        key = (function, *map(id, given))
-        if key not in self._calls:
-            answer = function.body(self, given + [None] * (function.size - len(given)))
-            # The operands are kept with the answer, so that no other gets the identity of one.
-            self._calls[key] = given, answer
-        return self._calls[key][1]
-
-    def part(self, closure: Closure, frame: Frame) -> Any:
-        """Return the value of a part of a definition, for an explanation."""
-        try:
-            return closure(self, [None] * frame.size)
-        except _FAULTS as fault:
-            raise EvaluationFailed(frame.definition, _reason(fault)) from None
 
 
 def load(
@@ -347,8 +206,9 @@ def load(
     """
     program = Program(terminology or InMemory(), plain_return=plain_return)
     try:
-        loaded = Library(elm, program)
-        loaded.compile(link(elm, libraries, program))
+        with _nothing_collected():
+            loaded = Library(elm, program)
+            loaded.compile(link(elm, libraries, program))
     except RecursionError:
         program.refuse("library", "is nested too deeply", hint="split it into definitions")
     except NOT_WHOLE as fault:
@@ -356,6 +216,18 @@ def load(
     if program.reasons:
         raise Refused(program.reasons)
     return loaded
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Have no garbage looked for: all that is made while a library is compiled stays, and it is much."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def matches(elm: Mapping[str, Any], cql_text: str) -> bool:
@@ -388,33 +260,6 @@ def _type_said(node: Node) -> str | None:
         if part in specifier:
             return f"{kind}<{_type_said(specifier[part])}>"
     return str(specifier["type"]).removesuffix("TypeSpecifier") if "type" in specifier else None
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    # Text keeps apart what is equal and yet not the same: 7 and 7.0, or one instant in two offsets.
-    return {name: repr(value) for name, value in values.items()}
-
-
-def _reason(fault: Exception) -> str:
-    # Only our own sentences: a library's message could quote a value of the patient's.
-    return (
-        str(fault)
-        if isinstance(fault, Unanswerable)
-        else f"a value the rule cannot use ({type(fault).__name__})"
-    )
-
-
-class _Home:
-    """While a run is asked, its moment's offset is the evaluation's."""
-
-    def __init__(self, moment: DateTime) -> None:
-        self._offset = moment.offset
-
-    def __enter__(self) -> None:
-        self._token = HOME.set(self._offset)
-
-    def __exit__(self, *_: object) -> None:
-        HOME.reset(self._token)
 
 
 _KNOWN_NODES = nodes  # importing them is what registers them

@@ -4,6 +4,7 @@ A caller may give a DateTime, Date or Time as an ISO text, and numbers as Python
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,15 +12,22 @@ from pathways.cql import temporal
 from pathways.cql.compiler import Compiler, type_name
 from pathways.cql.nodes.types import type_test
 from pathways.cql.refusal import EvaluationFailed, Unanswerable, Unsupported
-from pathways.cql.scope import Closure, Frame, Node
+from pathways.cql.scope import Closure, Compiled, Frame, Node
 from pathways.cql.temporal import Date, DateTime
 from pathways.cql.values import Quantity
 
 if TYPE_CHECKING:
-    from pathways.cql.library import Run
+    from pathways.cql.run import Run
 
 
 _ANY = "{urn:hl7-org:elm-types:r1}Any"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A default that is the same in every run."""
+
+    value: Any
 
 
 class Parameter:
@@ -32,7 +40,8 @@ class Parameter:
         self.required = default is None
         self._element = type_name(type_.get("elementType")) if isinstance(type_, Mapping) else None
         self._test = type_test(type_)
-        self._default = default
+        self._default = Compiled(*default) if default else None
+        self.constant: Constant | None = None
 
     def given(self, value: Any) -> Any:
         """Return the value a caller gave, converted to the declared type.
@@ -50,7 +59,7 @@ class Parameter:
         """
         if self._default is None:
             raise EvaluationFailed(self.name, "a required parameter is missing")
-        return self._checked(run.part(*self._default))
+        return self._checked(run.part(self._default.closure, self._default))
 
     def _checked(self, value: Any) -> Any:
         if value is not None and not self._test(value):
@@ -78,7 +87,8 @@ def parameter_defined(compiler: Compiler, definition: Node) -> Parameter:
     try:
         parameter = Parameter(name, type_ or _ANY, compiled)
         if whole and compiled and default and _is_constant(default):
-            parameter.given(compiled[0](cast("Run", None), [None] * compiled[1].size))
+            value = compiled[0](cast("Run", None), [None] * compiled[1].size)
+            parameter.constant = Constant(parameter.given(value))
     except Unsupported as reason:
         compiler.program.refuse(name, str(reason), hint=reason.hint)
         return Parameter(name, _ANY, compiled)

@@ -3,7 +3,7 @@
 https://cql.hl7.org/elm/schema/expression.xsd and clinicalexpression.xsd
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from pathways.cql.scope import Node
 
@@ -87,8 +87,7 @@ _ELEMENTS = _rows(
 )
 
 
-def unknown(node: Node) -> Iterator[str]:
-    """Yield the elements of a node that its type does not have."""
+def unknown(node: Node) -> Sequence[str]:
+    """Return the elements of a node that its type does not have."""
     known = _ELEMENTS.get(node["type"], _OPERATOR)
-    if not node.keys() <= known:
-        yield from (name for name in node if name not in known)
+    return () if node.keys() <= known else [name for name in node if name not in known]

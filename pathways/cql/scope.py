@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathways.cql.library import Run
+    from pathways.cql.run import Run
 
 Slots = list[Any]
 Closure = Callable[["Run", Slots], Any]
@@ -17,7 +17,7 @@ Name = tuple[str, Any]
 
 
 class Frame:
-    """The slots of one definition, and the closures of those of its nodes that need no row."""
+    """The slots of one definition while it is compiled, and what it reads."""
 
     def __init__(self, definition: str, root: Node | None = None) -> None:
         self.definition = definition
@@ -27,13 +27,22 @@ class Frame:
         self.reads: set[Name] = set()
         # Every slot that was read so far, in the order of compiling.
         self.slots_read: list[int] = []
-        # Explanations evaluate a definition's parts again; inside a query a part has no value of its own.
-        self.outside_queries: dict[int, Closure] = {}
 
     def slot(self) -> int:
         """Return a slot nothing else in the definition uses."""
         self.size += 1
         return self.size - 1
+
+
+class Compiled:
+    """A definition as it is run: what is kept of its frame when everything is compiled."""
+
+    __slots__ = ("closure", "definition", "size")
+
+    def __init__(self, closure: Closure, frame: Frame) -> None:
+        self.closure = closure
+        self.definition = frame.definition
+        self.size = frame.size
 
 
 class Level:

@@ -20,6 +20,8 @@ from typing import Any, Self, TypeVar
 
 PRECISIONS = ("year", "month", "day", "hour", "minute", "second", "millisecond")
 
+_PLACES = {precision: place for place, precision in enumerate(PRECISIONS)}
+
 # Minutes east of UTC; set for each evaluation by the run.
 HOME: ContextVar[int] = ContextVar("home_offset", default=0)
 
@@ -43,6 +45,8 @@ class Temporal:
     __slots__ = ("fields",)
     first = 0
     finest = 7
+    #: minutes east of UTC; of days and times of day, which have none, the same for all
+    offset = 0
     fields: tuple[int, ...]
 
     def __init__(self, *fields: int) -> None:
@@ -77,6 +81,8 @@ class Temporal:
 
     def lowest(self) -> Self:
         """Return the earliest fully known value this one may be."""
+        if len(self.fields) == self.finest - self.first:
+            return self
         return self._of_known(self.fields + _LEAST[self.first + len(self.fields) : self.finest])
 
     def highest(self) -> Self:
@@ -214,18 +220,18 @@ def compare(left: Temporal, right: Temporal, precision: str | None = None) -> in
 
     Without a precision every field counts; with one, the fields down to it.
     """
+    if precision is None and len(left.fields) == len(right.fields) and left.offset == right.offset:
+        return (left.fields > right.fields) - (left.fields < right.fields)
     ours, theirs = left.at_home(), right.at_home()
     if precision is None and len(ours) == len(theirs):
         return (ours > theirs) - (ours < theirs)
     depth = left.finest - left.first
     if precision is not None:
-        depth = PRECISIONS.index(precision) - left.first + 1
-    for at in range(depth):
-        if at >= len(ours) or at >= len(theirs):
-            return None
-        if ours[at] != theirs[at]:
-            return -1 if ours[at] < theirs[at] else 1
-    return 0
+        depth = _PLACES[precision] - left.first + 1
+    known = min(len(ours), len(theirs), depth)
+    if ours[:known] != theirs[:known]:
+        return -1 if ours[:known] < theirs[:known] else 1
+    return 0 if known == depth else None
 
 
 def truncated(value: Any, precision: str) -> Any:

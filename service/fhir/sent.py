@@ -9,6 +9,7 @@ What was turned away before it was looked at (429, 503) is sent again, and count
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from flask import Response, g, request
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -83,7 +84,7 @@ def write_others(response: Response, database: Database, *, tenant: int) -> None
     try:
         with database.transaction() as tx:
             _add(tx, sent, status, tenant=tenant)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, psycopg.Error) as error:
         # The answer stands. A list of requests with one missing does less harm than a second answer.
         log.get().warning("sending not written down", status=status, error=type(error).__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from service.store import tables
+from service.store.writing import raw
 
 KEPT = timedelta(days=30)
 KEPT_OF_SENDER = timedelta(days=365)
@@ -71,19 +71,15 @@ def add(
     repeated: bool = False,
 ) -> None:
     """Write a request down."""
-    tx.execute(
-        insert(tables.sending).values(
-            tenant=tenant,
-            sender=sender,
-            interaction=interaction,
-            status=status,
-            entries=entries,
-            refused=refused,
-            patients=sorted(set(patients)),
-            stored=list(stored),
-            repeated=repeated,
-        )
-    )
+    # By the driver alone: every Bundle comes by here.
+    ids = sorted(set(patients)), list(stored)
+    raw(tx).execute(_ADD, [tenant, sender, interaction, status, entries, refused, *ids, repeated])
+
+
+_ADD = (
+    "INSERT INTO sending (tenant, sender, interaction, status, entries, refused, patients, stored, repeated) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
 
 
 def newest(tx: Connection, *, limit: int, offset: int = 0, tenant: int) -> list[Sending]:

@@ -11,6 +11,7 @@ Then the same of the draft of the rules that the first figures of the engine are
 there is a Node to translate it. Those figures are of another machine and of records that were not kept.
 """
 
+import gc
 import json
 import shutil
 import statistics
@@ -18,7 +19,6 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +131,15 @@ def _other(run: cql.Run, elm: Any) -> float | None:
 
 def _loading() -> None:
     text = ELM.read_text()
-    elm = json.loads(text, parse_float=Decimal)
-    reading = _milliseconds(lambda: json.loads(text, parse_float=Decimal), ROUNDS)
+    elm = cql.read(text)
+    reading = _milliseconds(lambda: cql.read(text), ROUNDS)
     loading = _milliseconds(lambda: cql.load(elm), ROUNDS)
     tracemalloc.start()
-    kept = json.loads(text, parse_float=Decimal)
+    kept = cql.read(text)
+    gc.collect()
     of_elm = tracemalloc.get_traced_memory()[0]
     library = cql.load(kept)
+    gc.collect()
     of_both = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     print(f"\n{len(library.definitions)} definitions: read in {reading:.1f} ms, compiled in {loading:.1f} ms")

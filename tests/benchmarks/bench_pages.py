@@ -3,9 +3,10 @@
     make bench ONLY=pages
 
 Forty patients were evaluated and have open work, some two hundred Tasks; they are copied by the server
-until there are a hundred thousand plans, each with a patient, a decision and two closed Tasks. One more
-patient has 500 observations. Each page is asked for over one connection of the machine itself, one after
-another, with nothing beside it. The last column is the same before the copies.
+until there are a hundred thousand plans, each with a patient, a decision and two Tasks that were closed on
+some day of a year, some five hundred of them today. One more patient has 500 observations. Each page is
+asked for over one connection of the machine itself, one after another, with nothing beside it. The last
+column is the same before the copies.
 """
 
 import argparse
@@ -56,7 +57,8 @@ _COPY = """
         INSERT INTO resource (tenant, type, id, version, seq, patient, code, date, status, owned, deleted,
             received, sender, digest, body)
         SELECT tenant, type, new_id, 1, nextval('receipt_seq'), new, code, date,
-            CASE type WHEN 'Task' THEN 'completed' ELSE status END, owned, deleted, received, 'filling',
+            CASE type WHEN 'Task' THEN 'completed' ELSE status END, owned, deleted,
+            CASE type WHEN 'Task' THEN received - n %% 365 * interval '1 day' ELSE received END, 'filling',
             sha256((new_id || n)::bytea), replace(replace(body, id, new_id), old, new)
         FROM wanted WHERE type <> 'Task' OR which <= 2 ORDER BY n
         RETURNING key, tenant, type, id

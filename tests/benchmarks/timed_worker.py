@@ -2,8 +2,8 @@
 
     BENCH_TIMES=FILE python timed_worker.py
 
-The file appears when the worker starts. The worker is the real one; a few functions are called through a clock. A line of JSON per evaluation:
-patient, begin and end (`time.time()`), and seconds by stage.
+The file appears when the worker starts. The worker is the real one; a few functions are called through a
+clock. A line of JSON per evaluation: patient, begin and end (`time.time()`), and seconds by stage.
 """
 
 import json

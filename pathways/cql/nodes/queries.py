@@ -13,11 +13,19 @@ from pathways.cql.compiler import Compiler, node
 from pathways.cql.nodes.references import of_row
 from pathways.cql.nodes.values import constant
 from pathways.cql.refusal import Unsupported
-from pathways.cql.scope import Closure, Node, Scope, Slots
+from pathways.cql.scope import Closure, Level, Node, Scope, Slots
 from pathways.cql.temporal import Temporal
 from pathways.cql.values import Tuple
 
 Rows = Iterator[None]
+#: what answers the rows, the slot of each, and its name
+Source = tuple[Closure, int, str]
+#: what answers each value that is named once a row, and its slot
+Lets = list[tuple[Closure, int]]
+#: makes the answer from what was found for each row, and whether there may be many
+Arrange = Callable[[Any, Slots, list[Any], bool], Any]
+#: the same from going through the rows
+Finish = Callable[[Any, Slots, Rows, bool], Any]
 
 
 @node("Query")
@@ -26,14 +34,25 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     # A source sees what is outside the query, not the query's other rows.
     sources = [_source(compiler, source, scope, inner) for source in node["source"]]
     *outer, inmost = [slot for _, slot, _ in sources]
-    rows_kept = _rows(compiler, node, inner, outer, inmost)
-    finish = _finish(compiler, node, inner, sources)
-    kept = tuple(level.kept)
+    lets = [
+        (compiler.expression(let["expression"], inner), inner.add(let["identifier"]))
+        for let in node.get("let", [])
+    ]
+    conditions = [_relationship(compiler, each, inner) for each in node.get("relationship", [])]
+    if node.get("where"):
+        conditions.append(compiler.expression(node["where"], inner))
+    if node.get("aggregate"):
+        finish = _aggregated(compiler, node["aggregate"], inner, sources)
+    else:
+        returned, arranged = _returned(compiler, node, inner, sources), _arranged(compiler, node, inner)
+        if len(sources) == 1:
+            return _of_one(sources[0], lets, conditions, returned, arranged, level)
+        finish = _listed(returned, arranged)
+    rows_kept = _rows(lets, conditions, outer, inmost)
 
     def asked(run: Any, slots: Slots) -> Any:
-        for slot in kept:
+        for slot in level.kept:
             slots[slot] = None
-        found: list[Any] = []
         many = False
         given: list[list[Any]] = []
         for source, _, _ in sources:
@@ -43,22 +62,46 @@ def _query(compiler: Compiler, node: Node, scope: Scope) -> Closure:
             many = many or isinstance(rows, list)
             given.append(rows if isinstance(rows, list) else [rows])
         run.spend(math.prod(map(len, given)))
-        return finish(run, slots, rows_kept(run, slots, given), many, found)
+        return finish(run, slots, rows_kept(run, slots, given), many)
+
+    return asked
+
+
+def _of_one(
+    source: Source, lets: Lets, conditions: list[Closure], returned: Closure, arranged: Arrange, level: Level
+) -> Closure:
+    """Return a query of one source without an aggregate, as nearly all are: the same in a plain loop."""
+    rows_of, alias, _ = source
+
+    def asked(run: Any, slots: Slots) -> Any:
+        for slot in level.kept:
+            slots[slot] = None
+        rows = rows_of(run, slots)
+        if rows is None:
+            return None
+        many = isinstance(rows, list)
+        if not many:
+            rows = [rows]
+        run.spend(len(rows))
+        found: list[Any] = []
+        for row in rows:
+            slots[alias] = row
+            for let, slot in lets:
+                slots[slot] = let(run, slots)
+            for condition in conditions:
+                if condition(run, slots) is not True:
+                    break
+            else:
+                found.append(returned(run, slots))
+        return arranged(run, slots, found, many)
 
     return asked
 
 
 def _rows(
-    compiler: Compiler, node: Node, inner: Scope, outer: list[int], inmost: int
+    lets: Lets, conditions: list[Closure], outer: list[int], inmost: int
 ) -> Callable[[Any, Slots, list[list[Any]]], Rows]:
     """Return what goes through the rows of the last source, for each combination of those of the others."""
-    lets = [
-        (compiler.expression(let["expression"], inner), inner.add(let["identifier"]))
-        for let in node.get("let", [])
-    ]
-    conditions = [_relationship(compiler, each, inner) for each in node.get("relationship", [])]
-    if node.get("where"):
-        conditions.append(compiler.expression(node["where"], inner))
 
     def rows_kept(run: Any, slots: Slots, given: list[list[Any]]) -> Rows:
         *others, last = given
@@ -78,7 +121,7 @@ def _rows(
     return rows_kept
 
 
-def _source(compiler: Compiler, source: Node, scope: Scope, inner: Scope) -> tuple[Closure, int, str]:
+def _source(compiler: Compiler, source: Node, scope: Scope, inner: Scope) -> Source:
     closure = compiler.expression(source["expression"], scope)
     return closure, inner.add(source["alias"]), source["alias"]
 
@@ -105,36 +148,36 @@ def _relationship(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     return related
 
 
-Finish = Callable[[Any, Slots, Rows, bool, list[Any]], Any]
+def _listed(returned: Closure, arranged: Arrange) -> Finish:
+    def finish(run: Any, slots: Slots, rows: Rows, many: bool) -> Any:
+        return arranged(run, slots, [returned(run, slots) for _ in rows], many)
+
+    return finish
 
 
-def _finish(compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]) -> Finish:
-    if node.get("aggregate"):
-        return _aggregated(compiler, node["aggregate"], scope, sources)
-    if node.get("return") and "distinct" not in node["return"] and not compiler.program.plain_return:
-        raise Unsupported(
-            "a return that says neither `all` nor `distinct`, and so drops repetitions", "write `return all`"
-        )
-    returned = _returned(compiler, node, scope, sources)
+def _arranged(compiler: Compiler, node: Node, scope: Scope) -> Arrange:
+    """Return what makes the answer of what was returned for each row: once, in order, or the only one."""
     # Without a return clause nothing is dropped; with one, repetitions are, unless it says `all`.
     once = node["return"].get("distinct", True) if node.get("return") else False
     sort = _sort(compiler, node["sort"], scope) if node.get("sort") else None
 
-    def finish(run: Any, slots: Slots, rows: Rows, many: bool, found: list[Any]) -> Any:
-        found.extend(returned(run, slots) for _ in rows)
+    def arranged(run: Any, slots: Slots, found: list[Any], many: bool) -> Any:
         if not many:
             return found[0] if found else None
         if once:
             found = lists.distinct(found)
         return sort(run, slots, found) if sort else found
 
-    return finish
+    return arranged
 
 
-def _returned(
-    compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]
-) -> Closure:
+def _returned(compiler: Compiler, node: Node, scope: Scope, sources: list[Source]) -> Closure:
     if node.get("return"):
+        if "distinct" not in node["return"] and not compiler.program.plain_return:
+            raise Unsupported(
+                "a return that says neither `all` nor `distinct`, and so drops repetitions",
+                "write `return all`",
+            )
         return compiler.expression(node["return"]["expression"], scope)
     if len(sources) == 1:
         only = sources[0][1]
@@ -142,16 +185,14 @@ def _returned(
     return lambda _run, slots: Tuple((alias, slots[slot]) for _, slot, alias in sources)
 
 
-def _aggregated(
-    compiler: Compiler, node: Node, scope: Scope, sources: list[tuple[Closure, int, str]]
-) -> Finish:
+def _aggregated(compiler: Compiler, node: Node, scope: Scope, sources: list[Source]) -> Finish:
     starting = compiler.expression(node["starting"], scope) if node.get("starting") else constant(None)
     inner = scope.inner()
     total = inner.add(node["identifier"])
     step = compiler.expression(node["expression"], inner)
     once = node.get("distinct", False)
 
-    def finish(run: Any, slots: Slots, rows: Rows, _many: bool, _found: list[Any]) -> Any:
+    def finish(run: Any, slots: Slots, rows: Rows, _many: bool) -> Any:
         slots[total] = starting(run, slots)
         seen: list[Any] = []
         for _ in rows:

@@ -1,6 +1,6 @@
 """Names: of definitions, functions, parameters and rows; and the elements of a value."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal as _Decimal
 from typing import Any
 
@@ -19,6 +19,9 @@ from pathways.cql.refusal import Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Node, Scope
 from pathways.cql.values import Labelled, Tuple
 
+#: the slot of a row, or what answers a value
+Source = Closure | int
+
 #: what JSON is read as; a decimal may remember how it was spelled, in a type of its own
 _JSON = frozenset({str, int, float, bool, dict})
 
@@ -28,7 +31,15 @@ def _expression(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     library = compiler.library_of(node)
     library.found("definition", library.expressions, node)
     name = _full_name(compiler, library, node, scope, DEFINITION)
-    return lambda run, _slots: run.value(name)
+    return compiler.program.shared((DEFINITION, name), lambda: _of_definition(name))
+
+
+def _of_definition(name: str) -> Closure:
+    def value(run: Any, _slots: Any) -> Any:
+        known = run.known
+        return known[name] if name in known else run.value(name)
+
+    return value
 
 
 @node("ParameterRef")
@@ -36,7 +47,15 @@ def _parameter(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     library = compiler.library_of(node)
     library.found("parameter", library.parameters, node)
     name = _full_name(compiler, library, node, scope, PARAMETER)
-    return lambda run, _slots: run.parameter(name)
+    return compiler.program.shared((PARAMETER, name), lambda: _of_parameter(name))
+
+
+def _of_parameter(name: str) -> Closure:
+    def value(run: Any, _slots: Any) -> Any:
+        known = run.parameters_known
+        return known[name] if name in known else run.parameter(name)
+
+    return value
 
 
 def _full_name(compiler: Compiler, library: Compiler, node: Node, scope: Scope, kind: str) -> str:
@@ -151,14 +170,14 @@ def _helper(node: Node, operands: list[Closure]) -> Closure:
 def _property(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     if node["path"] in _OF_PRIMITIVES and node.get("source", {}).get("type") == "Property":
         return _of_element(compiler, node["source"], scope, node["path"])
-    closure = source_of(compiler, node, scope)
+    source = source_of(compiler, node, scope)
     *outer, last = node["path"].split(".")
     for path in outer:
-        closure = _element(closure, path, ())
+        source = _element(source, path, ())
     if node["path"] == "birthDate.value":
         # The translator writes this one itself, for AgeInYears(), and leaves its type out.
-        return _value(closure, "Date")
-    return _last_element(node, closure, last)
+        return _value(source, "Date")
+    return _last_element(node, source, last)
 
 
 # What a primitive element has beside its value; in JSON it stands beside it, under a name with a line.
@@ -170,7 +189,7 @@ def _of_element(compiler: Compiler, node: Node, scope: Scope, path: str) -> Clos
 
     https://hl7.org/fhir/R4/json.html#primitive
     """
-    owner = source_of(compiler, node, scope)
+    owner = reading(source_of(compiler, node, scope), None, lambda value: value)
     keys = [key for key, _ in _choices(node, node["path"])] or [node["path"]]
     otherwise = _element(compiler.expression(node, scope), path, ())
 
@@ -188,15 +207,34 @@ def _of_element(compiler: Compiler, node: Node, scope: Scope, path: str) -> Clos
     return taken
 
 
-def source_of(compiler: Compiler, node: Node, scope: Scope) -> Closure:
-    """Return the closure of what a Property is read from."""
+def source_of(compiler: Compiler, node: Node, scope: Scope) -> Source:
+    """Return what a Property is read from: the slot of a row, or a closure."""
     if "scope" in node:
-        slot = _slot(scope, node["scope"])
-        return lambda _run, slots: slots[slot]
+        return _slot(scope, node["scope"])
     return compiler.expression(node["source"], scope)
 
 
-def _last_element(node: Node, source: Closure, path: str) -> Closure:
+def reading(source: Source, key: str | None, otherwise: Callable[[Any], Any]) -> Closure:
+    """Return the closure that reads a key of a JSON object, and whatever else by a function of its own.
+
+    Most of what rules do is this, so a row is read from its slot without a call for it.
+    """
+    if isinstance(source, int):
+
+        def of_row(_run: Any, slots: Any) -> Any:
+            value = slots[source]
+            return value.get(key) if type(value) is dict and key is not None else otherwise(value)
+
+        return of_row
+
+    def taken(run: Any, slots: Any) -> Any:
+        value = source(run, slots)
+        return value.get(key) if type(value) is dict and key is not None else otherwise(value)
+
+    return taken
+
+
+def _last_element(node: Node, source: Source, path: str) -> Closure:
     type_ = result_type(node)
     if path == "value" and type_ is None:
         raise Unsupported("a value whose type cannot be known", "cast it: `(X.value as FHIR.Quantity).value`")
@@ -219,11 +257,10 @@ def key_of_choice(node: Node, type_: str) -> str | None:
     return next((key for key, of in _choices(node, node["path"]) if of == type_), None)
 
 
-def _value(source: Closure, type_: str | None) -> Closure:
+def _value(source: Source, type_: str | None) -> Closure:
     primitive = fhir.primitive(type_ or "")
 
-    def taken(run: Any, slots: Any) -> Any:
-        value = source(run, slots)
+    def taken(value: Any) -> Any:
         if value is None:
             return None
         if type(value) is Labelled:
@@ -234,22 +271,21 @@ def _value(source: Closure, type_: str | None) -> Closure:
             raise Unanswerable("a value whose type is not known")
         return primitive(value)
 
-    return taken
+    return reading(source, None, taken)
 
 
-def _element(source: Closure, path: str, choices: tuple[tuple[str, str], ...]) -> Closure:
-    def taken(run: Any, slots: Any) -> Any:
-        value = source(run, slots)
+def _element(source: Source, path: str, choices: tuple[tuple[str, str], ...]) -> Closure:
+    def taken(value: Any) -> Any:
         if value is None:
             return None
         kind = type(value)
-        if kind is Tuple or (kind is dict and not choices):
+        if kind is Tuple:
             return value.get(path)
         if kind is dict or kind is Labelled:
             return fhir.element(value, path, choices)
         return attribute(value, path)
 
-    return taken
+    return reading(source, None if choices else path, taken)
 
 
 def of_row(row: Any, name: str) -> Any:

@@ -40,7 +40,9 @@ def _by_code(compiler: Compiler, node: Node) -> Closure:
     compiler.program.retrieves[id(node)] = Retrieve(type_, path, codes, _label(codes_node or {}))
     if path is None:
         return lambda run, _slots: list(run.records.of_type(type_))
-    return lambda run, _slots: run.records.coded(type_, path, codes)
+    return compiler.program.shared(
+        ("Retrieve", type_, path, codes), lambda: lambda run, _slots: run.records.coded(type_, path, codes)
+    )
 
 
 def _label(codes: Node) -> str:

@@ -64,6 +64,13 @@ def _read_directly(compiler: Compiler, node: Node, scope: Scope, name: str, othe
     if key is None:
         return otherwise
     source = source_of(compiler, node, scope)
+    if isinstance(source, int):
+
+        def read_of_row(run: Any, slots: Any) -> Any:
+            value = slots[source]
+            return value.get(key) if type(value) is dict else otherwise(run, slots)
+
+        return read_of_row
 
     def read(run: Any, slots: Any) -> Any:
         value = source(run, slots)

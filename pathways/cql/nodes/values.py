@@ -27,8 +27,17 @@ RANGES = (
 
 
 @node("Literal")
-def _literal(_compiler: Compiler, node: Node, _scope: Scope) -> Closure:
+def _literal(compiler: Compiler, node: Node, _scope: Scope) -> Closure:
     text, type_ = node.get("value", ""), type_name(node["valueType"])
+    return compiler.program.shared(("Literal", type_, text), lambda: constant(_value(text, type_)))
+
+
+def _value(text: str, type_: str | None) -> Any:
+    """Return what a literal stands for.
+
+    Raises:
+        Unsupported: it is no literal of CQL, or out of range.
+    """
     value: Any
     match type_:
         case "Boolean":
@@ -45,7 +54,7 @@ def _literal(_compiler: Compiler, node: Node, _scope: Scope) -> Closure:
             raise Unsupported(f"a literal of type {type_}", "use a type of CQL")
     if value is None:
         raise Unsupported("a literal out of range", RANGES)
-    return constant(value)
+    return value
 
 
 @node("Negate")
@@ -127,7 +136,14 @@ def _check_literal(node: Node, names: tuple[str, ...], kind: Any) -> None:
 @node("Tuple")
 def _tuple(compiler: Compiler, node: Node, scope: Scope) -> Closure:
     parts = [(part["name"], compiler.expression(part["value"], scope)) for part in node.get("element", [])]
-    return lambda run, slots: Tuple((name, part(run, slots)) for name, part in parts)
+
+    def made(run: Any, slots: Any) -> Tuple:
+        values = Tuple()
+        for name, part in parts:
+            values[name] = part(run, slots)
+        return values
+
+    return made
 
 
 _INSTANCES = "a rule may make values of CQL's own types; use a Tuple for others"

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def _node(command: list[str], *, given: str, folder: Path = _HERE) -> None:
 
 
 def _finished(elm: dict[str, Any], text: str) -> dict[str, Any]:
-    stripped: dict[str, Any] = _stripped(elm)
+    stripped: dict[str, Any] = _stripped(elm, _overloaded(elm))
     stripped["hipway"] = {
         "cqlSha256": hashlib.sha256(text.encode()).hexdigest(),
         "phrases": phrases(text),
@@ -157,19 +158,51 @@ def _finished(elm: dict[str, Any], text: str) -> dict[str, Any]:
     return stripped
 
 
+def _overloaded(elm: dict[str, Any]) -> frozenset[str]:
+    """Return the names of the functions of which the library has several."""
+    statements = elm["library"].get("statements", {}).get("def", [])
+    count = Counter(each["name"] for each in statements if each.get("type") == "FunctionDef")
+    return frozenset(name for name, times in count.items() if times > 1)
+
+
 # Result types are kept where the engine reads them: at a property, which is JSON without a type of its
-# own, and at a definition. Everywhere else they would triple the file and say nothing new.
+# own, and in outline at a definition. Everywhere else they would triple the file and say nothing new.
 _TYPED_BY_ITSELF = ("resultTypeName", "resultTypeSpecifier")
+# The types of operands, likewise, are kept where something depends on them: which function is meant, and
+# what an operator answers of a null that may be a list.
+_TOLD_BY_SIGNATURE = frozenset(
+    {
+        *("Coalesce", "Length", "Union", "Intersect", "Except"),
+        *("In", "Contains", "ProperIn", "ProperContains"),
+    }
+)
 
 
-def _stripped(node: Any) -> Any:
+def _stripped(node: Any, overloaded: frozenset[str]) -> Any:
     if isinstance(node, list):
-        return [_stripped(part) for part in node]
+        return [_stripped(part, overloaded) for part in node]
     if not isinstance(node, dict):
         return node
-    keeps_type = node.get("type") in ("Property", "FunctionDef") or "context" in node
-    return {
-        key: _stripped(value)
-        for key, value in node.items()
-        if value != [] and (keeps_type or key not in _TYPED_BY_ITSELF)
+    dropped: set[str] = set()
+    if node.get("type") not in ("Property", "FunctionDef") and "context" not in node:
+        dropped.update(_TYPED_BY_ITSELF)
+    if not (node.get("type") in _TOLD_BY_SIGNATURE or _is_one_of_several(node, overloaded)):
+        dropped.add("signature")
+    kept = {
+        key: _stripped(value, overloaded) for key, value in node.items() if value != [] and key not in dropped
     }
+    if "context" in node and "resultTypeSpecifier" in kept:
+        kept["resultTypeSpecifier"] = _outline(kept["resultTypeSpecifier"])
+    return kept
+
+
+def _is_one_of_several(node: dict[str, Any], overloaded: frozenset[str]) -> bool:
+    # Of another library's functions it is not known here.
+    return node.get("type") == "FunctionRef" and ("libraryName" in node or node["name"] in overloaded)
+
+
+def _outline(specifier: dict[str, Any]) -> dict[str, Any]:
+    """Return a type as a reader wants to know it: a list of tuples, without what is in them."""
+    if specifier["type"] == "TupleTypeSpecifier":
+        return {"type": "TupleTypeSpecifier"}
+    return {key: _outline(part) if isinstance(part, dict) else part for key, part in specifier.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pathways import cql
-from pathways.cql.translate import NotTranslated, phrases, translate
+from pathways.cql.translate import NotTranslated, phrases, translate, translated
 
 HERE = Path(__file__).parent
 
@@ -52,3 +52,30 @@ define function "Three of"(x Integer): 3
 """
 
     assert phrases(text) == {"One": "The one and only", "Three of": "A function"}
+
+
+@pytest.mark.requires("node")
+def test_types_of_operands_are_kept_where_something_depends_on_them(tmp_path: Path) -> None:
+    source = tmp_path / "types.cql"
+    source.write_text(
+        "library Types version '1'\n"
+        "define function Once(a Integer): a + 1\n"
+        "define function Twice(a Integer): a + a\n"
+        "define function Twice(a String): a + a\n"
+        "define A: Once(1)\n"
+        "define B: Twice('b')\n"
+        "define C: Length(null as List<Integer>)\n"
+        "define D: ({Tuple { e: 1 }})\n"
+    )
+
+    statements = {each["name"]: each for each in translated(source)["library"]["statements"]["def"]}
+
+    assert "signature" not in statements["A"]["expression"]
+    assert [each["name"] for each in statements["B"]["expression"]["signature"]] == [
+        "{urn:hl7-org:elm-types:r1}String"
+    ]
+    assert statements["C"]["expression"]["signature"][0]["type"] == "ListTypeSpecifier"
+    assert statements["D"]["resultTypeSpecifier"] == {
+        "type": "ListTypeSpecifier",
+        "elementType": {"type": "TupleTypeSpecifier"},
+    }
