@@ -540,7 +540,7 @@ def test_the_capabilities_name_the_guide_and_the_topics(client):
     statement = client.get("/fhir/metadata").get_json()
     (offered,) = (each for each in statement["rest"][0]["resource"] if each["type"] == "Subscription")
 
-    assert statement["instantiates"] == [backport.SERVER]
+    assert backport.SERVER in statement["instantiates"]
     assert offered["supportedProfile"] == [backport.SUBSCRIPTION]
     assert {each["valueCanonical"] for each in offered["extension"]} == {t.url for t in topics.topics()}
     assert {each["code"] for each in offered["interaction"]} == {
