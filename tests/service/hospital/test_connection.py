@@ -138,21 +138,25 @@ def test_a_server_that_hangs_is_left(server):
 
 
 def test_a_body_that_never_ends_is_left(server):
+    over = threading.Event()
+
     def trickle(asked):
         asked.send_response(200)
-        asked.send_header("Content-Length", "1000")
+        asked.send_header("Content-Length", "1000000")
         asked.end_headers()
-        for _ in range(1000):
+        # Slowly, so that each byte comes by itself however busy the machine is.
+        while not over.wait(0.01):
             asked.wfile.write(b" ")
             asked.wfile.flush()
 
-    ticks = iter(range(0, 1000, 1))
+    ticks = iter(range(1_000_000))
     server.mood = trickle
     hospital = Hospital(url=server.url, timeout_s=1)
     transport = Transport(hospital, monotonic=lambda: float(next(ticks)), sleep=lambda _: None)
 
     with Connection(hospital, transport=transport, now=lambda: NOW) as connection:
         assert connection.read("Patient", "p1").kind is Kind.SILENT
+    over.set()
 
 
 def test_nobody_there_is_unreachable(server):
