@@ -55,7 +55,11 @@ def test_every_page_that_shows_a_patient_leaves_a_row_with_that_patient(
     act(client, "vogt")
     with record.transaction() as tx:
         rows = tx.execute(
-            text("SELECT id, body::json #>> '{name,0,family}' FROM resource WHERE type = 'Patient'")
+            text(
+                "SELECT id, body::json #>> '{name,0,family}' FROM resource WHERE type = 'Patient' "
+                # A joined record has the name of the one that stays, and is not what a page shows.
+                "AND body::json ->> 'active' IS DISTINCT FROM 'false'"
+            )
         )
         families = {id: family.upper() for id, family in rows if family}
     shown = 0

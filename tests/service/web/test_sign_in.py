@@ -322,6 +322,8 @@ def checking(client, plan):
 #: each template that asks again by itself, and a page that holds it; in production there is no sandbox
 REFRESHED = {
     "_evaluating.html": None,
+    # Part of the page of operations, which it asks for.
+    "_exports.html": lambda client, plan: "/operations",
     "_live.html": lambda client, plan: plan,
     "_outcome.html": checking,
     "operations.html": lambda client, plan: "/operations",
