@@ -5,7 +5,7 @@ it cannot answer and once as a fault of the program; a record is used that asks 
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import text
 
 from pathways import catalogue, cql
+from pathways.cql.scope import Closure, Compiled
 from pathways.decide import Case, decide
 from pathways.definition import Pathway
 from pathways.standing import EACH
@@ -45,22 +46,39 @@ def guards() -> list[str]:
     return sorted(name for name in named if name)
 
 
+class Asked(dict[str, Compiled]):
+    """The compiled definitions, one of which raises, and a list of those that were computed."""
+
+    def __init__(self, compiled: Mapping[str, Compiled], erring: str | None, fault: Exception | None):
+        super().__init__(compiled)
+        self.names: set[str] = set()
+        if erring is not None:
+            assert fault is not None
+            self[erring] = copy.copy(compiled[erring])
+            self[erring].closure = raising(fault)
+
+    def __getitem__(self, name: str) -> Compiled:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+
+def raising(fault: Exception) -> Closure:
+    def closure(_run, _slots):
+        raise fault
+
+    return closure
+
+
 class Watched(cql.Library):
     """The library, with one definition that raises, and a list of those that were computed."""
 
     def __init__(self, library: cql.Library, erring: str | None = None, fault: Exception | None = None):
         self.__dict__ |= copy.copy(library).__dict__
-        self.asked: set[str] = set()
-        self._erring, self._fault = erring, fault
+        self.compiled = Asked(library.compiled, erring, fault)
 
-    def compiled(self, name):
-        self.asked.add(name)
-        closure, frame = super().compiled(name)
-        return (self._raise if name == self._erring else closure), frame
-
-    def _raise(self, _run, _slots):
-        assert self._fault is not None
-        raise self._fault
+    @property
+    def asked(self) -> set[str]:
+        return self.compiled.names
 
 
 def with_error(erring: str | None = None, fault: Exception | None = None) -> Pathway:
