@@ -24,6 +24,7 @@ from service.fhir.refusals import (
     NotFound,
     NotOffered,
     NotReadable,
+    OutOfDate,
     Refusal,
 )
 from service.fhir.searching import TYPES
@@ -232,6 +233,21 @@ def resource(text: str, version: Head | Stored | None = None, *, status: int = 2
     if version:
         response.headers["ETag"] = f'W/"{version.version}"'
         response.last_modified = _whole_second(version.received)
+    return response
+
+
+def conditional(response: Response, version: int) -> Response:
+    """Return the answer to a read, or 304 if the client has this version.
+
+    Raises:
+        OutOfDate: If-Match names another one.
+    """
+    # Versions are weak ETags here, by which If-Match never holds to those who follow HTTP to the letter.
+    wanted = request.if_match
+    if wanted and not wanted.contains_weak(str(version)):
+        text = "the resource has another version than the one that If-Match names"
+        raise OutOfDate(Issue(code="conflict", text=text))
+    response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
     return response
 
 

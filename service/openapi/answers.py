@@ -25,8 +25,10 @@ REFUSALS: Mapping[int, str] = {
     415: "The body is in a form that is not read: send JSON.",
     422: "A resource is not valid, a reference cannot be settled, or an Idempotency-Key is that of another "
     "request.",
-    429: "More is sent than can be stored now. Nothing was stored.",
-    500: "A fault of this service, with the id under which its log has it.",
+    429: "More is sent than can be stored now, or the caller has as many exports as one may have. Nothing "
+    "was stored.",
+    500: "A fault of this service, with the id under which its log has it; of an export, why it could not be "
+    "written.",
     503: "The database cannot be reached now, or what is stored is not yet indexed for this search. Nothing "
     "was stored.",
 }
@@ -36,6 +38,9 @@ HEADERS: Mapping[str, Json] = {
     "Last-Modified": {"schema": {"type": "string"}, "description": "when the version was received"},
     "Content-Location": {"schema": {"type": "string"}, "description": "where it is told how far it is"},
     "Location": {"schema": {"type": "string"}, "description": "the version that was stored"},
+    "X-Progress": {"schema": {"type": "string"}, "description": "how far it is, in words"},
+    "Expires": {"schema": {"type": "string"}, "description": "until when the files are there"},
+    "Accept-Patch": {"schema": {"type": "string"}, "description": "of PATCH: the forms of a patch"},
     "Retry-After": {"schema": {"type": "string"}, "description": "seconds"},
     "Allow": {"schema": {"type": "string"}, "description": "the methods there are"},
     "WWW-Authenticate": {"schema": {"type": "string"}, "description": "how to say who is calling"},
@@ -53,6 +58,7 @@ HEADERS: Mapping[str, Json] = {
 OF_REFUSALS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
+    415: ("Accept-Patch",),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }

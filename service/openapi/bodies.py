@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from service.fhir import json_patch
+from service.fhir import patching
 from service.openapi import shapes
 from service.openapi.answers import FHIR, JSON
 
@@ -24,7 +24,10 @@ _BODIES: Mapping[str, tuple[str, tuple[str, ...], str | None]] = {
     "Resource": ("Resource", (FHIR, JSON), "observation"),
     "Stored": ("Resource", (FHIR, JSON), "observation-stored"),
     "Visit": ("Visit", (FHIR, JSON), "visit"),
-    "JsonPatch": ("JsonPatch", (json_patch.MEDIA_TYPE,), "patch"),
+    "JsonPatch": ("JsonPatch", patching.FORMS[:1], "patch"),
+    "FhirPathPatch": ("FhirPathPatch", (*patching.FORMS[1:], JSON), "fhirpath-patch"),
+    "Subscription": ("Subscription", (FHIR, JSON), "subscription"),
+    "StoredSubscription": ("Subscription", (FHIR, JSON), "subscription-stored"),
     "Parameters": ("Parameters", (FHIR, JSON), None),
     "CdsCall": ("CdsCall", (JSON,), "cds-call"),
     "CdsFeedback": ("CdsFeedback", (JSON,), "cds-feedback"),
@@ -32,6 +35,9 @@ _BODIES: Mapping[str, tuple[str, tuple[str, ...], str | None]] = {
     "Evaluate": ("Evaluate", (JSON,), "evaluate"),
     "ChosenParameters": ("ChosenParameters", (JSON,), "parameters"),
 }
+
+#: what is sent in one of several shapes, each under media types of its own
+_EITHER: Mapping[str, tuple[str, ...]] = {"Patch": ("JsonPatch", "FhirPathPatch")}
 
 
 @cache
@@ -49,9 +55,10 @@ def of(name: str, *, required: bool = True, given: Any = None) -> Json:
     if name == "Form":
         schema = {"type": "object", "additionalProperties": shapes.TEXT}
         return {"required": False, "content": {FORM: {"schema": schema, "example": {"_count": "10"}}}}
-    shape, media, file = _BODIES[name]
-    content: Json = {"schema": shapes.ref(shape)}
-    shown = given if given is not None else example(file) if file else None
-    if shown is not None:
-        content["example"] = shown
-    return {"required": required, "content": dict.fromkeys(media, content)}
+    content: Json = {}
+    for each in _EITHER.get(name, (name,)):
+        shape, media, file = _BODIES[each]
+        shown = given if given is not None else example(file) if file else None
+        said = {"schema": shapes.ref(shape), **({"example": shown} if shown is not None else {})}
+        content |= dict.fromkeys(media, said)
+    return {"required": required, "content": content}

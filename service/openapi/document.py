@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from service.fhir.routes import capabilities
+from service.hospital.settings import SECRET_HEADER
 from service.openapi import (
     answers,
     bodies,
@@ -26,7 +27,7 @@ from service.version import VERSION
 
 Json = dict[str, Any]
 
-FHIR, OPERATIONS, CDS = "FHIR", "FHIR operations", "CDS Hooks"
+FHIR, OPERATIONS, CDS, HOSPITAL = "FHIR", "FHIR operations", "CDS Hooks", "Hospital"
 HEALTH, SANDBOX, PAGES, ITSELF = "Health", "Sandbox", "Pages", "This document"
 
 #: in the order in which they are read, each with what it is
@@ -34,20 +35,27 @@ TAGS: Mapping[str, str] = {
     FHIR: "The interactions of the FHIR R4 base. /fhir/metadata says the same in FHIR's own words.",
     OPERATIONS: "Each has an OperationDefinition.",
     CDS: "Called by an electronic record; nothing is stored but feedback. https://cds-hooks.hl7.org/2.0/",
+    HOSPITAL: "Called by the FHIR server of the hospital when something is new there.",
     HEALTH: "Is it alive, is it ready, and what does it count?",
     SANDBOX: "The control of a sandbox: its clock, its parameters, an evaluation on demand, a fresh start.",
     PAGES: "For people; no API. Their forms can be posted by their own pages alone.",
     ITSELF: "What you are reading.",
 }
-_BY_BLUEPRINT = {"cds": CDS, "health": HEALTH, "sandbox": SANDBOX, "web": PAGES, "openapi": ITSELF}
-
-_SPECIFICATION = "http://hl7.org/fhir/R4/http.html"
+_BY_BLUEPRINT = {
+    "cds": CDS,
+    "hook": HOSPITAL,
+    "health": HEALTH,
+    "sandbox": SANDBOX,
+    "web": PAGES,
+    "openapi": ITSELF,
+}
 
 #: of production: how callers of each part say who they are
 _SECURITY: Mapping[str, list[Json]] = {
     FHIR: [{"token": []}, {"sender": []}, {"person": []}],
     OPERATIONS: [{"token": []}, {"sender": []}, {"person": []}],
     CDS: [{"cds": []}],
+    HOSPITAL: [{"hook": []}],
     PAGES: [{"person": []}],
 }
 _PERSON: Json = {
@@ -59,6 +67,12 @@ _SCHEMES: Json = {
     "token": {"type": "http", "scheme": "bearer", "description": "The token of a sender."},
     "sender": {"type": "http", "scheme": "basic", "description": "The name of a sender and its token."},
     "cds": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Of a trusted client."},
+    "hook": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SECRET_HEADER,
+        "description": "What the hospital's server was told.",
+    },
     "metrics": {"type": "http", "scheme": "bearer", "description": "The token of the metrics."},
 }
 
@@ -169,11 +183,11 @@ def _of_origin(route: Route) -> set[int]:
 def _interaction(route: Route) -> Json:
     asked = interactions.INTERACTIONS[route.name]
     said: Json = {
-        "externalDocs": {"url": f"{_SPECIFICATION}#{asked.section}"},
-        "parameters": parameters.named(asked.parameters),
+        "externalDocs": {"url": f"{asked.page}#{asked.section}"},
+        "parameters": [*parameters.searched(asked.criteria), *parameters.named(asked.parameters)],
         "responses": {
             **{
-                str(status): answers.good(good.text, good.shape, headers=good.headers)
+                str(status): answers.good(good.text, good.shape, headers=good.headers, media=good.media)
                 for status, good in asked.good.items()
             },
             **answers.refusals(asked.refused),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhir_profiles import definitions
+from fhir_profiles.r4 import schemas
 from service.openapi import answers, bodies, parameters, shapes
 from service.openapi.surface import Route
 
@@ -30,12 +31,29 @@ _SIMPLE: Mapping[str, Json] = {
 #: what an operation answers with, where it is no other resource
 _SHAPED = ("Bundle", "OperationOutcome", "Parameters")
 
+#: what stands in a header of the answer, by the function that carries it out
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "meta_of_one": ("ETag", "Last-Modified"),
+    "meta_of_version": ("ETag", "Last-Modified"),
+    "add_meta": ("ETag", "Last-Modified", "Evaluation-Due"),
+    "delete_meta": ("ETag", "Last-Modified", "Evaluation-Due"),
+}
+
 #: they take long, and are answered before they are done: http://hl7.org/fhir/R4/async.html
 ASYNCHRONOUS = ("export",)
-_LATER = {"202": answers.good("It is being done.", headers=("Content-Location",))}
+_LATER = {"202": answers.good("It is being done.", "OperationOutcome", headers=("Content-Location",))}
+_ASKS_LATER = parameters.one(
+    "Prefer",
+    "header",
+    "It is done later, and nothing else is offered.",
+    {"enum": ["respond-async", "respond-async, handling=lenient"]},
+    required=True,
+)
 
 #: what to send to try it, by the function that carries it out
 _EXAMPLES: Mapping[str, str] = {
+    "add_meta": "meta",
+    "delete_meta": "meta",
     "apply_one": "apply",
     "apply_by_url": "apply-by-url",
     "validate_of_type": "validate",
@@ -50,15 +68,19 @@ def of(route: Route) -> Json:
         KeyError: there is no OperationDefinition for it.
     """
     definition = _definition(route)
+    later = definition["code"] in ASYNCHRONOUS
     given = [each for each in definition.get("parameter", ()) if each["use"] == "in"]
+    shaping = [
+        *parameters.named(parameters.ANSWER),
+        _ASKS_LATER if later else parameters.named(["Prefer"])[0],
+    ]
     found: Json = {
         "description": definition["description"],
         "externalDocs": {"url": definition["url"], "description": "The OperationDefinition"},
-        "parameters": [*parameters.named((*parameters.ANSWER, "Prefer")), *map(_parameter, _in_query(given))],
+        "parameters": [*shaping, *map(_parameter, _in_query(given))],
         "responses": {
-            "200": answers.good("The answer.", _answered(definition)),
-            **(_LATER if definition["code"] in ASYNCHRONOUS else {}),
-            **answers.refusals(_REFUSED[route.method]),
+            **(_LATER if later else _at_once(route, definition)),
+            **answers.refusals({*_REFUSED[route.method], *((429,) if later else ())}),
         },
     }
     if route.method == "POST":
@@ -93,8 +115,17 @@ def _parameter(given: Mapping[str, Any]) -> Json:
     return parameters.one(given["name"], "query", given.get("documentation", ""), schema)
 
 
+def _at_once(route: Route, definition: Mapping[str, Any]) -> Json:
+    shape = _answered(definition)
+    return {"200": answers.good("The answer.", shape, headers=_HEADERS.get(route.name, ()))}
+
+
 def _answered(definition: Mapping[str, Any]) -> str:
+    """Return the shape of the answer: the resource that is all it returns, or Parameters."""
     returned = [each for each in definition.get("parameter", ()) if each["use"] == "out"]
-    if len(returned) == 1 and returned[0]["name"] == "return":
-        return returned[0]["type"] if returned[0]["type"] in _SHAPED else "Resource"
-    return "Parameters"
+    if [each["name"] for each in returned] != ["return"]:
+        return "Parameters"
+    type_ = returned[0]["type"]
+    if type_ in _SHAPED:
+        return str(type_)
+    return "Resource" if type_ in ("Any", "Resource", *schemas.RESOURCES) else "Parameters"

@@ -116,6 +116,11 @@ def criteria() -> Json:
     }
 
 
+def searched(kinds: Mapping[str, str]) -> list[Json]:
+    """Return search parameters one by one, each with its kind."""
+    return [one(name, "query", f"A search parameter: {kind}.", _TEXT) for name, kind in kinds.items()]
+
+
 def by_type() -> Json:
     """Return every search parameter with its kind, by type; those of every type under Resource."""
     each = {type_: dict(searching.parameters_of(type_)) for type_ in searching.TYPES}

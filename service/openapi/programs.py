@@ -1,10 +1,13 @@
-"""What programs ask beside FHIR: health, metrics, CDS Hooks, the control of a sandbox, and this document."""
+"""What programs ask beside FHIR: health, metrics, CDS Hooks, calls of the hospital's server, the control of a
+sandbox, and this document.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from service.cds import services
+from service.hospital.settings import SECRET_HEADER
 from service.openapi import answers, bodies, parameters, shapes
 from service.openapi.answers import JSON
 from service.openapi.surface import Route
@@ -47,6 +50,7 @@ _READY = {
     status: _json(text, "Readiness") for status, text in ((200, "All is well."), (503, "Something is not."))
 }
 _NOT_READ = (400, 413, 422)
+_SECRET = parameters.one(SECRET_HEADER, "header", "What the server was told; without it: 401.", shapes.TEXT)
 
 #: by the endpoint
 ASKED: Mapping[str, Asked] = {
@@ -69,6 +73,15 @@ ASKED: Mapping[str, Asked] = {
     "cds.call": Asked(good={200: _json("Cards.", "CdsCards")}, body="CdsCall", refused=_CDS, path=_SERVICE),
     "cds.give_feedback": Asked(
         good={200: _nothing("It is kept.")}, body="CdsFeedback", refused=_CDS, path=_SERVICE
+    ),
+    "hook.called": Asked(
+        good={
+            200: _nothing("It is noted. What is new is asked for there; what was sent is not read."),
+            401: _nothing("The secret is none that the server was told."),
+            404: _nothing("Nothing is read from a hospital that calls."),
+        },
+        parameters=(_SECRET,),
+        refused=(500, 503),
     ),
     "sandbox.show_clock": Asked(good={200: _json("The clock.", "Clock")}),
     "sandbox.set_clock": Asked(

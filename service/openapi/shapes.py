@@ -8,11 +8,13 @@ https://hl7.org/fhir/R4/json.html
 
 from typing import Any
 
+from fhir_profiles import topics
 from fhir_profiles.r4 import schemas
 from service.cds import services
-from service.fhir import json_patch, references
+from service.fhir import fhirpath_patch, json_patch, references
 from service.fhir.entries import METHODS, MOST_ENTRIES
 from service.fhir.searching import TYPES
+from service.subscriptions import backport, terms
 
 Schema = dict[str, Any]
 
@@ -139,6 +141,71 @@ def _of_fhir() -> dict[str, Schema]:
             ),
             "externalDocs": {"url": "https://www.rfc-editor.org/rfc/rfc6902"},
         },
+        "FhirPathPatch": _by_paths(),
+    }
+
+
+def _by_paths() -> Schema:
+    names = sorted({"type", *(name for names in fhirpath_patch.NEEDED.values() for name in names)})
+    needed = "; ".join(f"{type_}: {', '.join(names)}" for type_, names in fhirpath_patch.NEEDED.items())
+    part = {
+        **_object(("name",), name={"enum": names}),
+        "description": "type as valueCode, path and name as valueString, positions as valueInteger. Beside "
+        f"type are needed, of {needed}",
+    }
+    operation = _object(("name", "part"), name={"const": "operation"}, part=_list(part, minItems=1))
+    return {
+        **_resource_of("Parameters", parameter=_list(operation, maxItems=json_patch.MOST_OPERATIONS)),
+        "externalDocs": {"url": "http://hl7.org/fhir/R4/fhirpatch.html"},
+    }
+
+
+def _of_export() -> dict[str, Schema]:
+    file = _object(("type", "url", "count"), type=TEXT, url=TEXT, count={"type": "integer", "minimum": 0})
+    return {
+        "Manifest": {
+            **_object(
+                ("transactionTime", "request", "requiresAccessToken", "output", "error"),
+                transactionTime=INSTANT,
+                request=TEXT,
+                requiresAccessToken={"type": "boolean"},
+                output=_list(file),
+                deleted=_list(file),
+                error=_list(file),
+            ),
+            "externalDocs": {
+                "url": "http://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status"
+            },
+        },
+        "Lines": {**TEXT, "description": "NDJSON: a resource on each line"},
+    }
+
+
+def _of_subscriptions() -> dict[str, Schema]:
+    urls = [topic.url for topic in topics.topics()]
+    channel = _object(
+        ("type", "endpoint", "payload"),
+        type={"const": "rest-hook"},
+        endpoint=TEXT,
+        payload={**TEXT, "description": f"{terms.MEDIA_TYPE}, with the extension backport-payload-content"},
+        header=_list(TEXT),
+        extension={**_list(ANYTHING), "description": "what else is wished; /fhir/metadata says how"},
+    )
+    return {
+        "Subscription": {
+            **_resource_of(
+                "Subscription",
+                *("status", "reason", "criteria", "channel"),
+                id=ref("Id"),
+                status={"enum": ["requested", "active", "error", "off"]},
+                reason=TEXT,
+                criteria={**TEXT, "description": f"the topic: {', '.join(urls)}"},
+                end=INSTANT,
+                error=TEXT,
+                channel=channel,
+            ),
+            "externalDocs": {"url": backport.SUBSCRIPTION},
+        }
     }
 
 
@@ -221,4 +288,4 @@ def of_sandbox() -> dict[str, Schema]:
 
 
 #: by the name under which others refer to them
-ALL = {**_of_fhir(), **_of_health(), **_of_cds()}
+ALL = {**_of_fhir(), **_of_export(), **_of_subscriptions(), **_of_health(), **_of_cds()}

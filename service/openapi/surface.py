@@ -81,4 +81,5 @@ def _ids(endpoints: Mapping[tuple[str, str], str]) -> Mapping[tuple[str, str], s
 
 
 def _name(part: re.Match[str]) -> str:
-    return part["name"].rstrip("_")
+    # An underscore keeps a name apart from one of Python, or says that a function does not need it.
+    return part["name"].strip("_")

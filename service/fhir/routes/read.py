@@ -9,7 +9,7 @@ from fhir_profiles import reading
 from service import accessed, digits
 from service.fhir import access_events, blueprint, subset
 from service.fhir.blueprint import fhir
-from service.fhir.refusals import Gone, Issue, NotFound, OutOfDate
+from service.fhir.refusals import Gone, Issue, NotFound
 from service.fhir.subset import Shape
 from service.store import resources
 from service.store.resources import Stored
@@ -48,11 +48,4 @@ def _answer(stored: Stored | None, shape: Shape) -> Response:
     if stored.deleted:
         raise Gone(Issue(code="deleted", text="the resource was removed"))
     accessed.note([stored.patient], stored.reference)
-    response = blueprint.resource(subset.of(stored.body, shape), stored)
-    # Versions are weak ETags here, by which If-Match never holds to those who follow HTTP to the letter.
-    wanted = request.if_match
-    if wanted and not wanted.contains_weak(str(stored.version)):
-        text = "the resource has another version than the one that If-Match names"
-        raise OutOfDate(Issue(code="conflict", text=text))
-    response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
-    return response
+    return blueprint.conditional(blueprint.resource(subset.of(stored.body, shape), stored), stored.version)

@@ -68,9 +68,9 @@ def read_subscription(id_: str) -> Response:
     subset.check(TYPE, shape)
     with blueprint.database().transaction() as tx:
         found = subscribing.found(tx, id_, _caller(), tenant=TENANT)
-    response = _resource(found, subset.of(subscribing.rendered(found), shape))
-    response.make_conditional(request)
-    return response
+    return blueprint.conditional(
+        _resource(found, subset.of(subscribing.rendered(found), shape)), found.version
+    )
 
 
 @fhir.put("/Subscription/<id_>")

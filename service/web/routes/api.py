@@ -15,6 +15,7 @@ TAGS = {
     document.FHIR: "fhir",
     document.OPERATIONS: "operations",
     document.CDS: "cds",
+    document.HOSPITAL: "hospital",
     document.HEALTH: "health",
     document.SANDBOX: "sandbox",
     document.PAGES: "pages",

@@ -85,6 +85,14 @@ def test_a_part_is_read_where_less_is_asked_for(client):
     assert (minimal.status_code, minimal.text) == (201, "")
 
 
+def test_a_read_under_a_condition_holds_to_the_version_as_that_of_any_resource(client):
+    url = f"/fhir/Subscription/{created(client)['id']}"
+
+    assert client.get(url, headers={"If-Match": 'W/"1"'}).status_code == 200
+    other = client.get(url, headers={"If-Match": 'W/"2"'})
+    assert (other.status_code, other.get_json()["issue"][0]["code"]) == (412, "conflict")
+
+
 def test_the_secret_is_never_returned(client, database):
     body = created(client)
     answers = [

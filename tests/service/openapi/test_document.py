@@ -151,6 +151,7 @@ def test_production_has_no_sandbox_and_says_how_callers_show_who_they_are(in_pro
         {"person": []},
     ]
     assert there["paths"]["/fhir/metadata"]["get"]["security"] == []
+    assert there["paths"]["/hospital/hook/{type}"]["post"]["security"] == [{"hook": []}]
     assert "401" in there["paths"]["/fhir/{type}"]["get"]["responses"]
     assert "securitySchemes" not in found["components"]
 
@@ -159,6 +160,8 @@ def test_production_has_no_sandbox_and_says_how_callers_show_who_they_are(in_pro
 FILLED = {
     "/fhir/{type}": "/fhir/Observation",
     "/fhir/{type}/{id}": "/fhir/Observation/example-1",
+    "/fhir/{type}/{id}/$meta-add": "/fhir/Observation/example-1/$meta-add",
+    "/fhir/{type}/{id}/$meta-delete": "/fhir/Observation/example-1/$meta-delete",
     "/fhir/{type}/$validate": "/fhir/Observation/$validate",
     "/fhir/{type}/{id}/$validate": "/fhir/Observation/example-1/$validate",
     "/fhir/PlanDefinition/{id}/$apply": "/fhir/PlanDefinition/gluteus-medius-tear/$apply",
@@ -169,6 +172,8 @@ NOT_ALONE = {
     ("/fhir/{type}", "put"): "names an identifier in its query",
     ("/fhir/{type}", "patch"): "names an identifier in its query",
     ("/fhir/{type}/_search", "post"): "is a form",
+    ("/fhir/Subscription/_search", "post"): "is a form",
+    ("/fhir/Subscription/{id}", "put"): "names a Subscription that is there",
     ("/sandbox/evaluate", "post"): "asks a worker",
 }
 
@@ -176,21 +181,35 @@ NOT_ALONE = {
 def test_each_example_is_carried_out(client, found):
     first = ("/fhir", "post")
     examples = {
-        (path, method): next(iter(said["requestBody"]["content"].items()))
+        (path, method, media): content
         for path, methods in found["paths"].items()
         for method, said in methods.items()
         if said["tags"] != [PAGES] and "requestBody" in said and (path, method) not in NOT_ALONE
+        for media, content in said["requestBody"]["content"].items()
+        if "example" in content
     }
 
-    for path, method in (first, *(each for each in examples if each != first)):
-        media, content = examples[path, method]
-        url = FILLED.get(path, path)
-        answer = client.open(url, method=method, data=json.dumps(content.get("example")), content_type=media)
-        if "example" not in content:
-            continue
-        assert answer.status_code < 300, (url, answer.get_json())
+    for path, method, media in sorted(examples, key=lambda each: each[:2] != first):
+        url, sent = FILLED.get(path, path), json.dumps(examples[path, method, media]["example"])
+        answer = client.open(url, method=method, data=sent, content_type=media)
+        assert answer.status_code < 300, (url, media, answer.get_json())
         if "$validate" in path:
             assert {issue["severity"] for issue in answer.get_json()["issue"]} == {"information"}, url
+
+
+def test_an_operation_answers_with_what_it_returns(found):
+    """A resource as it is, everything else in Parameters."""
+
+    def answered(path, method="get", status="200"):
+        (content,) = found["paths"][path][method]["responses"][status]["content"].values()
+        return content["schema"]["$ref"].rpartition("/")[2]
+
+    assert answered("/fhir/Patient/{id}/$everything") == "Bundle"
+    assert answered("/fhir/PlanDefinition/{id}/$apply") == "Resource"
+    assert answered("/fhir/{type}/{id}/$meta") == "Parameters"
+    assert answered("/fhir/Patient/$merge", "post") == "Parameters"
+    assert answered("/fhir/$export", status="202") == "OperationOutcome"
+    assert "200" not in found["paths"]["/fhir/$export"]["get"]["responses"]
 
 
 def test_what_is_answered_has_the_shape_that_is_documented(client, found):
@@ -201,6 +220,9 @@ def test_what_is_answered_has_the_shape_that_is_documented(client, found):
         ("/fhir/Patient/shape", "/fhir/{type}/{id}"),
         ("/fhir/Patient?_id=shape", "/fhir/{type}"),
         ("/fhir/Patient/shape/_history", "/fhir/{type}/{id}/_history"),
+        ("/fhir/Patient/shape/$meta", "/fhir/{type}/{id}/$meta"),
+        ("/fhir/Subscription", "/fhir/Subscription"),
+        ("/fhir/Subscription/$status", "/fhir/Subscription/$status"),
         ("/fhir/metadata", "/fhir/metadata"),
         ("/health/live", "/health/live"),
         ("/cds-services", "/cds-services"),
