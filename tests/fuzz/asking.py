@@ -4,7 +4,7 @@ import gzip
 import random
 from collections.abc import Callable, Mapping
 
-from fuzz import beside, reads, spoiling, writes
+from fuzz import beside, operating, reads, spoiling, writes
 from fuzz.grammar import Grammar
 from fuzz.making import Asked, Making
 
@@ -20,6 +20,12 @@ _WAYS: tuple[tuple[Callable[[Making], Asked], int], ...] = (
     (reads.read, 10),
     (reads.search, 16),
     (reads.operation, 7),
+    (operating.labels, 3),
+    (operating.joining, 2),
+    (operating.export, 2),
+    (operating.subscription, 3),
+    (operating.patch_by_paths, 4),
+    (operating.hook, 1),
     (beside.cds, 2),
     (beside.page, 4),
     (beside.control, 1),

@@ -101,6 +101,8 @@ class Run:
 
     def _one(self, number: int) -> None:
         asked = asking.asked(self._seed, number, self._known)
+        if watch.joins(asked):
+            self._look()
         answer = self._send(asked)
         self.report.requests += 1
         self.report.statuses[answer.status] += 1
@@ -109,6 +111,9 @@ class Run:
         self._block.append((number, asked, answer.status))
         for finding in self._wrong(asked, answer):
             self._keep(number, asked, finding)
+        if watch.joins(asked):
+            # It tells how much was moved at most, and not to which versions.
+            self._seq = self._last_seq()
 
     def _wrong(self, asked: Asked, answer: Answered) -> Iterator[Finding]:
         yield from watch.findings(asked, answer)

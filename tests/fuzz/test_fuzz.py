@@ -4,6 +4,7 @@ SP-37. `make test` sends 20,000 requests, `make long` a million; HIPWAY_FUZZ_REQ
 choose others. A finding is printed with the seed, the number and a small request that shows it.
 """
 
+import gzip
 import itertools
 import os
 import subprocess
@@ -18,7 +19,7 @@ from fuzz.grammar import DAY, NAME, NUMBER, TEXT
 from fuzz.making import Asked
 from fuzz.run import Run
 from fuzz.shrink import shrink
-from fuzz.watch import Answered, findings, marked
+from fuzz.watch import Answered, findings, joins, marked
 from service.app import create_app
 from service.fhir import transaction
 from service.settings import Settings
@@ -95,6 +96,18 @@ def test_what_is_wrong_with_an_answer_is_seen(what, found):
 def test_the_name_of_an_element_is_allowed_in_an_answer_and_not_in_a_log():
     assert marked(f"Patient.{NAME}") == ""
     assert marked(f"Patient.{NAME}", named=True)
+
+
+def test_what_may_join_two_records_is_known_however_it_is_sent():
+    link = b'{"resourceType": "Patient", "link": [{"type": "replaced-by"}]}'
+    packed = Asked(
+        method="POST", url="/fhir", headers={"Content-Encoding": "gzip"}, body=gzip.compress(link, mtime=0)
+    )
+
+    assert joins(Asked(method="POST", url="/fhir/Patient/$merge?preview=true", body=b"{}"))
+    assert joins(Asked(method="PUT", url="/fhir/Patient/a", body=link))
+    assert joins(packed)
+    assert not joins(REFUSED)
 
 
 def test_a_finding_is_made_as_small_as_it_can_be():

@@ -1,7 +1,10 @@
 """What no answer may be, and nothing that is written may hold."""
 
+import contextlib
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +75,15 @@ def marked(text: str, *, named: bool = False) -> str:
     return text[max(0, found.start() - 120) : found.end() + 120] if found else ""
 
 
+def joins(asked: Asked) -> bool:
+    """Return whether a request may join two records or part them: its answer does not name all it stores."""
+    body = asked.body or b""
+    if asked.headers.get("Content-Encoding") == "gzip":
+        with contextlib.suppress(OSError, EOFError, zlib.error):
+            body = gzip.decompress(body)
+    return asked.url.partition("?")[0].endswith(("/$merge", "/$unmerge")) or b"replaced-by" in body
+
+
 def stored(asked: Asked, answer: Answered) -> Iterator[tuple[str, str, int]]:
     """Yield what an answer says to have stored or removed: type, id and version; `*` where it says none."""
     if answer.status >= 300:
@@ -79,7 +91,7 @@ def stored(asked: Asked, answer: Answered) -> Iterator[tuple[str, str, int]]:
     location, etag = answer.headers.get("location", ""), answer.headers.get("etag", "")
     if found := _VERSION.search(location):
         yield found[1], found[2], int(found[3])
-    elif asked.method == "DELETE" and etag:
+    elif etag and (asked.method == "DELETE" or "/$meta-" in asked.url):
         path = asked.url.partition("?")[0].split("/")
         yield path[2], path[3] if len(path) > 3 else "*", int(re.findall(r"\d+", etag)[0])
     if asked.method == "POST" and asked.url.rstrip("/") == "/fhir" and answer.status == 200:
