@@ -4,13 +4,15 @@
 
 A native library that crashes or a record that exhausts the memory ends a process like this: in the
 middle of an evaluation, without a word. Each death is a line of the file TALLY. The process that the
-sweep keeps beside it imports this file, too, and is as mortal.
+sweep keeps beside it imports this file, too, and is as mortal. What it is started as ends with the test
+run that started it, also when that is killed.
 """
 
 import os
 import signal
 import sys
 
+from service import lifeline
 from worker import __main__ as program
 from worker import advance
 
@@ -28,4 +30,5 @@ def deadly(pathway, case):
 
 advance.decide = deadly
 if __name__ == "__main__":
+    lifeline.end_with_parent()
     program.main(what)

@@ -113,7 +113,7 @@ class Sweep:
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
         parts = (
             partial(self._tell, moment),
-            partial(self._export, moment, may_send=may_send, working=working),
+            partial(self._export, moment, may_send=may_send, working=working, urgent=bool(left)),
             self._translate,
             self._reindex,
             self._seal,
@@ -146,8 +146,13 @@ class Sweep:
         # ended stays with the workers, while there are any: it may be what ends them.
         return at is None or (found.attempts > 0 and working)
 
-    def _export(self, moment: float, *, may_send: bool, working: bool) -> None:
-        """Wake workers for exports that nobody writes; while there are none, write one step of each."""
+    def _export(self, moment: float, *, may_send: bool, working: bool, urgent: bool) -> None:
+        """Wake workers for exports that nobody writes; while there are none, have one step of one written.
+
+        Args:
+            urgent: patients are waiting for this sweep: none is written.
+        """
+        written = urgent
         with self._database.transaction() as tx:
             due = exports.due(tx, EXPORTS)
         asked = {who: at for who, at in self._exporting.items() if moment - at <= AGAIN_S}
@@ -156,8 +161,11 @@ class Sweep:
                 continue
             if may_send and broker.wake_export(self._settings, *who):
                 asked[who] = moment
-            if who not in asked or (who in self._exporting and not working):
+            alone = who not in asked or (who in self._exporting and not working)
+            if alone and not written:
+                self._beat()
                 self._aside.export(*who)
+                written = True
         self._exporting = asked
 
     def _tell(self, moment: float) -> None:
@@ -221,13 +229,16 @@ class Sweep:
     def _do(self, left: Iterable[Due], *, broker_is_there: bool) -> None:
         done = 0
         for found in left:
-            # A long round must not look like a sweep that has stopped.
-            with self._database.transaction() as tx:
-                heartbeats.beat(tx, heartbeats.SWEEP)
+            self._beat()
             done += self._aside.advance(found.tenant, found.patient)
         if done:
             event = "workers_do_not_answer" if broker_is_there else "broker_unreachable"
             logger.error(event, done_by_sweep=done)
+
+    def _beat(self) -> None:
+        # A long round must not look like a sweep that has stopped.
+        with self._database.transaction() as tx:
+            heartbeats.beat(tx, heartbeats.SWEEP)
 
 
 def _overdue(tx: Connection, *, tenant: int) -> int:

@@ -35,8 +35,8 @@ DOCUMENTATION = (
     "With type=rest a search finds who saw or did what, of each request about patients: by patient, agent "
     "(Practitioner/id), action, date and _id, each given once, but date as often as needed; the newest first "
     "(_sort=-date), and no other order. Such AuditEvents are read only, by search "
-    "and read, and have no history; reading them is written down as well. Without type=rest a search finds "
-    "what is stored."
+    "and read, have no history and no labels, and are in no export; reading them is written down as well. "
+    "Without type=rest a search finds what is stored."
 )
 PARAMETERS = ("_id", "action", "agent", "date", "patient", "type")
 #: no resource that is sent may have such an id

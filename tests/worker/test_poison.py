@@ -13,21 +13,30 @@ from pathlib import Path
 
 import pytest
 from fhir_visits import bundle, observation, patient, put
-from installations import alive, descendants
+from installations import alive, all_gone, descendants
 
 from service import clock
 from service.app import create_app
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import parameters, promises
+from service.store import heartbeats, parameters, promises
 from service.store.database import Database
 from worker.advance import advance
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = str(ROOT / "tests" / "deadly_worker.py")
 PATIENTS = 1000
 POISON = "poison-500"
 #: three leases of ten seconds, and a thousand small evaluations on a busy machine
 PATIENCE_S = 300
+
+#: a test run that starts both processes as this one does, and waits
+RUN = """
+import subprocess, sys, time
+for what in ("worker", "sweep"):
+    subprocess.Popen([sys.executable, sys.argv[1], what, *sys.argv[2:]], start_new_session=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -43,21 +52,26 @@ def tally(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def processes(settings: Settings, tally: Path, tmp_path: Path) -> Iterator[dict[str, subprocess.Popen]]:
-    """A worker and a sweep in which the poison works."""
-    environment = {
+def environment(settings: Settings) -> dict[str, str]:
+    return {
         **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
         "HIPWAY_DATABASE_URL": settings.database_url,
         "HIPWAY_BROKER_URL": settings.broker_url,
         "HIPWAY_WORKER_PROCESSES": "2",
     }
-    program = [sys.executable, str(ROOT / "tests" / "deadly_worker.py")]
+
+
+@pytest.fixture
+def processes(
+    environment: dict[str, str], tally: Path, tmp_path: Path
+) -> Iterator[dict[str, subprocess.Popen]]:
+    """A worker and a sweep in which the poison works."""
     running = {}
     with (tmp_path / "log").open("wb") as log:
         for what in ("worker", "sweep"):
             running[what] = subprocess.Popen(
-                [*program, what, POISON, str(tally)],
+                [sys.executable, PROGRAM, what, POISON, str(tally)],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -90,6 +104,13 @@ def standing(database: Database, who: str) -> promises.Standing:
         found = promises.standing(tx, who, tenant=0)
     assert found is not None
     return found
+
+
+def seen_s(database: Database, part: str) -> float:
+    """Return how long ago the part was seen to work."""
+    with database.transaction() as tx:
+        _, age_s = heartbeats.ages(tx).get(part, (None, float("inf")))
+    return age_s
 
 
 def test_one_that_kills_its_worker_is_parked_after_three_attempts_and_999_are_done(
@@ -131,3 +152,29 @@ def test_one_that_kills_its_worker_is_parked_after_three_attempts_and_999_are_do
     )
     assert advance(database, 0, POISON)
     assert parked(database) == []
+
+
+def test_a_test_run_that_is_killed_leaves_none_of_its_processes_behind(
+    database, environment, tally, tmp_path
+):
+    begun = time.monotonic()
+    with (tmp_path / "log").open("wb") as log:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN, PROGRAM, POISON, str(tally)], env=environment, stdout=log, stderr=log
+        )
+    try:
+        # The sweep has asked, and one of the worker's children has answered.
+        while seen_s(database, heartbeats.WORKER) > time.monotonic() - begun:
+            assert time.monotonic() < begun + PATIENCE_S
+            time.sleep(0.1)
+    finally:
+        started = descendants(run.pid)
+        run.kill()
+        run.wait()
+
+    left = all_gone(started, within_s=30)
+    for pid, _ in left:
+        os.kill(pid, signal.SIGKILL)
+    # The worker with its two children, and the sweep.
+    assert len(started) >= 4
+    assert left == {}

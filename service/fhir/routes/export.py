@@ -10,7 +10,7 @@ OperationDefinitions: fhir_profiles/definitions/OperationDefinition-*export.json
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from flask import Response, current_app, request
@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from fhir_profiles import reading
 from service import accessed, broker, log
 from service.auth import calling
-from service.fhir import blueprint, exporting, operations, outcome, placing, references
+from service.fhir import access_events, blueprint, exporting, operations, outcome, placing, references
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.operations import Given
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, NotInScope, TooMany, WentWrong
@@ -175,8 +175,8 @@ def _begin(given: Given, *, of_patients: bool, group: str | None) -> Response:
             until=horizon.read(tx),
         )
         exports.ask(tx, id_, asked, tenant=TENANT)
-        if given.passed_over:
-            _tell_passed_over(tx, id_, given.passed_over)
+        if told := [*_passed_over(given), *_without_accesses(given, types)]:
+            _tell(tx, id_, told)
 
     blueprint.database().run(promise)
     log.get().info("export_asked_for", export=id_, by=caller)
@@ -187,12 +187,26 @@ def _begin(given: Given, *, of_patients: bool, group: str | None) -> Response:
     return response
 
 
-def _tell_passed_over(tx: Connection, id_: str, number: int) -> None:
-    """Write among the errors of the export that something of the request had no effect."""
-    text = f"passed over, because they are not known here: {number} of the parameters of the request"
-    line = reading.write(outcome.information(text)).decode()
+def _passed_over(given: Given) -> Iterator[str]:
+    if given.passed_over:
+        number = given.passed_over
+        yield f"passed over, because they are not known here: {number} of the parameters of the request"
+
+
+def _without_accesses(given: Given, types: Sequence[str]) -> Iterator[str]:
+    # Said to whoever asks for the type: that the files hold all of it is a fair guess then.
+    if "_type" in given.texts and access_events.TYPE in types:
+        yield (
+            "AuditEvents of accesses (type rest) are in no export, as they are rendered when they are asked "
+            "for: search AuditEvent?type=rest"
+        )
+
+
+def _tell(tx: Connection, id_: str, texts: Sequence[str]) -> None:
+    """Write among the errors of the export what of the request has no effect, or less than expected."""
+    body = "".join(f"{reading.write(outcome.information(text)).decode()}\n" for text in texts)
     file = File(number=1, kind="error", type="OperationOutcome", lines=0, size=0, chunks=0)
-    export_files.add(tx, id_, file, f"{line}\n", 1, (), tenant=TENANT)
+    export_files.add(tx, id_, file, body, len(texts), (), tenant=TENANT)
 
 
 def _own(tx: Connection, id_: str) -> Export:

@@ -15,7 +15,16 @@ from sqlalchemy import Connection
 from fhir_profiles import reading
 from service import accessed, digits
 from service.auth import calling
-from service.fhir import blueprint, entries, intake, labelling, operations, searchset
+from service.fhir import (
+    access_events,
+    blueprint,
+    entries,
+    intake,
+    labelling,
+    operations,
+    ownership,
+    searchset,
+)
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, NotYours, OutOfDate, Refusal
 from service.fhir.searching import TYPES
@@ -52,6 +61,10 @@ def meta_of_type(type_: str) -> Response:
 def meta_of_one(type_: str, id_: str) -> Response:
     """Return the meta of a resource."""
     operations.given(())
+    if type_ == access_events.TYPE:
+        with blueprint.database().transaction() as tx:
+            if event := access_events.one(tx, id_, tenant=TENANT):
+                return blueprint.resource(_parameters(event.get("meta", {})))
     return _answer(_there(_current(type_, id_)))
 
 
@@ -98,6 +111,7 @@ def _change(type_: str, id_: str, change: Callable[[Json, Json], dict[str, Any]]
     if not isinstance(meta, dict):
         text = "meta is missing: what is to change, as valueMeta of the body's Parameters"
         raise NotExchanged(Issue(code="required", text=text))
+    ownership.refuse_reserved({"resourceType": type_}, id_, at=type_)
     for left in reversed(range(ATTEMPTS)):
         stored = _there(_current(type_, id_))
         if stored.owned:

@@ -242,6 +242,18 @@ def test_a_client_that_asks_to_pass_over_what_is_not_known_gets_the_rest_and_is_
     assert "1 of the parameters" in json.loads(line)["issue"][0]["diagnostics"]
 
 
+@pytest.mark.parametrize("path", ["$export", "Patient/$export"])
+def test_whoever_asks_for_auditevents_is_told_where_those_of_accesses_are(path, client, database, visits):
+    client.get("/fhir/Patient/a")
+
+    named = finish(client, database, begin(client, path, _type="AuditEvent"))
+    everything = finish(client, database, begin(client, path))
+
+    assert (named["output"], everything["error"]) == ([], [])
+    (line,) = lines(client, named, "error")["OperationOutcome"]
+    assert "AuditEvent?type=rest" in json.loads(line)["issue"][0]["diagnostics"]
+
+
 def test_a_head_begins_nothing(client, database):
     assert client.head("/fhir/$export", headers=ASYNC).status_code == 400
     with database.transaction() as tx:

@@ -206,6 +206,22 @@ def test_labels_added_at_the_same_moment_are_all_there(client, who, settings, da
     assert codes == {"one", *(f"t{number}" for number in range(8))}
 
 
+def test_an_access_has_a_meta_without_labels_and_takes_none(client, who, database):
+    client.get(f"/fhir/{who}")
+    (entry,) = client.get("/fhir/AuditEvent?type=rest").get_json()["entry"]
+    event = f"AuditEvent/{entry['resource']['id']}"
+
+    answers = [client.open(f"/fhir/{event}/$meta", method=method) for method in ("GET", "POST")]
+
+    assert [meta(answer) for answer in answers] == [{}, {}]
+    assert client.get("/fhir/AuditEvent/access-999999999/$meta").status_code == 404
+    refused = change(client, event, "meta-add", tag=[TWO])
+    assert (refused.status_code, refused.get_json()["issue"][0]["expression"]) == (403, ["AuditEvent.id"])
+    with database.transaction() as tx:
+        seen = tx.execute(text("SELECT patients FROM access WHERE reference = :it"), {"it": event}).all()
+    assert [tuple(row) for row in seen] == [(["a"],), (["a"],)]
+
+
 def test_reading_a_meta_and_changing_one_is_on_record(client, who, database):
     client.get(f"/fhir/{who}/$meta")
     change(client, who, "meta-add", tag=[TWO])

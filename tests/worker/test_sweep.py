@@ -1,0 +1,92 @@
+"""The sweep alone: without broker and workers, patients come before exports, and it is seen to live."""
+
+import pytest
+from fhir_visits import bundle, observation, patient, put
+from installations import free_port
+from sqlalchemy import text
+
+from service import clock
+from service.app import create_app
+from service.automation import LIMITS_S
+from service.fhir import transaction
+from service.settings import Settings
+from service.store import heartbeats, parameters
+from worker.sweep import Sweep
+
+
+@pytest.fixture
+def alone(database, owner, database_url):
+    """Settings with a broker that is not there; nothing is stored, and nobody waits."""
+    with owner.transaction() as tx:
+        tx.execute(text("TRUNCATE export, export_chunk, resource, history, arrival, promise, heartbeat"))
+        parameters.set_(tx, {"settle.minutes": 0}, "test", clock.now(tx))
+    return Settings(database_url=database_url, broker_url=f"redis://127.0.0.1:{free_port()}/0")
+
+
+@pytest.fixture
+def sweep(alone, database):
+    made = Sweep(alone, database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ask(alone, database):
+    """Ask for so many exports."""
+    client = create_app(alone, database).test_client()
+
+    def ask(number):
+        for _ in range(number):
+            answer = client.get("/fhir/$export", headers={"Prefer": "respond-async"})
+            assert answer.status_code == 202
+
+    return ask
+
+
+@pytest.fixture
+def written(database):
+    """Return how many exports are written."""
+
+    def written():
+        with database.transaction() as tx:
+            return tx.execute(text("SELECT count(*) FROM export WHERE outcome = 'finished'")).scalar_one()
+
+    return written
+
+
+def test_one_export_is_written_in_a_round_and_the_next_in_the_next(sweep, ask, written):
+    ask(3)
+
+    seen = []
+    for moment in (0.0, 2.0, 4.0):
+        sweep.round(moment)
+        seen.append(written())
+
+    assert seen == [1, 2, 3]
+
+
+def test_no_export_is_written_in_a_round_that_has_patients_to_evaluate(sweep, ask, written, database):
+    ask(1)
+    visit = bundle(put(patient("a")), put(observation("a-1", "Patient/a")))
+    transaction.accept(database, visit, sender="hospital")
+
+    due = sweep.round(0.0)
+    beside_a_patient = written()
+    sweep.round(2.0)
+
+    assert (due, beside_a_patient, written()) == (1, 0, 1)
+
+
+def test_a_sweep_that_writes_an_export_late_in_its_round_is_seen_to_live(sweep, ask, database, monkeypatch):
+    ask(1)
+
+    def take_a_minute(_self, _moment):
+        with database.transaction() as tx:
+            tx.execute(text("UPDATE heartbeat SET seen_at = seen_at - interval '1 minute'"))
+
+    monkeypatch.setattr(Sweep, "_tell", take_a_minute)
+    sweep.round(0.0)
+
+    with database.transaction() as tx:
+        _, age_s = heartbeats.ages(tx)[heartbeats.SWEEP]
+    assert age_s < LIMITS_S["sweep"]
