@@ -132,7 +132,39 @@ def test_a_payload_holds_as_much_as_was_asked_for_and_is_on_record(told, content
     )
     with database.transaction() as tx:
         seen = [tuple(row) for row in tx.execute(text("SELECT who, patients, reference, status FROM access"))]
-    assert seen == ([] if content == "empty" else [("registry", ["p-a"], "Subscription/s-0", 200)])
+    assert seen == ([] if content == "empty" else [("registry", ["p-a"], "Subscription/s-0", 0)])
+
+
+def test_whose_data_are_sent_is_on_record_before_they_leave(told, database):
+    told.active()
+    told.happen("a")
+    seen = []
+
+    def looking(asked):
+        with database.transaction() as tx:
+            seen.append(tx.execute(text("SELECT patients FROM access")).scalars().all())
+        return asked.answer(200, {})
+
+    told.server.moods = [looking]
+
+    assert told.go() == 1
+
+    assert seen == [[["p-a"]]]
+
+
+def test_where_it_cannot_be_written_down_nothing_is_sent(told):
+    told.active()
+    told.happen("a")
+    told.do("ALTER TABLE access ADD CONSTRAINT full_up CHECK (false) NOT VALID")
+    try:
+        assert told.go() == 1
+    finally:
+        told.do("ALTER TABLE access DROP CONSTRAINT full_up")
+
+    assert told.server.asked == []
+    assert (told.row().answer, told.row().delivered) == ("failed-here", 0)
+    assert told.at_once() == 1
+    assert told.numbers() == [1]
 
 
 def test_what_was_erased_is_told_as_no_longer_there(told):
