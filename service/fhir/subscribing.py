@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from fhir_profiles import gate
 from service.fhir.refusals import Issue, NotExchanged, NotFound, NotValid, OutOfDate
 from service.store import content, subscriptions
-from service.store.subscriptions import ACTIVE, ERROR, OFF, REQUESTED, New, Subscription
+from service.store.subscriptions import ACTIVE, OFF, REQUESTED, New, Subscription
 from service.subscriptions import answers, terms
 from service.subscriptions.terms import Rules, Terms
 
@@ -160,7 +160,7 @@ def check_version(subscription: Subscription, if_version: int | None) -> None:
 def rendered(subscription: Subscription) -> str:
     """Return a Subscription as JSON."""
     body = content.read(subscription.body)
-    said = answers.sentence(subscription.answer) if subscription.status == ERROR else ""
+    said = answers.sentence(subscription.status, subscription.answer)
     whole = {**body, "status": subscription.status, **({"error": said} if said else {})}
     return content.stamped(
         whole, id_=subscription.id, version=subscription.version, received=subscription.changed_at

@@ -35,7 +35,7 @@ from service.store.subscriptions import (
 )
 from service.subscriptions import addresses, backport, labels, notification, sending, terms
 from service.subscriptions.addresses import Networks, Resolve
-from service.subscriptions.answers import FINAL, Answer, Kind
+from service.subscriptions.answers import ENDING, FINAL, Answer, Kind
 from service.subscriptions.notification import Bodies, Standing
 from service.subscriptions.sending import Request
 
@@ -198,10 +198,15 @@ class Sender:
 
     def _failed(self, claim: Claim, answer: Answer) -> None:
         pause_s = self._pause(claim, answer)
-        if pause_s is None:
+        off = answer.kind in ENDING
+        if off:
+            logger.warning("subscription_turned_off", subscription=claim.id, answer=answer.kind)
+        elif pause_s is None:
             logger.warning("subscription_in_error", subscription=claim.id, answer=answer.kind)
         with self.database.transaction() as tx:
-            subscriptions.failed(tx, claim, answer=answer.kind, http_status=answer.status, pause_s=pause_s)
+            subscriptions.failed(
+                tx, claim, answer=answer.kind, http_status=answer.status, pause_s=pause_s, off=off
+            )
 
     def _pause(self, claim: Claim, answer: Answer) -> float | None:
         """Return when it is tried again; None: when its owner or a person asks.

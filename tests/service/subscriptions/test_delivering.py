@@ -15,6 +15,7 @@ from hospital_server import answering
 from sqlalchemy import text
 from subscribing import sent, status
 
+from service.fhir import subscribing
 from service.store import raised_events, senders, subscriptions
 from service.subscriptions import delivering
 from service.subscriptions.delivering import ATTEMPTS, LEASE_S
@@ -343,7 +344,58 @@ def test_whoever_loses_the_right_to_read_is_told_nothing_more(told, database, ow
     told.go(production)
 
     assert told.numbers() == [1]
-    assert (told.row().status, told.row().answer) == ("error", "no-right")
+    assert (told.row().status, told.row().answer) == ("off", "no-right")
+
+
+def test_whoever_loses_the_right_to_read_leaves_nothing_that_grows(told, database, owner):
+    signing_in.sender(owner, "registry", "read")
+    production = told.another(rights=True)
+    told.subscribe()
+    told.go(production)
+    with owner.transaction() as tx:
+        senders.end(tx, "registry", tenant=0)
+    told.happen("a")
+    told.go(production)
+
+    told.happen("b")
+    told.go(production)
+
+    assert told.row().numbered == 1
+    with database.transaction() as tx:
+        assert not subscriptions.any_live(tx, tenant=0)
+
+
+def test_what_is_in_error_for_too_long_is_off_and_says_why(told, database):
+    told.active()
+    told.server.mood = answering(410)
+    told.happen("a")
+    told.go()
+    days = f"{subscriptions.KEPT_DAYS} days"
+    told.do(f"UPDATE subscription SET changed_at = clock_timestamp() - interval '{days}' + interval '1 hour'")
+    with database.transaction() as tx:
+        assert subscriptions.end(tx, tenant=0) == 0
+    told.do(f"UPDATE subscription SET changed_at = clock_timestamp() - interval '{days} 1 hour'")
+    with database.transaction() as tx:
+        assert subscriptions.end(tx, tenant=0) == 1
+
+    told.happen("b")
+    told.go()
+
+    assert (told.row().status, told.row().answer, told.row().http_status) == ("off", "given-up", None)
+    assert told.row().numbered == 1
+    assert days in subscribing.rendered(told.row())
+
+
+def test_what_its_owner_has_turned_off_names_no_error(told):
+    told.active()
+    told.server.mood = answering(410)
+    told.happen("a")
+    told.go()
+    assert '"error":"' in subscribing.rendered(told.row())
+
+    told.change(status="off")
+
+    assert '"error":"' not in subscribing.rendered(told.row())
 
 
 @pytest.mark.parametrize("what", ["changed", "removed"])
