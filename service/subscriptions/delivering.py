@@ -40,7 +40,7 @@ from service.subscriptions.notification import Bodies, Standing
 from service.subscriptions.sending import Request
 
 #: besides what a subscriber has for its answer: to find its address, to connect, to note what became of it
-MARGIN_S = 20.0
+MARGIN_S = addresses.RESOLVE_S + sending.CONNECTING_S + 5.0
 LEASE_S = terms.LONGEST_TIMEOUT_S + MARGIN_S
 #: failures in a row before the Subscription is in error: some two hours after the first
 ATTEMPTS = 12
