@@ -534,6 +534,22 @@ def test_what_was_committed_late_is_told_as_well(told, database):
     assert abouts(told) == ["early", "late"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "known"), [pytest.param(0, ["late"], id="in time"), pytest.param(61, [], id="too late")]
+)
+def test_what_was_under_way_while_the_handshake_was_taken_is_told(told, database, seconds, known):
+    told.subscribe()
+    with database.transaction() as late:
+        raised_events.append(late, [_event("late")], tenant=0)
+        late.execute(text(f"UPDATE raised_event SET raised_at = raised_at - interval '{seconds} s'"))
+        assert told.go() == 1
+        assert told.row().status == "active"
+
+    told.go()
+
+    assert abouts(told) == known
+
+
 def test_what_nobody_subscribes_to_does_not_pile_up(told, database):
     told.happen("a", "b")
 
