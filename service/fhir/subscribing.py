@@ -109,7 +109,9 @@ def update(
 ) -> Subscription:
     """Give a Subscription other terms and return it; one that is sent as it stands stays as it is.
 
-    Anything else but `off` asks for it anew: a handshake shows that somebody listens.
+    Anything else but `off` asks for it anew: a handshake shows that somebody listens. With another topic or
+    other filters it begins with what happens from now on, and its numbers go on: what waited is not asked for
+    any more, and would be told as an event of the other topic.
 
     Raises:
         NotFound, OutOfDate, NotValid: nothing is changed.
@@ -130,7 +132,8 @@ def update(
     if same and known and sent.status == before.status:
         return before
     status = OFF if sent.status == OFF else REQUESTED
-    subscriptions.change(tx, before.key, sent.new(status, secret))
+    same_events = terms.stored(before.body).asks_for_the_same_events_as(sent.terms)
+    subscriptions.change(tx, before.key, sent.new(status, secret), same_events=same_events)
     return found(tx, id, owner, tenant=tenant)
 
 

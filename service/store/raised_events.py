@@ -121,9 +121,10 @@ _APPEND = """
 _WAITING = """
     SELECT key, topic, labels, raised_at FROM raised_event WHERE tenant = :tenant ORDER BY key LIMIT :limit
 """
+# Locked, so that nothing is numbered by terms that its owner is changing at this moment.
 _LISTENING = """
     SELECT key, topic, body, counting_since FROM subscription
-    WHERE tenant = :tenant AND counting_since IS NOT NULL ORDER BY key
+    WHERE tenant = :tenant AND counting_since IS NOT NULL ORDER BY key FOR NO KEY UPDATE
 """
 _GIVE = """
     WITH counted AS (

@@ -176,9 +176,20 @@ def any_live(tx: Connection, *, tenant: int) -> bool:
     return bool(tx.execute(text(statement), {"tenant": tenant}).scalar_one())
 
 
-def change(tx: Connection, key: int, new: New) -> None:
-    """Give a Subscription other terms; it is asked for anew, or off."""
+def change(tx: Connection, key: int, new: New, *, same_events: bool) -> None:
+    """Give a Subscription other terms; it is asked for anew, or off.
+
+    Args:
+        same_events: it asks for the events that it asked for before; otherwise those that it has are removed,
+            also those that wait, and its numbers go on.
+    """
     tx.execute(text(_CHANGE), {"key": key, "off": new.status == OFF, **_values(new)})
+    if not same_events:
+        for statement in (
+            "DELETE FROM subscription_event WHERE subscription = :key",
+            "UPDATE subscription SET delivered = numbered WHERE key = :key",
+        ):
+            tx.execute(text(statement), {"key": key})
 
 
 def remove(tx: Connection, key: int) -> None:

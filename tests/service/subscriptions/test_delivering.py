@@ -7,18 +7,22 @@ http://hl7.org/fhir/uv/subscriptions-backport/payloads.html
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 import hospital_server
 import pytest
 import signing_in
 from hospital_server import answering
 from sqlalchemy import text
-from subscribing import sent, status
+from subscribing import sent, status, subscription
 
 from service.fhir import subscribing
 from service.store import raised_events, senders, subscriptions
 from service.subscriptions import addresses, delivering, sending, terms
 from service.subscriptions.delivering import ATTEMPTS, LEASE_S
+from service.subscriptions.terms import Rules
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
 def abouts(told):
@@ -396,6 +400,57 @@ def test_what_its_owner_has_turned_off_names_no_error(told):
     told.change(status="off")
 
     assert '"error":"' not in subscribing.rendered(told.row())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "numbers"),
+    [
+        pytest.param({}, {"topic": "order-signed"}, [3], id="another topic"),
+        pytest.param({}, {"filters": ["CarePlan?stage=imaging"]}, [3], id="another filter"),
+        pytest.param({}, {"reason": "another"}, [1, 2, 3], id="another reason"),
+        pytest.param(
+            {"filters": ["CarePlan?stage=imaging,therapy"]},
+            {"filters": ["CarePlan?stage=therapy,imaging"]},
+            [1, 2, 3],
+            id="the same filter",
+        ),
+    ],
+)
+def test_what_waits_is_told_only_while_it_is_asked_for(told, before, after, numbers):
+    told.active(**before)
+    told.happen("a", "b", labels=("stage=imaging",))
+    told.server.moods = [answering(410)]
+    told.go()
+    told.server.begin()
+    told.server.mood = answering(200)
+
+    told.change(**after)
+    told.go()
+    told.happen("c", topic=after.get("topic", "stage-entered"), labels=("stage=imaging",))
+    told.go()
+
+    assert told.numbers() == numbers
+    assert told.row().waiting == 0
+
+
+def test_nothing_is_numbered_by_terms_that_are_being_changed(told, database):
+    told.active()
+    told.happen("a")
+    other = subscription(f"{told.server.url}/hook", topic="order-signed", id="s-0")
+    asked = subscribing.read(other, Rules(tls_only=False, networks=LOOPBACK))
+
+    def number():
+        database.run(lambda tx: delivering.number(tx, tenant=0))
+
+    numbering = threading.Thread(target=number)
+    with database.transaction() as tx:
+        subscribing.update(tx, "s-0", "registry", asked, if_version=None, tenant=0)
+        numbering.start()
+        # It reads what was committed, or waits.
+        numbering.join(0.5)
+    numbering.join()
+
+    assert told.row().numbered == 0
 
 
 @pytest.mark.parametrize("what", ["changed", "removed"])
