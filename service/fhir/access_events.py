@@ -146,7 +146,7 @@ def event(key: int, access: Access) -> dict[str, Any]:
         "action": access.action,
         "recorded": content.instant(access.at),
         "outcome": _outcome(access.status),
-        "outcomeDesc": f"HTTP {access.status}",
+        "outcomeDesc": _outcome_in_words(access.status),
         "agent": [{"who": _who(access.who), "requestor": True}],
         "source": {"observer": {"display": "hipway"}},
         "entity": [
@@ -161,6 +161,12 @@ def event(key: int, access: Access) -> dict[str, Any]:
 def _outcome(status: int) -> str:
     """Return a code of http://hl7.org/fhir/audit-event-outcome."""
     return "0" if status < 400 else "4" if status < 500 else "8"
+
+
+def _outcome_in_words(status: int) -> str:
+    if status == accesses.UNANSWERED:
+        return "sent; written down before there was an answer"
+    return f"HTTP {status}"
 
 
 def _who(who: str) -> dict[str, str]:

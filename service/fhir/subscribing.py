@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from fhir_profiles import gate
 from service.fhir.refusals import Issue, NotExchanged, NotFound, NotValid, OutOfDate
 from service.store import content, subscriptions
-from service.store.subscriptions import ACTIVE, ERROR, OFF, REQUESTED, New, Subscription
+from service.store.subscriptions import ACTIVE, OFF, REQUESTED, New, Subscription
 from service.subscriptions import answers, terms
 from service.subscriptions.terms import Rules, Terms
 
@@ -109,7 +109,9 @@ def update(
 ) -> Subscription:
     """Give a Subscription other terms and return it; one that is sent as it stands stays as it is.
 
-    Anything else but `off` asks for it anew: a handshake shows that somebody listens.
+    Anything else but `off` asks for it anew: a handshake shows that somebody listens. With another topic or
+    other filters it begins with what happens from now on, and its numbers go on: what waited is not asked for
+    any more, and would be told as an event of the other topic.
 
     Raises:
         NotFound, OutOfDate, NotValid: nothing is changed.
@@ -130,7 +132,8 @@ def update(
     if same and known and sent.status == before.status:
         return before
     status = OFF if sent.status == OFF else REQUESTED
-    subscriptions.change(tx, before.key, sent.new(status, secret))
+    same_events = terms.stored(before.body).asks_for_the_same_events_as(sent.terms)
+    subscriptions.change(tx, before.key, sent.new(status, secret), same_events=same_events)
     return found(tx, id, owner, tenant=tenant)
 
 
@@ -160,7 +163,7 @@ def check_version(subscription: Subscription, if_version: int | None) -> None:
 def rendered(subscription: Subscription) -> str:
     """Return a Subscription as JSON."""
     body = content.read(subscription.body)
-    said = answers.sentence(subscription.answer) if subscription.status == ERROR else ""
+    said = answers.sentence(subscription.status, subscription.answer)
     whole = {**body, "status": subscription.status, **({"error": said} if said else {})}
     return content.stamped(
         whole, id_=subscription.id, version=subscription.version, received=subscription.changed_at

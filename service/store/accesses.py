@@ -14,6 +14,9 @@ from service.store import finding
 
 READ, EXECUTE = "R", "E"
 
+#: the status of what we sent ourselves: it is written down before there is an answer
+UNANSWERED = 0
+
 #: of one person, to find whom they saw last
 LOOKED_AT = 1_000
 
@@ -33,7 +36,7 @@ class Access:
     reference: str | None
     #: ids
     patients: tuple[str, ...]
-    #: of the answer
+    #: of the answer, or `UNANSWERED`
     status: int
 
 

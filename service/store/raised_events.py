@@ -10,7 +10,7 @@ patient come in the order of their evaluations, each of which sees the one befor
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
@@ -21,6 +21,10 @@ from service.store.writing import raw
 NUMBERING_LOCK = 4_816_201_022
 #: as many as one transaction numbers; the rest follows in the next
 AT_ONCE = 500
+#: How long after it was raised an event may be committed. Nobody can read of it before, so it is told also
+#: where the handshake was taken meanwhile; what is committed later still is not. An event that was committed
+#: half a second before the handshake, and has no number yet, is told with it: rather one too many.
+LATE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ def number(tx: Connection, wants: Wants, *, tenant: int) -> int:
             event.key
             for event in found
             if event.topic == one.topic
-            and event.raised_at >= one.counting_since
+            and event.raised_at >= one.counting_since - LATE
             and wants(one, labels[event.key])
         ]
         if keys:
@@ -117,9 +121,10 @@ _APPEND = """
 _WAITING = """
     SELECT key, topic, labels, raised_at FROM raised_event WHERE tenant = :tenant ORDER BY key LIMIT :limit
 """
+# Locked, so that nothing is numbered by terms that its owner is changing at this moment.
 _LISTENING = """
     SELECT key, topic, body, counting_since FROM subscription
-    WHERE tenant = :tenant AND counting_since IS NOT NULL ORDER BY key
+    WHERE tenant = :tenant AND counting_since IS NOT NULL ORDER BY key FOR NO KEY UPDATE
 """
 _GIVE = """
     WITH counted AS (

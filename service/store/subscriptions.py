@@ -5,7 +5,8 @@
                 +-- handshake failed         +-- failed too often, or for good
                           |                  |
                           +----> error <-----+      counts on; update or a person: requested again
-            off: by its owner, or at its end; nothing is counted any more
+            off: by its owner, at its end, when its owner may no longer read, or after `KEPT_DAYS` in error;
+                 nothing is counted any more
 
 Whoever sends holds the lease of the row, so one process sends at a time for a Subscription and its events go
 out in the order of their numbers. Each change of the row by its owner takes the lease away: what was being
@@ -21,6 +22,10 @@ from sqlalchemy import Connection, text
 
 REQUESTED, ACTIVE, ERROR, OFF = "requested", "active", "error", "off"
 STATUSES = (REQUESTED, ACTIVE, ERROR, OFF)
+#: the answer of one that was turned off because it was in error for `KEPT_DAYS`
+GIVEN_UP = "given-up"
+#: how long one in error counts on, and how long events are kept for whoever asks for them again
+KEPT_DAYS = 30
 HANDSHAKE, HEARTBEAT, EVENTS = "handshake", "heartbeat", "event-notification"
 
 
@@ -147,8 +152,13 @@ def of_owner(tx: Connection, owner: str, *, tenant: int) -> list[Subscription]:
 
 
 def every(tx: Connection, limit: int, *, tenant: int) -> list[Subscription]:
-    """Return the Subscriptions of all senders: those in error first, then those with most events waiting."""
-    statement = f"{_SELECT} ORDER BY status <> 'error', numbered - delivered DESC, key LIMIT :limit"
+    """Return the Subscriptions of all senders: those in error first, then those with most events waiting.
+
+    Those that are off come last: nobody waits for them.
+    """
+    statement = (
+        f"{_SELECT} ORDER BY status <> 'error', status = 'off', numbered - delivered DESC, key LIMIT :limit"
+    )
     return [
         Subscription(**row)
         for row in tx.execute(text(statement), {"tenant": tenant, "limit": limit}).mappings()
@@ -166,9 +176,20 @@ def any_live(tx: Connection, *, tenant: int) -> bool:
     return bool(tx.execute(text(statement), {"tenant": tenant}).scalar_one())
 
 
-def change(tx: Connection, key: int, new: New) -> None:
-    """Give a Subscription other terms; it is asked for anew, or off."""
+def change(tx: Connection, key: int, new: New, *, same_events: bool) -> None:
+    """Give a Subscription other terms; it is asked for anew, or off.
+
+    Args:
+        same_events: it asks for the events that it asked for before; otherwise those that it has are removed,
+            also those that wait, and its numbers go on.
+    """
     tx.execute(text(_CHANGE), {"key": key, "off": new.status == OFF, **_values(new)})
+    if not same_events:
+        for statement in (
+            "DELETE FROM subscription_event WHERE subscription = :key",
+            "UPDATE subscription SET delivered = numbered WHERE key = :key",
+        ):
+            tx.execute(text(statement), {"key": key})
 
 
 def remove(tx: Connection, key: int) -> None:
@@ -186,8 +207,8 @@ def again(tx: Connection, id: str, *, tenant: int) -> bool:
 
 
 def end(tx: Connection, *, tenant: int) -> int:
-    """Turn off those whose end has come, and return how many."""
-    return tx.execute(text(_END), {"tenant": tenant}).rowcount
+    """Turn off those whose end has come or that nobody has taken up for too long, and return how many."""
+    return tx.execute(text(_END), {"tenant": tenant, "days": KEPT_DAYS, "given_up": GIVEN_UP}).rowcount
 
 
 def claim(tx: Connection, *, tenant: int, slow: bool, lease_s: float) -> Claim | None:
@@ -227,17 +248,24 @@ def taken(tx: Connection, claim: Claim, *, delivered: int, http_status: int | No
 
 
 def failed(
-    tx: Connection, claim: Claim, *, answer: str, http_status: int | None, pause_s: float | None
+    tx: Connection, claim: Claim, *, answer: str, http_status: int | None, pause_s: float | None, off: bool
 ) -> None:
     """Give the claim back: what was sent was not taken.
 
     Args:
-        pause_s: when it is tried again; None: the Subscription is in error until somebody asks.
+        pause_s: when it is tried again; None: the Subscription is in error until somebody asks, or off.
+        off: it is off, and counts no more; its owner may ask for it anew.
 
     Raises:
         LeaseLost: nothing is noted.
     """
-    names = {**_mine(claim), "answer": answer, "http_status": http_status, "pause_s": pause_s}
+    names = {
+        **_mine(claim),
+        "answer": answer,
+        "http_status": http_status,
+        "pause_s": pause_s,
+        "status": OFF if off else ERROR if pause_s is None else None,
+    }
     _assert_one(tx.execute(text(_FAILED), names).rowcount)
 
 
@@ -294,8 +322,11 @@ _AGAIN = f"""
     WHERE tenant = :tenant AND id = :id AND (status = 'error' OR retry_at IS NOT NULL)
 """  # noqa: S608
 _END = f"""
-    UPDATE subscription SET {_AFRESH}, status = 'off', counting_since = NULL
-    WHERE tenant = :tenant AND status <> 'off' AND ends_at <= clock_timestamp()
+    UPDATE subscription SET {_AFRESH}, status = 'off', counting_since = NULL,
+        answer = CASE WHEN ends_at <= clock_timestamp() THEN answer ELSE :given_up END,
+        http_status = CASE WHEN ends_at <= clock_timestamp() THEN http_status END
+    WHERE tenant = :tenant AND status <> 'off' AND (ends_at <= clock_timestamp()
+        OR (status = 'error' AND changed_at < clock_timestamp() - make_interval(days => :days)))
 """  # noqa: S608
 _KIND = """
     CASE
@@ -337,15 +368,13 @@ _TAKEN = f"""
 _FAILED = f"""
     UPDATE subscription SET {_FREE}, slow = true, answer = :answer,
         retry_at = clock_timestamp() + make_interval(secs => CAST(:pause_s AS double precision)),
-        version = CASE WHEN CAST(:pause_s AS double precision) IS NULL THEN version + 1 ELSE version END,
-        changed_at = CASE WHEN CAST(:pause_s AS double precision) IS NULL THEN clock_timestamp()
-            ELSE changed_at END,
-        status = CASE WHEN CAST(:pause_s AS double precision) IS NULL THEN 'error' ELSE status END
+        version = CASE WHEN CAST(:status AS text) IS NULL THEN version ELSE version + 1 END,
+        changed_at = CASE WHEN CAST(:status AS text) IS NULL THEN changed_at ELSE clock_timestamp() END,
+        counting_since = CASE WHEN CAST(:status AS text) = 'off' THEN NULL ELSE counting_since END,
+        status = coalesce(:status, status)
     WHERE {_MINE}
 """  # noqa: S608
 
-#: how long events are kept for whoever asks for them again
-KEPT_DAYS = 30
 PURGED_AT_ONCE = 500
 
 

@@ -283,7 +283,7 @@ access = Table(
     Column("place", Text, nullable=False),  # the template of the route, never the address
     Column("reference", Text),  # Type/id, where one resource was asked for
     Column("patients", ARRAY(Text), nullable=False),  # ids of whose data were in the answer
-    Column("status", SmallInteger, nullable=False),  # of the answer
+    Column("status", SmallInteger, nullable=False),  # of the answer; 0: written before there was one
     Index("access_of_patient", "patients", postgresql_using="gin"),
     # what happened on a day
     Index("access_at", "tenant", "at"),

@@ -11,6 +11,7 @@ https://www.iana.org/assignments/iana-ipv6-special-registry/iana-ipv6-special-re
 
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -18,6 +19,8 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 #: of IPv6, what is routed publicly at all: no loopback, no translation to IPv4, no local network
 GLOBAL_UNICAST = IPv6Network("2000::/3")
+#: seconds to find the addresses of a host: the system's own limit grows with each server that it may ask
+RESOLVE_S = 5.0
 #: an address of IPv4 inside one of IPv6, by which a translator would be led to it
 TRANSLATED = ip_network("64:ff9b::/96")
 
@@ -52,10 +55,10 @@ def chosen(host: str, port: int, networks: Networks, resolve: Resolve = resolved
 
     Raises:
         NotAllowed: it has some, and none of them may.
-        NotKnown: it has none.
+        NotKnown: it has none, or they are not found in `RESOLVE_S`.
     """
     # A link-local address of IPv6 comes with its interface.
-    found = [ip_address(address.partition("%")[0]) for address in resolve(host, port)]
+    found = [ip_address(address.partition("%")[0]) for address in _in_time(resolve, host, port)]
     if not found:
         raise NotKnown
     allowed = [address for address in found if may_be_sent_to(address, networks)]
@@ -88,6 +91,17 @@ def is_odd_number(host: str) -> bool:
     last = host.rstrip(".").rpartition(".")[2].lower()
     is_number = last.isdigit() or (last.startswith("0x") and all(c in "0123456789abcdef" for c in last[2:]))
     return is_number and literal(host) is None
+
+
+def _in_time(resolve: Resolve, host: str, port: int) -> Sequence[str]:
+    # The system cannot be told to stop: who looks for too long is left to finish by itself.
+    pool = ThreadPoolExecutor(1, thread_name_prefix="resolve")
+    try:
+        return pool.submit(resolve, host, port).result(timeout=RESOLVE_S)
+    except TimeoutError:
+        raise NotKnown from None
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _is_public(address: Address) -> bool:

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from service.hospital.answers import wait_s
 from service.hospital.transport import Raw
+from service.store import subscriptions
+from service.store.subscriptions import ERROR, OFF
 
 
 class Kind(StrEnum):
@@ -31,13 +33,17 @@ class Kind(StrEnum):
     GONE = "gone"
     BUSY = "busy"
     REFUSED = "refused"
-    # our own: a process ended, or erred
+    # our own: a process ended, or erred, or nobody looked after it
     LOST = "lost"
     FAILED_HERE = "failed-here"
+    GIVEN_UP = subscriptions.GIVEN_UP
 
 
 #: trying again does not help until somebody has changed something
 FINAL = frozenset({Kind.NOT_ALLOWED, Kind.NO_RIGHT, Kind.MOVED, Kind.GONE})
+
+#: what turns a Subscription off, though its owner has not asked for it
+ENDING = frozenset({Kind.NO_RIGHT, Kind.GIVEN_UP})
 
 #: what stands in Subscription.error and in its status, for the subscriber
 SAID: Mapping[Kind, str] = {
@@ -54,6 +60,7 @@ SAID: Mapping[Kind, str] = {
     Kind.REFUSED: "the endpoint refused the notification",
     Kind.LOST: "the process that sends ended several times at this Subscription",
     Kind.FAILED_HERE: "the service itself failed before it had an answer",
+    Kind.GIVEN_UP: f"it was in error for {subscriptions.KEPT_DAYS} days; ask for it anew",
 }
 
 
@@ -97,6 +104,12 @@ def read(raw: Raw, now: datetime) -> Answer:
     return Answer(kind=kind, status=raw.status, wait_s=told)
 
 
-def sentence(answer: str | None) -> str:
-    """Return what a subscriber is told of the last attempt; empty where there is nothing to tell."""
-    return SAID.get(Kind(answer), "") if answer else ""
+def sentence(status: str, answer: str | None) -> str:
+    """Return why a Subscription is in error, or off though its owner has not asked for it; empty: it is not.
+
+    Args:
+        answer: of the last attempt; None: there was none.
+    """
+    if answer is None or not (status == ERROR or (status == OFF and answer in ENDING)):
+        return ""
+    return SAID.get(Kind(answer), "")

@@ -1,6 +1,7 @@
 """What is sent to a subscriber next, and what becomes of it.
 
-    claim -> handshake, events or heartbeat -> sent -> noted: taken, again after a pause, or in error
+    claim -> handshake, events or heartbeat -> whose data they hold is written down -> sent
+          -> noted: taken, again after a pause, or in error
 
 At least once, in the order of the numbers: the next event is sent when the one before was taken. The process
 may die on any line; whoever claims next sends the same again, with the same numbers.
@@ -34,12 +35,12 @@ from service.store.subscriptions import (
 )
 from service.subscriptions import addresses, backport, labels, notification, sending, terms
 from service.subscriptions.addresses import Networks, Resolve
-from service.subscriptions.answers import FINAL, Answer, Kind
+from service.subscriptions.answers import ENDING, FINAL, Answer, Kind
 from service.subscriptions.notification import Bodies, Standing
 from service.subscriptions.sending import Request
 
 #: besides what a subscriber has for its answer: to find its address, to connect, to note what became of it
-MARGIN_S = 20.0
+MARGIN_S = addresses.RESOLVE_S + sending.CONNECTING_S + 5.0
 LEASE_S = terms.LONGEST_TIMEOUT_S + MARGIN_S
 #: failures in a row before the Subscription is in error: some two hours after the first
 ATTEMPTS = 12
@@ -100,19 +101,21 @@ class Sender:
             self._failed(claim, Answer(kind=Kind.LOST))
             return
         asked = terms.stored(claim.body)
+        if self.tls_only and not asked.endpoint.startswith("https://"):
+            self._failed(claim, Answer(kind=Kind.NOT_ALLOWED))
+            return
         with self.database.transaction() as tx:
             may = not self.rights or READ in senders.scopes(tx, claim.owner, tenant=self.tenant)
             events = self._events(tx, claim, asked.most) if may else []
             bodies = self._bodies(tx, events) if asked.content == backport.FULL_RESOURCE else None
+            if asked.content != backport.EMPTY:
+                self._write_down(tx, claim, events)
         if not may:
             self._failed(claim, Answer(kind=Kind.NO_RIGHT))
             return
         if claim.kind == EVENTS and not events:
             # What waited is no longer kept: it was too old when the Subscription was taken up again.
             self._taken(claim, delivered=claim.numbered, status=None, slow=False)
-            return
-        if self.tls_only and not asked.endpoint.startswith("https://"):
-            self._failed(claim, Answer(kind=Kind.NOT_ALLOWED))
             return
         began = self.now()
         bundle = notification.bundle(
@@ -145,7 +148,7 @@ class Sender:
             resolve=self.resolve,
         )
         took_s = (self.now() - began).total_seconds()
-        self._note(claim, answer, events, told=asked.content != backport.EMPTY, slow=took_s > SLOW_S)
+        self._note(claim, answer, events, slow=took_s > SLOW_S)
 
     def _events(self, tx: Connection, claim: Claim, most: int) -> list[Numbered]:
         if claim.kind != EVENTS:
@@ -155,7 +158,25 @@ class Sender:
     def _bodies(self, tx: Connection, events: list[Numbered]) -> Bodies:
         return bodies(tx, events, tenant=self.tenant)
 
-    def _note(self, claim: Claim, answer: Answer, events: list[Numbered], *, told: bool, slow: bool) -> None:
+    def _write_down(self, tx: Connection, claim: Claim, events: list[Numbered]) -> None:
+        """Write down whose data are about to be sent: where it cannot be written, nothing is.
+
+        A row too many, for a subscriber that is not reached then, is better than one that is missing.
+        """
+        patients = {event.patient for event in events if event.patient}
+        if patients:
+            accesses.add(
+                tx,
+                tenant=self.tenant,
+                who=claim.owner,
+                action=accesses.READ,
+                place=PLACE,
+                reference=f"Subscription/{claim.id}",
+                patients=patients,
+                status=accesses.UNANSWERED,
+            )
+
+    def _note(self, claim: Claim, answer: Answer, events: list[Numbered], *, slow: bool) -> None:
         logger.info(
             "notified" if answer.taken else "not_notified",
             subscription=claim.id,
@@ -165,29 +186,11 @@ class Sender:
             answer=answer.kind,
             status=answer.status,
         )
-        if told and answer.kind not in (Kind.NOT_ALLOWED, Kind.UNREACHABLE, Kind.UNTRUSTED):
-            self._write_down(claim, answer, events)
         if answer.taken:
             delivered = events[-1].number if events else claim.delivered
             self._taken(claim, delivered=delivered, status=answer.status, slow=slow)
         else:
             self._failed(claim, answer)
-
-    def _write_down(self, claim: Claim, answer: Answer, events: list[Numbered]) -> None:
-        """Write down whose data were sent, also where it is not known that they arrived."""
-        patients = {event.patient for event in events if event.patient}
-        if patients:
-            with self.database.transaction() as tx:
-                accesses.add(
-                    tx,
-                    tenant=self.tenant,
-                    who=claim.owner,
-                    action=accesses.READ,
-                    place=PLACE,
-                    reference=f"Subscription/{claim.id}",
-                    patients=patients,
-                    status=answer.status or 0,
-                )
 
     def _taken(self, claim: Claim, *, delivered: int, status: int | None, slow: bool) -> None:
         with self.database.transaction() as tx:
@@ -195,10 +198,15 @@ class Sender:
 
     def _failed(self, claim: Claim, answer: Answer) -> None:
         pause_s = self._pause(claim, answer)
-        if pause_s is None:
+        off = answer.kind in ENDING
+        if off:
+            logger.warning("subscription_turned_off", subscription=claim.id, answer=answer.kind)
+        elif pause_s is None:
             logger.warning("subscription_in_error", subscription=claim.id, answer=answer.kind)
         with self.database.transaction() as tx:
-            subscriptions.failed(tx, claim, answer=answer.kind, http_status=answer.status, pause_s=pause_s)
+            subscriptions.failed(
+                tx, claim, answer=answer.kind, http_status=answer.status, pause_s=pause_s, off=off
+            )
 
     def _pause(self, claim: Claim, answer: Answer) -> float | None:
         """Return when it is tried again; None: when its owner or a person asks.

@@ -14,6 +14,7 @@ import hmac
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +34,11 @@ from service.subscriptions.answers import Answer, Kind
 
 TIMESTAMP, SIGNATURE = "X-Hipway-Timestamp", "X-Hipway-Signature"
 CONTENT_TYPE = "application/fhir+json; fhirVersion=4.0"
+
+#: a host has one or two; more would hold up whoever waits for the thread
+MOST_ADDRESSES = 3
+#: seconds for the addresses that are not reached, besides what a subscriber has for its answer
+CONNECTING_S = 10.0
 
 CA_FILE = "HIPWAY_SUBSCRIBERS_CA_FILE"
 
@@ -80,7 +86,8 @@ def send(
 
     Args:
         now: the machine's own clock, which is the timestamp.
-        resolve: asked once; only an address that it gave and that may be sent to is connected to.
+        resolve: asked once; only an address that it gave and that may be sent to is connected to, and of
+            those the first `MOST_ADDRESSES`, within one limit of time for all of them.
     """
     parts = urlsplit(request.endpoint)
     host = parts.hostname or ""
@@ -101,22 +108,29 @@ def send(
         (SIGNATURE, signature(request.secret, timestamp, request.body)),
     ]
     answer = Answer(kind=Kind.UNREACHABLE)
-    for address in found:
-        url = urlunsplit(parts._replace(netloc=_netloc(address, port)))
-        answer = _post(request, url, headers, host, trust)
-        if answer.kind is not Kind.UNREACHABLE:
+    end = time.monotonic() + request.timeout_s + CONNECTING_S
+    for address in found[:MOST_ADDRESSES]:
+        left_s = min(request.timeout_s, end - time.monotonic())
+        if answer.kind is not Kind.UNREACHABLE or left_s <= 0:
             break
+        url = urlunsplit(parts._replace(netloc=_netloc(address, port)))
+        answer = _post(request, url, headers, host, trust, left_s)
     return answer
 
 
 def _post(
-    request: Request, url: str, headers: Sequence[tuple[str, str]], host: str, trust: ssl.SSLContext
+    request: Request,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    host: str,
+    trust: ssl.SSLContext,
+    longest_s: float,
 ) -> Answer:
     """Send to one address. The certificate has to be that of the host, by whose name it is asked."""
-    timeout = httpx.Timeout(request.timeout_s, connect=min(CONNECT_S, request.timeout_s))
+    timeout = httpx.Timeout(longest_s, connect=min(CONNECT_S, longest_s))
     # No connection is kept: the next one might have another name at the same address.
     client = httpx.Client(verify=trust, timeout=timeout, follow_redirects=False, trust_env=False)
-    deadline = _Deadline(request.timeout_s)
+    deadline = _Deadline(longest_s)
     try:
         with client, deadline:
             raw = transport.ask(
@@ -125,14 +139,14 @@ def _post(
                 url,
                 content=request.body,
                 headers=headers,
-                longest_s=request.timeout_s,
+                longest_s=longest_s,
                 extensions={"sni_hostname": host, "trace": deadline.see},
             )
     except Failed as failed:
         if failed.status is not None:
             # What was answered stands in the status, whatever became of the rest.
             return Answer(kind=answers.of_status(failed.status), status=failed.status)
-        return Answer(kind=Kind.SILENT if deadline.over else Kind(failed.kind.value))
+        return Answer(kind=Kind.SILENT if deadline.has_ended_it else Kind(failed.kind.value))
     return answers.read(raw, datetime.now(UTC))
 
 
@@ -147,7 +161,7 @@ class _Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.over = False
+        self._over = False
         self._socket: socket.socket | None = None
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
@@ -159,13 +173,20 @@ class _Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._timer.cancel()
 
+    @property
+    def has_ended_it(self) -> bool:
+        """Return whether there was a connection when the time was over."""
+        return self._over and self._socket is not None
+
     def see(self, event: str, info: dict[str, Any]) -> None:
         """Note the connection that is used, as httpx tells of it."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._socket = info["return_value"].get_extra_info("socket")
+            if self._over:
+                self._end()
 
     def _end(self) -> None:
-        self.over = True
+        self._over = True
         if self._socket is not None:
             try:
                 # Of the socket alone, beneath TLS, which would wait for the other side to say farewell.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from fhir_profiles import canonical, topics
@@ -68,6 +68,10 @@ class Terms:
     ends_at: datetime | None
     #: None: none was sent
     secret: str | None = field(repr=False)
+
+    def asks_for_the_same_events_as(self, other: Self) -> bool:
+        """Return whether both are told of the same events, however that is."""
+        return (self.topic.name, frozenset(self.filters)) == (other.topic.name, frozenset(other.filters))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

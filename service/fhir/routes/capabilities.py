@@ -16,6 +16,7 @@ from service.fhir.blueprint import fhir
 from service.fhir.criteria import conditions, including
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
+from service.store.subscriptions import KEPT_DAYS
 from service.subscriptions import backport, sending, terms
 from service.version import VERSION
 
@@ -54,7 +55,9 @@ SUBSCRIBING = (
     + f". The channel is rest-hook, the payload {terms.MEDIA_TYPE} with backport-payload-content "
     f"{', '.join(backport.CONTENTS)}. Each sender sees and changes its own Subscriptions alone, and needs "
     "to be allowed to read. The status is requested until a handshake was taken, then active; after a "
-    "failed handshake or too many failures it is error, until an update asks for it anew. Event numbers "
+    "failed handshake or too many failures it is error, until an update asks for it anew, and after "
+    f"{KEPT_DAYS} days of that off, as when its sender may no longer read. After an update to another "
+    "topic or other filters, events of before are told no more, and the numbers go on. Event numbers "
     "have no gaps; an event may come twice, with the same number, and not before the one before it was "
     f"taken. Each request is signed: {sending.SIGNATURE} is sha256= and the HMAC-SHA256 of "
     f"{sending.TIMESTAMP}, a full stop and the body, with the secret of the channel's extension "

@@ -21,7 +21,7 @@ from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.searching import number
 from service.store import subscriptions
 from service.store.senders import READ
-from service.store.subscriptions import ERROR, Subscription
+from service.store.subscriptions import Subscription
 from service.subscriptions import answers, backport, delivering, notification, terms
 from service.subscriptions.notification import QUERY_EVENT, Standing
 
@@ -104,7 +104,7 @@ def _standing(one: Subscription) -> Standing:
         status=one.status,
         topic=terms.stored(one.body).topic.name,
         numbered=one.numbered,
-        error=answers.sentence(one.answer) if one.status == ERROR else "",
+        error=answers.sentence(one.status, one.answer),
     )
 
 

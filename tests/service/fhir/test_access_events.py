@@ -78,6 +78,13 @@ def test_the_outcome_follows_the_answer(search, look, status, outcome):
     assert events(search())[0]["outcome"] == outcome
 
 
+def test_what_was_sent_is_written_down_without_an_answer_and_says_so(search, look):
+    look(status=accesses.UNANSWERED)
+
+    (event,) = events(search())
+    assert (event["outcome"], event["outcomeDesc"]) == ("0", "sent; written down before there was an answer")
+
+
 @pytest.mark.parametrize("who", ["Practitioner/vogt", "hospital", ""])
 @pytest.mark.parametrize("reference", ["CarePlan/c", None])
 def test_each_is_valid_by_the_gate_and_by_its_model(client, search, look, who, reference):

@@ -7,17 +7,22 @@ http://hl7.org/fhir/uv/subscriptions-backport/payloads.html
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 import hospital_server
 import pytest
 import signing_in
 from hospital_server import answering
 from sqlalchemy import text
-from subscribing import sent, status
+from subscribing import sent, status, subscription
 
+from service.fhir import subscribing
 from service.store import raised_events, senders, subscriptions
-from service.subscriptions import delivering
+from service.subscriptions import addresses, delivering, sending, terms
 from service.subscriptions.delivering import ATTEMPTS, LEASE_S
+from service.subscriptions.terms import Rules
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
 def abouts(told):
@@ -132,7 +137,39 @@ def test_a_payload_holds_as_much_as_was_asked_for_and_is_on_record(told, content
     )
     with database.transaction() as tx:
         seen = [tuple(row) for row in tx.execute(text("SELECT who, patients, reference, status FROM access"))]
-    assert seen == ([] if content == "empty" else [("registry", ["p-a"], "Subscription/s-0", 200)])
+    assert seen == ([] if content == "empty" else [("registry", ["p-a"], "Subscription/s-0", 0)])
+
+
+def test_whose_data_are_sent_is_on_record_before_they_leave(told, database):
+    told.active()
+    told.happen("a")
+    seen = []
+
+    def looking(asked):
+        with database.transaction() as tx:
+            seen.append(tx.execute(text("SELECT patients FROM access")).scalars().all())
+        return asked.answer(200, {})
+
+    told.server.moods = [looking]
+
+    assert told.go() == 1
+
+    assert seen == [[["p-a"]]]
+
+
+def test_where_it_cannot_be_written_down_nothing_is_sent(told):
+    told.active()
+    told.happen("a")
+    told.do("ALTER TABLE access ADD CONSTRAINT full_up CHECK (false) NOT VALID")
+    try:
+        assert told.go() == 1
+    finally:
+        told.do("ALTER TABLE access DROP CONSTRAINT full_up")
+
+    assert told.server.asked == []
+    assert (told.row().answer, told.row().delivered) == ("failed-here", 0)
+    assert told.at_once() == 1
+    assert told.numbers() == [1]
 
 
 def test_what_was_erased_is_told_as_no_longer_there(told):
@@ -311,7 +348,109 @@ def test_whoever_loses_the_right_to_read_is_told_nothing_more(told, database, ow
     told.go(production)
 
     assert told.numbers() == [1]
-    assert (told.row().status, told.row().answer) == ("error", "no-right")
+    assert (told.row().status, told.row().answer) == ("off", "no-right")
+
+
+def test_whoever_loses_the_right_to_read_leaves_nothing_that_grows(told, database, owner):
+    signing_in.sender(owner, "registry", "read")
+    production = told.another(rights=True)
+    told.subscribe()
+    told.go(production)
+    with owner.transaction() as tx:
+        senders.end(tx, "registry", tenant=0)
+    told.happen("a")
+    told.go(production)
+
+    told.happen("b")
+    told.go(production)
+
+    assert told.row().numbered == 1
+    with database.transaction() as tx:
+        assert not subscriptions.any_live(tx, tenant=0)
+
+
+def test_what_is_in_error_for_too_long_is_off_and_says_why(told, database):
+    told.active()
+    told.server.mood = answering(410)
+    told.happen("a")
+    told.go()
+    days = f"{subscriptions.KEPT_DAYS} days"
+    told.do(f"UPDATE subscription SET changed_at = clock_timestamp() - interval '{days}' + interval '1 hour'")
+    with database.transaction() as tx:
+        assert subscriptions.end(tx, tenant=0) == 0
+    told.do(f"UPDATE subscription SET changed_at = clock_timestamp() - interval '{days} 1 hour'")
+    with database.transaction() as tx:
+        assert subscriptions.end(tx, tenant=0) == 1
+
+    told.happen("b")
+    told.go()
+
+    assert (told.row().status, told.row().answer, told.row().http_status) == ("off", "given-up", None)
+    assert told.row().numbered == 1
+    assert days in subscribing.rendered(told.row())
+
+
+def test_what_its_owner_has_turned_off_names_no_error(told):
+    told.active()
+    told.server.mood = answering(410)
+    told.happen("a")
+    told.go()
+    assert '"error":"' in subscribing.rendered(told.row())
+
+    told.change(status="off")
+
+    assert '"error":"' not in subscribing.rendered(told.row())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "numbers"),
+    [
+        pytest.param({}, {"topic": "order-signed"}, [3], id="another topic"),
+        pytest.param({}, {"filters": ["CarePlan?stage=imaging"]}, [3], id="another filter"),
+        pytest.param({}, {"reason": "another"}, [1, 2, 3], id="another reason"),
+        pytest.param(
+            {"filters": ["CarePlan?stage=imaging,therapy"]},
+            {"filters": ["CarePlan?stage=therapy,imaging"]},
+            [1, 2, 3],
+            id="the same filter",
+        ),
+    ],
+)
+def test_what_waits_is_told_only_while_it_is_asked_for(told, before, after, numbers):
+    told.active(**before)
+    told.happen("a", "b", labels=("stage=imaging",))
+    told.server.moods = [answering(410)]
+    told.go()
+    told.server.begin()
+    told.server.mood = answering(200)
+
+    told.change(**after)
+    told.go()
+    told.happen("c", topic=after.get("topic", "stage-entered"), labels=("stage=imaging",))
+    told.go()
+
+    assert told.numbers() == numbers
+    assert told.row().waiting == 0
+
+
+def test_nothing_is_numbered_by_terms_that_are_being_changed(told, database):
+    told.active()
+    told.happen("a")
+    other = subscription(f"{told.server.url}/hook", topic="order-signed", id="s-0")
+    asked = subscribing.read(other, Rules(tls_only=False, networks=LOOPBACK))
+
+    def number():
+        database.run(lambda tx: delivering.number(tx, tenant=0))
+
+    numbering = threading.Thread(target=number)
+    with database.transaction() as tx:
+        subscribing.update(tx, "s-0", "registry", asked, if_version=None, tenant=0)
+        numbering.start()
+        # It reads what was committed, or waits.
+        numbering.join(0.5)
+    numbering.join()
+
+    assert told.row().numbered == 0
 
 
 @pytest.mark.parametrize("what", ["changed", "removed"])
@@ -450,6 +589,22 @@ def test_what_was_committed_late_is_told_as_well(told, database):
     assert abouts(told) == ["early", "late"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "known"), [pytest.param(0, ["late"], id="in time"), pytest.param(61, [], id="too late")]
+)
+def test_what_was_under_way_while_the_handshake_was_taken_is_told(told, database, seconds, known):
+    told.subscribe()
+    with database.transaction() as late:
+        raised_events.append(late, [_event("late")], tenant=0)
+        late.execute(text(f"UPDATE raised_event SET raised_at = raised_at - interval '{seconds} s'"))
+        assert told.go() == 1
+        assert told.row().status == "active"
+
+    told.go()
+
+    assert abouts(told) == known
+
+
 def test_what_nobody_subscribes_to_does_not_pile_up(told, database):
     told.happen("a", "b")
 
@@ -479,10 +634,8 @@ def test_a_person_has_it_tried_again(told, database):
         assert not subscriptions.again(tx, "s-0", tenant=0)
 
 
-def test_a_lease_lasts_longer_than_a_subscriber_may(told):
-    told.active(timeout=30)
-
-    assert LEASE_S > 30
+def test_a_lease_lasts_longer_than_a_subscriber_and_those_before_it_may():
+    assert LEASE_S > addresses.RESOLVE_S + sending.CONNECTING_S + terms.LONGEST_TIMEOUT_S
 
 
 def test_neither_secret_nor_address_is_in_what_is_logged(told, capsys):

@@ -1,6 +1,7 @@
 """One request to a subscriber: signed, to the address that was looked at, never for longer than allowed."""
 
 import json
+import socket
 import ssl
 import threading
 import time
@@ -16,7 +17,7 @@ from hospital_server import HospitalServer, answering
 from subscribing import SECRET, is_signed
 
 from service.environment import InvalidSettings
-from service.subscriptions import sending
+from service.subscriptions import addresses, sending
 from service.subscriptions.answers import Kind
 from service.subscriptions.sending import Request
 
@@ -141,6 +142,57 @@ def test_the_next_address_is_tried_where_one_cannot_be_reached(server):
     answer = send(f"http://two.example:{port}/fhir", resolve=lambda *_: ["127.0.0.77", "127.0.0.1"])
 
     assert answer.kind is Kind.TAKEN
+
+
+def test_of_a_host_with_many_addresses_a_few_are_tried(server):
+    port = urlsplit(server.url).port
+    dead = [f"127.0.0.{last}" for last in range(71, 71 + sending.MOST_ADDRESSES)]
+
+    answer = send(f"http://many.example:{port}/fhir", resolve=lambda *_: [*dead, "127.0.0.1"])
+
+    assert answer.kind is Kind.UNREACHABLE
+    assert server.asked == []
+
+
+def test_all_addresses_of_a_host_have_one_limit_of_time(monkeypatch):
+    monkeypatch.setattr(sending, "CONNECTING_S", 0.2)
+    dead = [f"127.0.0.{last}" for last in range(71, 71 + sending.MOST_ADDRESSES)]
+    with socket.socket() as full:
+        # Whoever comes after these is neither let in nor turned away.
+        full.bind(("0.0.0.0", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.71", port))
+        began = time.monotonic()
+
+        answer = send(f"http://dead.example:{port}/", timeout_s=1.0, resolve=lambda *_: dead)
+
+        took_s = time.monotonic() - began
+        for one in waiting:
+            one.close()
+    assert answer.kind is Kind.UNREACHABLE
+    assert 1.0 < took_s < 2.0
+
+
+def test_a_name_that_is_looked_up_for_too_long_is_unreachable(monkeypatch):
+    monkeypatch.setattr(addresses, "RESOLVE_S", 0.2)
+    until = threading.Event()
+
+    def slow(*_):
+        until.wait(5)
+        return ["127.0.0.1"]
+
+    began = time.monotonic()
+
+    answer = send("http://slow.example/", resolve=slow)
+
+    took_s = time.monotonic() - began
+    until.set()
+    assert answer.kind is Kind.UNREACHABLE
+    assert took_s < 2.0
 
 
 def test_a_name_without_an_address_is_unreachable():
