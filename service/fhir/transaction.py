@@ -246,7 +246,7 @@ def _outdated(conflict: VersionConflict, asked_for: Sequence[Entry | Read]) -> l
 
 def _announce(tx: Connection, entries: Sequence[Entry]) -> None:
     """Take the locks that come before the clock is read, and before every other; twice is harmless."""
-    alone = any(e.type == "Patient" and (e.removes or persons.replaced_by(e.resource)) for e in entries)
+    alone = any(e.type == "Patient" and (e.removes or persons.is_replaced(e.resource)) for e in entries)
     referrers.keep_patients(tx, removing=alone)
     horizon.announce(tx)
 

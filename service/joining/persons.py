@@ -87,6 +87,11 @@ def restored(patient: Json, before: Json, target: str) -> dict[str, Any]:
     return _without_empty({**rest, **({} if was_linked else active), "link": links})
 
 
+def is_replaced(patient: Json) -> bool:
+    """Return whether the Patient says that another one replaces it, in whatever form it names that one."""
+    return any(link.get("type") == REPLACED_BY for link in _list(patient, "link"))
+
+
 def replaced_by(patient: Json) -> str | None:
     """Return the id of the Patient that this one says it is replaced by; None where it says nothing."""
     for link in _list(patient, "link"):
