@@ -161,10 +161,12 @@ def _taken(
     written.rows += plans.carried(
         of, pathway, joined.instance, of.target, of.source, -offset, after=joined.number - 1
     )
-    now = remembered.shifted(remembered.named(case.now, of.names, {}), -offset)
-    alone, _ = remembered.unfolded(now, case.then, case.stayed)
+    now, then = (
+        remembered.shifted(remembered.named(each, of.names, {}), -offset) for each in (case.now, case.then)
+    )
+    alone, _ = remembered.unfolded(now, then, case.went, case.stayed)
     goes.append(_step(of, case, of.source, now, alone))
-    _, stayed = remembered.unfolded(case.now, case.then, case.stayed)
+    _, stayed = remembered.unfolded(case.now, case.then, case.went, case.stayed)
     shown = replace(_as_shown(case.stayed, case.now), steps=case.now.steps)
     stays.append(_step(of, case, of.target, shown, stayed))
     if case.stayed.stage is None:
@@ -177,7 +179,7 @@ def _taken(
 
 
 def _folded(of: Setting, case: Case, goes: list[Step], stays: list[Step]) -> None:
-    alone, theirs = remembered.unfolded(case.now, case.then, case.went)
+    alone, theirs = remembered.unfolded(case.now, case.then, case.stayed, case.went)
     stays.append(_step(of, case, of.target, case.now, alone))
     if case.went.stage is not None or case.joined.instance == PERSON:
         back = remembered.named(theirs, of.names, {})
