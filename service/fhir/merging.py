@@ -122,7 +122,12 @@ def of_part(done: part.Outcome, *, preview: bool) -> dict[str, Any]:
     texts += [f"{_counted(done.back)} {would} moved back"] if done.back else []
     texts += [f"{done.stays} resources that were received since stay"] if done.stays else []
     texts += [f"CarePlan/{id_}: {PLANS[how]}" for id_, how in done.plans]
-    return _outcome(texts)
+    warnings = [
+        f"{back} goes back as it was received; {stays}, which stood for both, was changed or removed since: "
+        "look whether that is true of both"
+        for back, stays in sorted(done.differing.items())
+    ]
+    return _outcome(texts, warnings)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

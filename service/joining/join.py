@@ -171,8 +171,12 @@ def _move(of: Setting, names: Mapping[str, str]) -> tuple[list[Moved], Setting]:
         stored = one.stored
         after = versions[stored.type, stored.id]
         twin = same.get(stored.reference)
-        moved.append(Moved(stored.type, stored.id, stored.version, after, twin and known[twin].id))
-        instead = f"{twin}/_history/{known[twin].version}" if twin else f"{stored.reference}/_history/{after}"
+        one_moved = Moved(stored.type, stored.id, stored.version, after)
+        instead = f"{stored.reference}/_history/{after}"
+        if twin:
+            one_moved = one_moved._replace(twin=known[twin].id, twin_version=known[twin].version)
+            instead = f"{twin}/_history/{known[twin].version}"
+        moved.append(one_moved)
         also[f"{stored.reference}/_history/{stored.version}"] = instead
     ids = {goes.partition("/")[2]: stays.partition("/")[2] for goes, stays in same.items()}
     return moved, replace(of, names={**everything, **also}, ids=ids)

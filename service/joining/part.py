@@ -46,6 +46,8 @@ class Outcome:
     stays: int
     #: of each plan: its id, and whether it `goes` back to the source or `stays`
     plans: Sequence[tuple[str, str]]
+    #: by what went back as it was received, what had stood for it and is another by now, or is removed
+    differing: Mapping[str, str]
     #: the Patient that stays, and the one that stands for itself again
     result: Head
     parted: Head
@@ -81,11 +83,21 @@ def part(
     moved = joinings.moved(tx, joining.key)
     at = site.read(tx, tenant=tenant)
     now = at.clock.now.replace(microsecond=at.clock.now.microsecond // 1000 * 1000)
-    of = Setting(tx=tx, tenant=tenant, run=uuid4(), at=now, site=at, source=source, target=target)
+    twins = {f"{one.type}/{one.twin}": f"{one.type}/{one.id}" for one in moved if one.twin}
+    of = Setting(
+        tx=tx,
+        tenant=tenant,
+        run=uuid4(),
+        at=now,
+        site=at,
+        source=source,
+        target=target,
+        ids={one.twin: one.id for one in moved if one.twin},
+    )
     installed = catalogue.pathways()
     kept = tuple(plans.each(msgspec.json.decode(joining.plans)))
     before = parted_plans.remember(of, kept, installed)
-    names = {f"Patient/{target}": f"Patient/{source}", **before.names}
+    names = {f"Patient/{target}": f"Patient/{source}", **twins, **before.names}
     owned = parted_plans.made_since(of, joining, moved, before)
     goes = {one.identity for one in moved if one.type != "Patient"} | {
         (one.stored.type, one.stored.id) for one in owned
@@ -110,6 +122,7 @@ def part(
         back=Counter(one.type for one in facts_back) + Counter(one.stored.type for one in since),
         stays=stay,
         plans=said.plans,
+        differing=_differing(of, moved),
         result=heads["Patient", target],
         parted=heads["Patient", source],
     )
@@ -200,7 +213,26 @@ def _back(
     # What was said of the version before is said of the one that follows it as well.
     named = [(held.stored.reference, held.stored.version) for held, _ in writes]
     named += [(f"{one.type}/{one.id}", one.before) for one in wanted if f"{one.type}/{one.id}" in now_as]
-    return {f"{reference}/_history/{version}": now_as[reference] for reference, version in named}
+    found = {f"{reference}/_history/{version}": now_as[reference] for reference, version in named}
+    found |= {
+        f"{one.type}/{one.twin}/_history/{one.twin_version}": now_as[f"{one.type}/{one.id}"]
+        for one in wanted
+        if one.twin and f"{one.type}/{one.id}" in now_as
+    }
+    return found
+
+
+def _differing(of: Setting, moved: Sequence[Moved]) -> dict[str, str]:
+    """Return, by each fact that was kept once, the one that stood for it if that is no longer the same."""
+    names = {(one.type, one.twin, one.twin_version): one for one in moved if one.twin and one.twin_version}
+    then = resources.versions(of.tx, list(names), tenant=of.tenant)
+    heads = resources.look_up(of.tx, [(type_, id_) for type_, id_, _ in names], tenant=of.tenant)
+    now = {head.identity: head.digest for head in heads}
+    return {
+        f"{one.type}/{one.id}": f"{one.type}/{one.twin}"
+        for name, one in names.items()
+        if now.get(name[:2]) != then[name].digest
+    }
 
 
 def _write(stored: Stored, body: Json, patient: str | None) -> Write:

@@ -61,6 +61,38 @@ def test_what_was_changed_since_goes_back_as_it_is_now(client, send):
     assert (found["valueInteger"], found["subject"]["reference"]) == (9, "Patient/a")
 
 
+def test_what_was_changed_since_names_its_own_fact_again_and_not_the_one_that_was_kept_for_both(client, send):
+    named = [{"reference": "Observation/same-b"}]
+    send(bundle(put(observation("a1", "Patient/b", valueInteger=9, hasMember=named))))
+
+    answer = unmerge(client, "a", "b")
+
+    assert read(client, "Observation/a1")["hasMember"] == [{"reference": "Observation/same-a"}]
+    assert "warning" not in str(answer.get_json())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda found: {**found, "status": "entered-in-error"}, id="withdrawn"),
+        pytest.param(None, id="removed"),
+    ],
+)
+def test_that_a_fact_kept_for_both_was_changed_since_is_told_by_name(client, send, change):
+    if change is None:
+        client.delete("/fhir/Observation/same-b")
+    else:
+        send(bundle(put(change(read(client, "Observation/same-b")))))
+
+    answer = unmerge(client, "a", "b")
+
+    assert answer.status_code == 200, said(answer)
+    assert "Observation/same-a goes back as it was received; Observation/same-b, which stood for" in said(
+        answer
+    )
+    assert read(client, "Observation/same-a")["status"] == "final"
+
+
 def test_what_was_removed_since_is_removed(client, database):
     client.delete("/fhir/Observation/a1")
 
