@@ -21,6 +21,7 @@ from pathways import catalogue
 from pathways import decisions as decided
 from service.fhir import references
 from service.fhir.refusals import Issue, NotValid, Referred
+from service.fhir.resolving import MAY_POINT_ELSEWHERE
 from service.joining import facts, parted_plans, persons, plans, saving
 from service.joining.facts import Held
 from service.joining.plans import Setting
@@ -111,6 +112,7 @@ def part(
     for patient, written in said.resources.items():
         saving.of_engine(tx, written.values(), patient, tenant=tenant, now=now)
     heads = _alone(of, joining, moved, both, who)
+    _refuse_across(of)
     joinings.part(tx, joining.key, at=now, who=who)
     for patient in (source, target):
         promises.want(tx, patient, tenant=tenant, due_at=now)
@@ -165,23 +167,60 @@ def _since(
     if unknown := [name for name in to_source if name not in known]:
         text = f"{len(unknown)} of the resources were not received for this Patient since the two were joined"
         raise NotValid(Issue(code="not-found", text=text, expression="source-resource"))
-    going = [one for one in received if one.stored.reference in to_source or _refers(one.stored, goes)]
+    going = [one for one in received if one.stored.reference in to_source]
+    while more := [one for one in received if one not in going and _refers(one.stored, goes, going)]:
+        # What refers to one of these goes as well.
+        going += more
     chosen = {one.stored.reference for one in going}
     open_ = [one.stored.reference for one in received if one.stored.reference not in chosen]
     if open_ and not rest_stays:
-        named = ", ".join(open_[:NAMED]) + (f" and {len(open_) - NAMED} more" if len(open_) > NAMED else "")
         text = (
             f"{len(open_)} resources were received since the two were joined, and nobody can tell whose they "
             "are: name in source-resource what is about the source, and send rest-stays true for the others. "
-            f"They are {named}"
+            f"They are {_named(open_)}"
         )
         raise Referred(Issue(code="conflict", text=text, expression="rest-stays"))
     return going
 
 
-def _refers(stored: Stored, goes: set[Identity]) -> bool:
+def _refers(stored: Stored, goes: set[Identity], going: Sequence[Held]) -> bool:
     """Return whether the resource answers, or is about, something that goes back."""
-    return any(references.local(found.target) in goes for found in references.literal(stored.resource))
+    every = goes | {(one.stored.type, one.stored.id) for one in going}
+    return any(references.local(found.target) in every for found in references.literal(stored.resource))
+
+
+def _refuse_across(of: Setting) -> None:
+    """Refuse to leave what refers to something of the other record, after everything is written.
+
+    Raises:
+        Referred: naming what refers to it.
+    """
+    found = [
+        (held.stored, identity)
+        for patient in (of.source, of.target)
+        for held in facts.of(of.tx, patient, tenant=of.tenant)
+        if held.stored.patient and held.sender != saving.ENGINE
+        for reference in references.literal(held.stored.resource)
+        if (held.stored.type, reference.element) not in MAY_POINT_ELSEWHERE
+        and (identity := references.local(reference.target))
+    ]
+    heads = resources.look_up(of.tx, {identity for _, identity in found}, tenant=of.tenant)
+    whose = {head.identity: head.patient for head in heads if not head.deleted}
+    across = [
+        f"{stored.reference} to {'/'.join(identity)}"
+        for stored, identity in found
+        if whose.get(identity) in {of.source, of.target} - {stored.patient}
+    ]
+    if across:
+        text = (
+            f"{len(across)} references would lead from one record to the other: name both ends in source-"
+            f"resource, or neither, or change what refers first. They are {_named(across)}"
+        )
+        raise Referred(Issue(code="conflict", text=text, expression="source-resource"))
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _back(

@@ -19,7 +19,8 @@ def joined(client, database, send):
     first = (put(patient("a", mrn="A", active=True)), put(observation("a1", "Patient/a")))
     both = put(observation("same-a", "Patient/a", valueInteger=3))
     send(bundle(*first, both, put(encounter("Patient/a", id_="visit"))))
-    send(bundle(put(patient("b", mrn="B")), put(observation("same-b", "Patient/b", valueInteger=3))))
+    same = put(observation("same-b", "Patient/b", valueInteger=3))
+    send(bundle(put(patient("b", mrn="B")), same, put(observation("b1", "Patient/b", valueInteger=5))))
     before = kept(database, "a"), kept(database, "b")
     assert merge(client, "a", "b").status_code == 200
     return before
@@ -130,6 +131,38 @@ def test_what_answers_something_that_goes_back_goes_with_it(client, send):
 
     found = read(client, "Observation/answer")
     assert found["subject"]["reference"] == "Patient/a"
+
+
+def test_what_answers_something_that_is_named_goes_with_it_however_far(client, send):
+    send(bundle(put(observation("n1", "Patient/b"))))
+    send(bundle(put(observation("n2", "Patient/b", derivedFrom=[{"reference": "Observation/n1"}]))))
+    send(bundle(put(observation("n3", "Patient/b", derivedFrom=[{"reference": "Observation/n2"}]))))
+
+    answer = unmerge(client, "a", "b", source_resource="Observation/n1", rest_stays=True)
+
+    assert answer.status_code == 200, said(answer)
+    for name in ("n1", "n2", "n3"):
+        assert read(client, f"Observation/{name}")["subject"]["reference"] == "Patient/a"
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        pytest.param("new", "Observation/new", id="goes, and refers to what stays"),
+        pytest.param("b1", None, id="was there before, and refers to what goes"),
+    ],
+)
+def test_no_record_refers_to_the_other(client, send, stored, changed, named):
+    to = "Observation/same-b2" if named else "Observation/a1"
+    send(bundle(put(observation("same-b2", "Patient/b"))))
+    send(bundle(put(observation(changed, "Patient/b", derivedFrom=[{"reference": to}]))))
+    before = stored()
+
+    answer = unmerge(client, "a", "b", rest_stays=True, **({"source_resource": named} if named else {}))
+
+    assert answer.status_code == 409
+    assert f"They are Observation/{changed} to {to}" in said(answer)
+    assert stored() == before
 
 
 @pytest.mark.parametrize(
