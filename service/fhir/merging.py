@@ -93,14 +93,20 @@ def check_result(tx: Connection, result: Json, source: str, target: str, *, tena
         raise NotValid(Issue(code="business-rule", text=text, expression="result-patient.identifier"))
 
 
-def of_join(done: join.Outcome, *, preview: bool) -> dict[str, Any]:
-    """Return what a merge did, or would do, as an OperationOutcome: ids and counts, and no value."""
+def of_join(done: join.Outcome, *, preview: bool, may_read: bool) -> dict[str, Any]:
+    """Return what a merge did, or would do, as an OperationOutcome: ids and counts, and no value.
+
+    Args:
+        may_read: False: what others have sent is not told of, not even in numbers.
+    """
     if not done.changed:
         return _outcome(
             [f"Patient/{done.source} is joined with Patient/{done.target} already; nothing is different"]
         )
     would = "would be" if preview else "was"
     texts = [f"Patient/{done.source} {would} joined into Patient/{done.target}"]
+    if not may_read:
+        return _outcome(texts)
     texts += [f"{_counted(done.moved)} {would} moved"] if done.moved else []
     texts += (
         [f"of these {_counted(done.twins)} the same as one of the target, which is kept once"]

@@ -6,6 +6,7 @@ Safety: SP-16.
 import pytest
 from fhir_visits import MRN, bundle, encounter, observation, patient, put
 from merging import kept, look_at, merge, parameters, said, unmerge
+from sqlalchemy import text
 
 from fhir_profiles import gate, reading
 from service.sandbox import erasing
@@ -191,6 +192,21 @@ def test_what_cannot_be_parted_is_refused(client, stored, source, target, more, 
     assert answer.status_code == status
     assert words in said(answer)
     assert stored() == before
+
+
+def test_what_was_refused_is_written_down_too(client, database, send):
+    send(bundle(put(observation("new1", "Patient/b"))))
+
+    assert unmerge(client, "a", "b").status_code == 409
+    assert merge(client, "b", "a").status_code == 422
+
+    with database.transaction() as tx:
+        seen = tx.execute(text("SELECT patients, status FROM access ORDER BY key DESC LIMIT 2")).all()
+        sent = tx.execute(
+            text("SELECT interaction, status, patients FROM sending ORDER BY key DESC LIMIT 2")
+        ).all()
+    assert [(sorted(row.patients), row.status) for row in seen] == [(["a", "b"], 422), (["a", "b"], 409)]
+    assert [tuple(row) for row in sent] == [("merge", 422, ["a", "b"]), ("unmerge", 409, ["a", "b"])]
 
 
 def test_without_a_source_it_is_refused(client):
