@@ -163,8 +163,8 @@ def _store(
     found = asked()
     joined = joining.look_up(tx, found, joinings_asked(), tenant=tenant)
     places, known = placing.place(tx, entries, wanted, found, tenant=tenant)
-    joining.refuse(joined, entries, places, links.patients_by_id())
     visit: dict[int, Json] = dict(links.resolved(places, known))
+    joining.refuse(joined, entries, places, visit, links.patients_by_id())
     patients = links.patients(places, visit, known)
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
@@ -203,7 +203,10 @@ def _store(
         )
         if replaced is not None:
             hints[entry.index] = replaced.told
-            patient = replaced.patient or patient
+            if replaced.patient:
+                patient = replaced.patient
+                # A joining writes a version more of the Patient and of what is about it.
+                saved |= {head.identity: head for head in resources.look_up(tx, saved, tenant=tenant)}
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
         saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])

@@ -9,6 +9,8 @@ http://hl7.org/fhir/R4/patient.html#links
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from service.fhir import references
+
 Json = Mapping[str, Any]
 
 REPLACED_BY = "replaced-by"
@@ -93,12 +95,15 @@ def is_replaced(patient: Json) -> bool:
 
 
 def replaced_by(patient: Json) -> str | None:
-    """Return the id of the Patient that this one says it is replaced by; None where it says nothing."""
+    """Return the id of the Patient that this one says it is replaced by; None where it says nothing.
+
+    Args:
+        patient: its references settled.
+    """
     for link in _list(patient, "link"):
-        reference = str(link.get("other", {}).get("reference", ""))
-        kind, _, id_ = reference.partition("/")
-        if link.get("type") == REPLACED_BY and kind == "Patient" and id_:
-            return id_
+        other = references.local(str(link.get("other", {}).get("reference", "")))
+        if link.get("type") == REPLACED_BY and other and other[0] == "Patient":
+            return other[1]
     return None
 
 

@@ -267,6 +267,31 @@ def test_a_patient_who_is_replaced_by_another_is_joined_with_that_one(client, se
     assert read(client, "Patient/a")["meta"]["versionId"] == versions
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("Patient/b", id="relative"),
+        pytest.param("http://localhost/fhir/Patient/b", id="absolute"),
+        pytest.param(f"Patient?identifier={MRN}|B", id="by an identifier"),
+    ],
+)
+def test_a_link_that_is_sent_again_changes_nothing_and_the_answer_names_the_version_that_is_stored(
+    client, send, stored, other
+):
+    link = [{"other": {"reference": other}, "type": "replaced-by"}]
+    sent = bundle(put(patient("a", mrn="A", active=False, link=link)))
+
+    first = send(sent)
+
+    etag = first.get_json()["entry"][0]["response"]["etag"]
+    assert etag == f'W/"{read(client, "Patient/a")["meta"]["versionId"]}"'
+    before = stored()
+    again = send(sent)
+    assert again.status_code == 200, again.get_data(as_text=True)
+    assert again.get_json()["entry"][0]["response"]["etag"] == etag
+    assert stored() == before
+
+
 def test_one_who_is_replaced_by_nobody_here_is_stored_and_told_and_joined_later(client, send, database):
     link = [{"other": {"reference": "Patient/later"}, "type": "replaced-by"}]
     sent = bundle(put(patient("a", mrn="A", link=link)))
