@@ -114,9 +114,13 @@ def differing(source: Json, target: Json) -> list[str]:
     ]
 
 
-def tokens(patient: Json) -> set[tuple[str, str]]:
-    """Return system and value of each identifier."""
-    return {_token(identifier) for identifier in _list(patient, "identifier")}
+def tokens(patient: Json, *, use: str | None = None) -> set[tuple[str, str]]:
+    """Return system and value of each identifier, or of each with this use."""
+    return {
+        _token(identifier)
+        for identifier in _list(patient, "identifier")
+        if use is None or identifier.get("use") == use
+    }
 
 
 def _dead(patient: Json) -> bool:

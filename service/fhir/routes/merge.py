@@ -48,6 +48,7 @@ def merge() -> Response:
     given = operations.given(PARAMETERS)
     preview = _flag(given, "preview")
     source, target = _named(given, "source"), _named(given, "target")
+    base = blueprint.base()
     result = given.resource("result-patient")
     if result is not None:
         _check_result(result)
@@ -56,9 +57,10 @@ def merge() -> Response:
         join.announce(tx)
         goes, stays = (merging.find(tx, who, tenant=blueprint.TENANT) for who in (source, target))
         _note(noted, goes, stays)
-        if result is not None:
-            merging.check_result(tx, result, goes, stays, tenant=blueprint.TENANT)
-        done = join.join(tx, goes, stays, tenant=blueprint.TENANT, who=_who(), result=result)
+        asked = result
+        if asked is not None:
+            asked = merging.settled_result(tx, asked, goes, stays, base=base, tenant=blueprint.TENANT)
+        done = join.join(tx, goes, stays, tenant=blueprint.TENANT, who=_who(), result=asked)
         return done, _body(tx, done.result)
 
     done, body = _run(work, preview=preview)
@@ -192,6 +194,6 @@ def _check_result(result: dict[str, Any]) -> None:
                 for f in faults
             )
         )
-    if persons.replaced_by(result):
+    if persons.is_replaced(result):
         text = "the Patient that stays is replaced by nobody"
         raise NotValid(Issue(code="business-rule", text=text, expression="result-patient.link"))

@@ -321,6 +321,63 @@ def test_the_result_is_what_was_asked_for_and_loses_no_identifier(client):
     assert result["link"] == [{"other": {"reference": "Patient/a"}, "type": "replaces"}]
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param({"identifier": [by_identifier("B"), by_identifier("A")]}, "use old", id="not old"),
+        pytest.param(
+            {"managingOrganization": {"reference": "Organization/none"}},
+            "nothing that is stored",
+            id="unknown",
+        ),
+        pytest.param(
+            {"managingOrganization": {"reference": "urn:uuid:0c7b0a5c-6d9c-4a55-8a30-9c2a3c5f5b11"}},
+            "nothing that is stored",
+            id="of a Bundle",
+        ),
+    ],
+)
+def test_a_result_is_a_patient_as_any_other(client, stored, more, words):
+    old = {**by_identifier("A"), "use": "old"}
+    before = stored()
+
+    answer = merge(
+        client, "a", "b", result_patient={**patient("b"), "identifier": [by_identifier("B"), old], **more}
+    )
+
+    assert answer.status_code == 422
+    assert words in said(answer)
+    assert stored() == before
+
+
+def test_another_result_for_what_is_joined_is_refused_and_the_same_is_not(client, stored):
+    old = {**by_identifier("A"), "use": "old"}
+    whole = {**patient("b", gender="other"), "identifier": [by_identifier("B"), old]}
+    merge(client, "a", "b", result_patient=whole)
+    before = stored()
+
+    assert merge(client, "a", "b", result_patient=whole).status_code == 200
+    refused = merge(client, "a", "b", result_patient={**whole, "gender": "male"})
+
+    assert refused.status_code == 422
+    assert "joined already" in said(refused)
+    assert stored() == before
+
+
+def test_a_result_keeps_the_links_of_earlier_joinings(client, send):
+    send(bundle(put(patient("c", mrn="C"))))
+    merge(client, "a", "b")
+    old = [{**by_identifier(value), "use": "old"} for value in ("A", "C")]
+
+    answer = merge(
+        client, "c", "b", result_patient={**patient("b"), "identifier": [by_identifier("B"), *old]}
+    )
+
+    assert answer.status_code == 200, said(answer)
+    links = read(client, "Patient/b")["link"]
+    assert sorted(link["other"]["reference"] for link in links) == ["Patient/a", "Patient/c"]
+
+
 def test_where_the_two_differ_the_element_is_told_and_no_value(client, send):
     send(bundle(put(patient("a", mrn="A", birthDate="1950-02-03", deceasedBoolean=True))))
     send(bundle(put(patient("b", mrn="B", birthDate="1951-02-03"))))
