@@ -87,6 +87,15 @@ def look_up(
     return Joined(into=into, of=of, through=through, stays=stays)
 
 
+def kept_for(tx: Connection, places: Iterable[Place], *, tenant: int) -> dict[str, str]:
+    """Return for whom everything is kept that was about the patient of something removed, by that patient.
+
+    What is removed is not moved by a joining; sent again, it is about the one that stays.
+    """
+    patients = {place.head.patient for place in places if place.head and place.head.deleted}
+    return {patient: joinings.last(tx, patient, tenant=tenant) for patient in patients if patient}
+
+
 def refuse(
     joined: Joined,
     entries: Sequence[Entry],

@@ -165,7 +165,7 @@ def _store(
     places, known = placing.place(tx, entries, wanted, found, tenant=tenant)
     visit: dict[int, Json] = dict(links.resolved(places, known))
     joining.refuse(joined, entries, places, visit, links.patients_by_id())
-    patients = links.patients(places, visit, known)
+    patients = links.patients(places, visit, known, joining.kept_for(tx, places.values(), tenant=tenant))
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
     visit |= {

@@ -10,7 +10,7 @@ was received since to whom it belongs.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from pathways import catalogue
 from pathways import decisions as decided
-from service.fhir import references
+from service.fhir import references, removal
 from service.fhir.refusals import Issue, NotValid, Referred
 from service.fhir.resolving import MAY_POINT_ELSEWHERE
 from service.joining import facts, parted_plans, persons, plans, saving
@@ -235,7 +235,13 @@ def _back(
     for one in wanted:
         now = current[one.identity]
         if now.deleted and now.version != one.after:
-            # Removed since, by whoever sent it; that holds for the record it came from as well.
+            # Removed since, by whoever sent it; that holds for the record it came from as well, which is
+            # where it may be sent again.
+            gone = removal.write(now, if_version=None)
+            gone = replace(
+                gone, body=facts.renamed(gone.body, names), patient=now.patient and of.source, moves=True
+            )
+            writes.append((Held(stored=now, sender=senders[one.identity]), gone))
             continue
         old = before.get((one.type, one.id, one.before))
         body = facts.changed_back(now, old, one.after, names)

@@ -204,6 +204,17 @@ def test_a_removed_patient_is_gone(client, send):
     assert merge(client, "gone", "b").status_code == 410
 
 
+def test_what_was_removed_before_may_come_back_for_the_one_that_stays(client, send):
+    send(bundle(put(observation("gone", "Patient/a")), put(observation("third", "Patient/a"))))
+    for name in ("gone", "third"):
+        client.delete(f"/fhir/Observation/{name}")
+    send(bundle(put(patient("c"))))
+    merge(client, "a", "b")
+
+    assert send(bundle(put(observation("gone", "Patient/b")))).status_code == 200
+    assert send(bundle(put(observation("third", "Patient/c")))).status_code == 422
+
+
 def test_records_that_were_joined_are_joined_with_no_third_and_not_back(client, send):
     send(bundle(put(patient("c"))))
     merge(client, "a", "b")

@@ -104,6 +104,14 @@ def test_what_was_removed_since_is_removed(client, database):
     look_at(database, "a", "b")
 
 
+def test_what_was_removed_since_may_come_back_where_it_came_from(client, send):
+    client.delete("/fhir/Observation/a1")
+    unmerge(client, "a", "b")
+
+    assert send(bundle(put(observation("a1", "Patient/b")))).status_code == 422
+    assert send(bundle(put(observation("a1", "Patient/a")))).status_code == 200
+
+
 def test_what_was_received_since_is_a_person_s_to_say(client, send, stored):
     send(bundle(put(observation("new1", "Patient/b")), put(observation("new2", "Patient/b"))))
     before = stored()
