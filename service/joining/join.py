@@ -174,7 +174,7 @@ def _move(of: Setting, names: Mapping[str, str]) -> tuple[list[Moved], Setting]:
     The setting names the new versions in place of the old ones.
     """
     held = facts.locked(of.tx, of.source, tenant=of.tenant)
-    theirs = [one.stored for one in facts.of(of.tx, of.target, tenant=of.tenant) if one.stored.patient]
+    theirs = [one.stored for one in facts.of(of.tx, of.target, tenant=of.tenant)]
     same = facts.twins([one.stored for one in held], theirs, names)
     everything = {**names, **same}
     writes = [(one, _write(of, one.stored, everything, same)) for one in held]

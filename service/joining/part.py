@@ -104,7 +104,8 @@ def part(
         (one.stored.type, one.stored.id) for one in owned
     }
     goes |= {identity for name in before.names if (identity := references.local(name))}
-    since = _since(_received(of, joining, moved), to_source, goes, rest_stays=rest_stays)
+    received = _received(of, joining, moved)
+    since = _since(received, to_source, goes, rest_stays=rest_stays)
     versions = _back(of, moved, [*since, *owned], names)
     read = {decided.key(entry(one.stored)) for one in since if one.stored.type == "Task"}
     said = parted_plans.part(of, before, {**names, **versions}, installed, read)
@@ -117,12 +118,11 @@ def part(
     for patient in (source, target):
         promises.want(tx, patient, tenant=tenant, due_at=now)
     facts_back = [one for one in moved if one.type != "Patient"]
-    stay = len(_received(of, joining, moved))
     return Outcome(
         source=source,
         target=target,
         back=Counter(one.type for one in facts_back) + Counter(one.stored.type for one in since),
-        stays=stay,
+        stays=len(received) - len(since),
         plans=said.plans,
         differing=_differing(of, moved),
         result=heads["Patient", target],
@@ -199,7 +199,7 @@ def _refuse_across(of: Setting) -> None:
         (held.stored, identity)
         for patient in (of.source, of.target)
         for held in facts.of(of.tx, patient, tenant=of.tenant)
-        if held.stored.patient and held.sender != saving.ENGINE
+        if held.sender != saving.ENGINE
         for reference in references.literal(held.stored.resource)
         if (held.stored.type, reference.element) not in MAY_POINT_ELSEWHERE
         and (identity := references.local(reference.target))

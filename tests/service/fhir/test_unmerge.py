@@ -104,6 +104,21 @@ def test_what_was_removed_since_is_removed(client, database):
     look_at(database, "a", "b")
 
 
+def test_what_names_several_follows_and_goes_back(client, send):
+    unmerge(client, "a", "b")
+    members = [{"entity": {"reference": f"Patient/{who}"}} for who in ("a", "b")]
+    group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": members}
+    assert send(bundle(put(group))).status_code == 200
+
+    def named():
+        return [member["entity"]["reference"] for member in read(client, "Group/g")["member"]]
+
+    merge(client, "a", "b")
+    assert named() == ["Patient/b", "Patient/b"]
+    assert unmerge(client, "a", "b").status_code == 200
+    assert named() == ["Patient/a", "Patient/b"]
+
+
 def test_what_was_removed_since_may_come_back_where_it_came_from(client, send):
     client.delete("/fhir/Observation/a1")
     unmerge(client, "a", "b")
