@@ -122,10 +122,10 @@ def folded(one: Memory, other: Memory) -> Memory:
     for order in other.orders:
         if one.order(order.id) is None and order.unsigned:
             both = both.with_order(replace(order, step=0, state="revoked"))
-    known = {(hold.code, hold.input) for hold in one.holds}
+    known = {_reason(hold) for hold in one.holds}
     return replace(
         both,
-        holds=(*one.holds, *(hold for hold in other.holds if (hold.code, hold.input) not in known)),
+        holds=(*one.holds, *(hold for hold in other.holds if _reason(hold) not in known)),
         values=_values(one.values, other.values),
         accepted_pairs=_all(one.accepted_pairs, other.accepted_pairs),
         raised=_all(one.raised, other.raised),
@@ -133,12 +133,16 @@ def folded(one: Memory, other: Memory) -> Memory:
     )
 
 
-def unfolded(now: Memory, then: Memory, other: Memory) -> tuple[Memory, Memory]:
+def unfolded(now: Memory, then: Memory, one: Memory, other: Memory) -> tuple[Memory, Memory]:
     """Return what was folded apart again: what stays, and what goes back, with what became of it since.
+
+    What stays remembers nothing that only the other had brought: a day that was another patient's would
+    be counted from, and what was said of another patient not be said of this one.
 
     Args:
         now: of the plan that goes on.
         then: the same, right after the other was folded into it.
+        one: the same, before.
         other: the other as it was before.
     """
     orders, tasks = {order.id for order in other.orders}, {task.id for task in other.tasks}
@@ -159,6 +163,11 @@ def unfolded(now: Memory, then: Memory, other: Memory) -> tuple[Memory, Memory]:
         now,
         orders=tuple(order for order in now.orders if order.id not in orders),
         tasks=tuple(task for task in now.tasks if task.id not in tasks),
+        holds=tuple(hold for hold in now.holds if _reason(hold) not in _brought(then.holds, one.holds)),
+        values=_own_values(now.values, then.values, one.values),
+        accepted_pairs=_own(now.accepted_pairs, then.accepted_pairs, one.accepted_pairs),
+        raised=_own(now.raised, then.raised, one.raised),
+        opened=one.opened if now.opened == then.opened else now.opened,
     )
     return stays, back
 
@@ -195,3 +204,26 @@ def _values(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 def _all(one: Collection[str], other: Iterable[str]) -> tuple[str, ...]:
     return (*one, *(key for key in other if key not in one))
+
+
+def _reason(hold: Hold) -> tuple[str, str | None]:
+    return hold.code, hold.input
+
+
+def _brought(then: Iterable[Hold], one: Iterable[Hold]) -> set[tuple[str, str | None]]:
+    return {_reason(hold) for hold in then} - {_reason(hold) for hold in one}
+
+
+def _own_values(now: Mapping[str, Any], then: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is remembered now, without what the other had brought and nobody has changed since."""
+    since = {name: value for name, value in now.items() if name not in then or then[name] != value}
+    before = {name: value for name, value in one.items() if name in now and name not in since}
+    for name, value in since.items():
+        if isinstance(value, list) and isinstance(brought := then.get(name), list):
+            since[name] = list(_own(value, brought, one.get(name, ())))
+    return {**before, **since}
+
+
+def _own(now: Iterable[str], then: Iterable[str], one: Collection[str]) -> tuple[str, ...]:
+    brought = {key for key in then if key not in one}
+    return tuple(key for key in now if key not in brought)

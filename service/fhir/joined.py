@@ -87,15 +87,26 @@ def look_up(
     return Joined(into=into, of=of, through=through, stays=stays)
 
 
+def kept_for(tx: Connection, places: Iterable[Place], *, tenant: int) -> dict[str, str]:
+    """Return for whom everything is kept that was about the patient of something removed, by that patient.
+
+    What is removed is not moved by a joining; sent again, it is about the one that stays.
+    """
+    patients = {place.head.patient for place in places if place.head and place.head.deleted}
+    return {patient: joinings.last(tx, patient, tenant=tenant) for patient in patients if patient}
+
+
 def refuse(
     joined: Joined,
     entries: Sequence[Entry],
     places: Mapping[int, Place],
+    visit: Mapping[int, Json],
     named: Iterable[tuple[Entry, str, str]],
 ) -> None:
     """Refuse what names a Patient that was joined with another, or would undo it unseen.
 
     Args:
+        visit: the resources by entry, their references settled.
         named: each reference to a Patient by id: its entry, the path within, and the id.
 
     Raises:
@@ -115,7 +126,7 @@ def refuse(
         if entry.type != PATIENT or entry.method == "POST" or entry.removes:
             continue
         id_ = places[entry.index].id
-        said = persons.replaced_by(entry.resource)
+        said = persons.replaced_by(visit[entry.index])
         if id_ in joined.stays and (said is None or joined.stays.get(said, said) != joined.stays[id_]):
             issues.append(_issue(entry.at, id_, joined.stays[id_]))
         elif entry.identifier and (through := joined.through.get(entry.identifier)):

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.fhir import references
 from service.fhir.refusals import Ambiguous, Issue, NotValid
 from service.joining import join, part, persons
 from service.store import joinings, resources
@@ -77,30 +78,64 @@ def _as_asked(tx: Connection, heads: list[Head], which: str, *, tenant: int) -> 
     return chosen if gone and len(chosen) == 1 else heads
 
 
-def check_result(tx: Connection, result: Json, source: str, target: str, *, tenant: int) -> None:
-    """Refuse a result that is not the target, or has lost an identifier of one of the two.
+def settled_result(
+    tx: Connection, result: Json, source: str, target: str, *, base: str, tenant: int
+) -> dict[str, Any]:
+    """Return a result with references as they are stored.
+
+    Args:
+        base: the service's own FHIR base with a slash at the end; references may begin with it.
 
     Raises:
-        NotValid: naming the element.
+        NotValid: it is not the target, has lost an identifier of one of the two or does not say that it
+            is an old one, or refers to what is not stored.
     """
     if result.get("id") != target:
         text = "result-patient has the id of the Patient that stays"
         raise NotValid(Issue(code="business-rule", text=text, expression="result-patient.id"))
-    stored = (resources.current(tx, "Patient", id_, tenant=tenant) for id_ in (source, target))
-    carried = {token for one in stored if one for token in persons.tokens(one.resource)}
-    if missing := carried - persons.tokens(result):
+    _check_identifiers(tx, result, source, target, tenant=tenant)
+    found = references.literal(result)
+    ours = {one.target: one.target.removeprefix(base) for one in found}
+    local = {target: identity for target in ours if (identity := references.local(ours[target]))}
+    heads = {h.identity for h in resources.look_up(tx, local.values(), tenant=tenant) if not h.deleted}
+    for one in found:
+        elsewhere = one.target not in local and one.target.startswith(("http://", "https://"))
+        if not elsewhere and local.get(one.target) not in heads:
+            text = "the reference stands for nothing that is stored"
+            raise NotValid(Issue(code="not-found", text=text, expression=f"result-patient.{one.path}"))
+    return references.replaced(result, found, ours)
+
+
+def _check_identifiers(tx: Connection, result: Json, source: str, target: str, *, tenant: int) -> None:
+    goes, stays = (
+        persons.tokens(stored.resource)
+        if (stored := resources.current(tx, "Patient", id_, tenant=tenant))
+        else set()
+        for id_ in (source, target)
+    )
+    at = "result-patient.identifier"
+    if missing := (goes | stays) - persons.tokens(result):
         text = f"{len(missing)} identifiers of the two are missing; those of the source have the use old"
-        raise NotValid(Issue(code="business-rule", text=text, expression="result-patient.identifier"))
+        raise NotValid(Issue(code="business-rule", text=text, expression=at))
+    if current := (goes - stays) - persons.tokens(result, use="old"):
+        text = f"{len(current)} identifiers of the source have not the use old"
+        raise NotValid(Issue(code="business-rule", text=text, expression=at))
 
 
-def of_join(done: join.Outcome, *, preview: bool) -> dict[str, Any]:
-    """Return what a merge did, or would do, as an OperationOutcome: ids and counts, and no value."""
+def of_join(done: join.Outcome, *, preview: bool, may_read: bool) -> dict[str, Any]:
+    """Return what a merge did, or would do, as an OperationOutcome: ids and counts, and no value.
+
+    Args:
+        may_read: False: what others have sent is not told of, not even in numbers.
+    """
     if not done.changed:
         return _outcome(
             [f"Patient/{done.source} is joined with Patient/{done.target} already; nothing is different"]
         )
     would = "would be" if preview else "was"
     texts = [f"Patient/{done.source} {would} joined into Patient/{done.target}"]
+    if not may_read:
+        return _outcome(texts)
     texts += [f"{_counted(done.moved)} {would} moved"] if done.moved else []
     texts += (
         [f"of these {_counted(done.twins)} the same as one of the target, which is kept once"]
@@ -122,7 +157,12 @@ def of_part(done: part.Outcome, *, preview: bool) -> dict[str, Any]:
     texts += [f"{_counted(done.back)} {would} moved back"] if done.back else []
     texts += [f"{done.stays} resources that were received since stay"] if done.stays else []
     texts += [f"CarePlan/{id_}: {PLANS[how]}" for id_, how in done.plans]
-    return _outcome(texts)
+    warnings = [
+        f"{back} goes back as it was received; {stays}, which stood for both, was changed or removed since: "
+        "look whether that is true of both"
+        for back, stays in sorted(done.differing.items())
+    ]
+    return _outcome(texts, warnings)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -134,18 +134,24 @@ class Links:
         return resolved
 
     def patients(
-        self, places: Mapping[int, Place], visit: Mapping[int, Json], known: Known
+        self,
+        places: Mapping[int, Place],
+        visit: Mapping[int, Json],
+        known: Known,
+        kept_for: Mapping[str, str],
     ) -> dict[int, str | None]:
         """Return whom each entry is about, by its index; at most one patient in all.
 
         Args:
             visit: as returned by `resolved`.
+            kept_for: of what was removed, by its patient, whom it is about if it is sent again.
 
         Raises:
             NotValid: a second patient, or none where one is needed.
         """
         named = {
-            entry.index: tuple(self._named(entry, places[entry.index], known)) for entry in self._entries
+            entry.index: tuple(self._named(entry, places[entry.index], known, kept_for))
+            for entry in self._entries
         }
         bundle_patient = next((patient for found in named.values() for _, patient in found), None)
         faults = []
@@ -226,14 +232,15 @@ class Links:
                 yield element, system, value
 
     def _named(
-        self, entry: Entry, place: Place, known: Known
+        self, entry: Entry, place: Place, known: Known, kept_for: Mapping[str, str]
     ) -> Iterator[tuple[references.Found | None, str]]:
         """Yield every patient the entry has to do with, and the reference that says so."""
         if entry.type == "Patient" and (place.head or not entry.removes):
             yield None, place.id
         elif place.head and place.head.patient:
             # What is known to be about one patient cannot become another's.
-            yield None, place.head.patient
+            patient = place.head.patient
+            yield None, kept_for.get(patient, patient) if place.head.deleted else patient
         for found in self._settled[entry.index]:
             if (entry.type, found.element) in MAY_POINT_ELSEWHERE | OF_SEVERAL:
                 continue

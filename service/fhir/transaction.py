@@ -163,9 +163,9 @@ def _store(
     found = asked()
     joined = joining.look_up(tx, found, joinings_asked(), tenant=tenant)
     places, known = placing.place(tx, entries, wanted, found, tenant=tenant)
-    joining.refuse(joined, entries, places, links.patients_by_id())
     visit: dict[int, Json] = dict(links.resolved(places, known))
-    patients = links.patients(places, visit, known)
+    joining.refuse(joined, entries, places, visit, links.patients_by_id())
+    patients = links.patients(places, visit, known, joining.kept_for(tx, places.values(), tenant=tenant))
     patient = next((patient for patient in patients.values() if patient), None)
     visit = _translated(tx, visit, at, tenant=tenant)
     visit |= {
@@ -203,7 +203,10 @@ def _store(
         )
         if replaced is not None:
             hints[entry.index] = replaced.told
-            patient = replaced.patient or patient
+            if replaced.patient:
+                patient = replaced.patient
+                # A joining writes a version more of the Patient and of what is about it.
+                saved |= {head.identity: head for head in resources.look_up(tx, saved, tenant=tenant)}
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
         saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])
@@ -246,7 +249,7 @@ def _outdated(conflict: VersionConflict, asked_for: Sequence[Entry | Read]) -> l
 
 def _announce(tx: Connection, entries: Sequence[Entry]) -> None:
     """Take the locks that come before the clock is read, and before every other; twice is harmless."""
-    alone = any(e.type == "Patient" and (e.removes or persons.replaced_by(e.resource)) for e in entries)
+    alone = any(e.type == "Patient" and (e.removes or persons.is_replaced(e.resource)) for e in entries)
     referrers.keep_patients(tx, removing=alone)
     horizon.announce(tx)
 

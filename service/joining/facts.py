@@ -24,7 +24,10 @@ NEVER_TWINS = ("Patient", "Task")
 _OF = f"""
     SELECT {COLUMNS}, sender FROM resource
     WHERE tenant = %(tenant)s AND patient = %(patient)s AND NOT deleted AND type <> 'Patient'
-    UNION ALL
+    ORDER BY seq
+"""  # noqa: S608 - constants of this module
+# Everything that is about nobody is looked through: slow, and done once, when records are joined.
+_NAMING = f"""
     SELECT {COLUMNS}, sender FROM resource
     WHERE tenant = %(tenant)s AND patient IS NULL AND NOT deleted AND strpos(body, %(named)s) > 0
     ORDER BY seq
@@ -40,15 +43,17 @@ class Held:
 
 
 def of(tx: Connection, patient: str, *, tenant: int) -> list[Held]:
-    """Return what is kept about the patient, and what names the patient and is about nobody, as received."""
-    with raw(tx).cursor(row_factory=dict_row) as cursor:
-        cursor.execute(_OF, {"tenant": tenant, "patient": patient, "named": f'"Patient/{patient}"'})
-        return [Held(sender=row.pop("sender"), stored=stored(row)) for row in cursor]
+    """Return what is kept about the patient, as received; not the Patient itself."""
+    return _held(tx, _OF, {"tenant": tenant, "patient": patient})
 
 
 def locked(tx: Connection, patient: str, *, tenant: int) -> list[Held]:
-    """Return the same, which nobody changes until this transaction ends: not even a translation of codes."""
-    found = of(tx, patient, tenant=tenant)
+    """Return the same and what names the patient and is about nobody, which nobody changes until this ends.
+
+    Not even a translation of codes does.
+    """
+    naming = _held(tx, _NAMING, {"tenant": tenant, "named": f'"Patient/{patient}"'})
+    found = sorted([*of(tx, patient, tenant=tenant), *naming], key=lambda one: one.stored.seq)
     now = resources.lock(tx, {(one.stored.type, one.stored.id) for one in found}, tenant=tenant)
     return [replace(one, stored=now[one.stored.type, one.stored.id]) for one in found]
 
@@ -115,11 +120,16 @@ def since(
     return [
         held
         for held in of(tx, patient, tenant=tenant)
-        if held.stored.patient == patient
-        and held.stored.key is not None
+        if held.stored.key is not None
         and held.stored.key > mark
         and (held.stored.type, held.stored.id) not in moved
     ]
+
+
+def _held(tx: Connection, statement: str, parameters: Json) -> list[Held]:
+    with raw(tx).cursor(row_factory=dict_row) as cursor:
+        cursor.execute(statement, parameters)
+        return [Held(sender=row.pop("sender"), stored=stored(row)) for row in cursor]
 
 
 def _key(one: Stored, names: Mapping[str, str]) -> tuple[str, bytes] | None:

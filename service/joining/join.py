@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from sqlalchemy import Connection
 
 from pathways import catalogue, identity
@@ -72,12 +73,16 @@ def join(
 
     Raises:
         NotFound, Gone: there is no such Patient.
-        NotValid: the two are one, or one of them was joined with a third.
+        NotValid: the two are one, or one of them was joined with a third, or they are joined already and
+            the Patient that stays says another thing than the result.
     """
     both = resources.lock(tx, {("Patient", source), ("Patient", target)}, tenant=tenant)
     goes, stays = _person(both, source, "source-patient"), _person(both, target, "target-patient")
     before = _checked(tx, source, target, tenant=tenant)
     if before is not None:
+        if result is not None and not _says(_given(tx, target, tenant=tenant), result, stays):
+            text = "the two are joined already: change the Patient that stays by a PUT"
+            raise NotValid(Issue(code="business-rule", text=text, expression="result-patient"))
         return _known(before, goes, stays)
     at = site.read(tx, tenant=tenant)
     now = at.clock.now.replace(microsecond=at.clock.now.microsecond // 1000 * 1000)
@@ -87,7 +92,7 @@ def join(
     installed = catalogue.pathways()
     names = {f"Patient/{source}": f"Patient/{target}", **plans.names(of, installed)}
     moved, of = _move(of, names)
-    heads = _link(of, goes, stays, given, result, who)
+    heads = _link(of, goes, stays, result, who)
     written = plans.join(of, installed) if moved else plans.Written()
     saving.log(tx, written.rows, tenant=tenant)
     saving.of_engine(tx, written.resources.values(), target, tenant=tenant, now=now)
@@ -141,6 +146,15 @@ def _checked(tx: Connection, source: str, target: str, *, tenant: int) -> Joinin
     return into.get(source)
 
 
+def _given(tx: Connection, target: str, *, tenant: int) -> list[Any]:
+    """Return what each joining that holds has given the Patient that stays."""
+    return [msgspec.json.decode(one.added) for one in joinings.of(tx, target, tenant=tenant)]
+
+
+def _says(given: Sequence[Any], result: Json, stays: Stored) -> bool:
+    return content.digest(persons.replacing(result, given)) == stays.digest
+
+
 def _known(joining: Joining, goes: Stored, stays: Stored) -> Outcome:
     return Outcome(
         source=joining.source,
@@ -160,7 +174,7 @@ def _move(of: Setting, names: Mapping[str, str]) -> tuple[list[Moved], Setting]:
     The setting names the new versions in place of the old ones.
     """
     held = facts.locked(of.tx, of.source, tenant=of.tenant)
-    theirs = [one.stored for one in facts.of(of.tx, of.target, tenant=of.tenant) if one.stored.patient]
+    theirs = [one.stored for one in facts.of(of.tx, of.target, tenant=of.tenant)]
     same = facts.twins([one.stored for one in held], theirs, names)
     everything = {**names, **same}
     writes = [(one, _write(of, one.stored, everything, same)) for one in held]
@@ -171,8 +185,12 @@ def _move(of: Setting, names: Mapping[str, str]) -> tuple[list[Moved], Setting]:
         stored = one.stored
         after = versions[stored.type, stored.id]
         twin = same.get(stored.reference)
-        moved.append(Moved(stored.type, stored.id, stored.version, after, twin and known[twin].id))
-        instead = f"{twin}/_history/{known[twin].version}" if twin else f"{stored.reference}/_history/{after}"
+        one_moved = Moved(stored.type, stored.id, stored.version, after)
+        instead = f"{stored.reference}/_history/{after}"
+        if twin:
+            one_moved = one_moved._replace(twin=known[twin].id, twin_version=known[twin].version)
+            instead = f"{twin}/_history/{known[twin].version}"
+        moved.append(one_moved)
         also[f"{stored.reference}/_history/{stored.version}"] = instead
     ids = {goes.partition("/")[2]: stays.partition("/")[2] for goes, stays in same.items()}
     return moved, replace(of, names={**everything, **also}, ids=ids)
@@ -194,10 +212,11 @@ def _write(of: Setting, stored: Stored, names: Mapping[str, str], same: Mapping[
 
 
 def _link(
-    of: Setting, goes: Stored, stays: Stored, given: Any, result: Json | None, who: str
+    of: Setting, goes: Stored, stays: Stored, result: Json | None, who: str
 ) -> dict[tuple[str, str], Head]:
     """Write the two Patients as they say that they are one, and who said so."""
-    body = persons.replacing(result if result is not None else stays.resource, [given])
+    given = _given(of.tx, of.target, tenant=of.tenant)
+    body = persons.replacing(result if result is not None else stays.resource, given)
     writes = [
         Write(
             type="Patient", id=of.source, body=persons.replaced(goes.resource, of.target), patient=of.source

@@ -10,7 +10,7 @@ was received since to whom it belongs.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 
 from pathways import catalogue
 from pathways import decisions as decided
-from service.fhir import references
+from service.fhir import references, removal
 from service.fhir.refusals import Issue, NotValid, Referred
+from service.fhir.resolving import MAY_POINT_ELSEWHERE
 from service.joining import facts, parted_plans, persons, plans, saving
 from service.joining.facts import Held
 from service.joining.plans import Setting
@@ -46,6 +47,8 @@ class Outcome:
     stays: int
     #: of each plan: its id, and whether it `goes` back to the source or `stays`
     plans: Sequence[tuple[str, str]]
+    #: by what went back as it was received, what had stood for it and is another by now, or is removed
+    differing: Mapping[str, str]
     #: the Patient that stays, and the one that stands for itself again
     result: Head
     parted: Head
@@ -81,17 +84,28 @@ def part(
     moved = joinings.moved(tx, joining.key)
     at = site.read(tx, tenant=tenant)
     now = at.clock.now.replace(microsecond=at.clock.now.microsecond // 1000 * 1000)
-    of = Setting(tx=tx, tenant=tenant, run=uuid4(), at=now, site=at, source=source, target=target)
+    twins = {f"{one.type}/{one.twin}": f"{one.type}/{one.id}" for one in moved if one.twin}
+    of = Setting(
+        tx=tx,
+        tenant=tenant,
+        run=uuid4(),
+        at=now,
+        site=at,
+        source=source,
+        target=target,
+        ids={one.twin: one.id for one in moved if one.twin},
+    )
     installed = catalogue.pathways()
     kept = tuple(plans.each(msgspec.json.decode(joining.plans)))
     before = parted_plans.remember(of, kept, installed)
-    names = {f"Patient/{target}": f"Patient/{source}", **before.names}
+    names = {f"Patient/{target}": f"Patient/{source}", **twins, **before.names}
     owned = parted_plans.made_since(of, joining, moved, before)
     goes = {one.identity for one in moved if one.type != "Patient"} | {
         (one.stored.type, one.stored.id) for one in owned
     }
     goes |= {identity for name in before.names if (identity := references.local(name))}
-    since = _since(_received(of, joining, moved), to_source, goes, rest_stays=rest_stays)
+    received = _received(of, joining, moved)
+    since = _since(received, to_source, goes, rest_stays=rest_stays)
     versions = _back(of, moved, [*since, *owned], names)
     read = {decided.key(entry(one.stored)) for one in since if one.stored.type == "Task"}
     said = parted_plans.part(of, before, {**names, **versions}, installed, read)
@@ -99,17 +113,18 @@ def part(
     for patient, written in said.resources.items():
         saving.of_engine(tx, written.values(), patient, tenant=tenant, now=now)
     heads = _alone(of, joining, moved, both, who)
+    _refuse_across(of)
     joinings.part(tx, joining.key, at=now, who=who)
     for patient in (source, target):
         promises.want(tx, patient, tenant=tenant, due_at=now)
     facts_back = [one for one in moved if one.type != "Patient"]
-    stay = len(_received(of, joining, moved))
     return Outcome(
         source=source,
         target=target,
         back=Counter(one.type for one in facts_back) + Counter(one.stored.type for one in since),
-        stays=stay,
+        stays=len(received) - len(since),
         plans=said.plans,
+        differing=_differing(of, moved),
         result=heads["Patient", target],
         parted=heads["Patient", source],
     )
@@ -152,23 +167,60 @@ def _since(
     if unknown := [name for name in to_source if name not in known]:
         text = f"{len(unknown)} of the resources were not received for this Patient since the two were joined"
         raise NotValid(Issue(code="not-found", text=text, expression="source-resource"))
-    going = [one for one in received if one.stored.reference in to_source or _refers(one.stored, goes)]
+    going = [one for one in received if one.stored.reference in to_source]
+    while more := [one for one in received if one not in going and _refers(one.stored, goes, going)]:
+        # What refers to one of these goes as well.
+        going += more
     chosen = {one.stored.reference for one in going}
     open_ = [one.stored.reference for one in received if one.stored.reference not in chosen]
     if open_ and not rest_stays:
-        named = ", ".join(open_[:NAMED]) + (f" and {len(open_) - NAMED} more" if len(open_) > NAMED else "")
         text = (
             f"{len(open_)} resources were received since the two were joined, and nobody can tell whose they "
             "are: name in source-resource what is about the source, and send rest-stays true for the others. "
-            f"They are {named}"
+            f"They are {_named(open_)}"
         )
         raise Referred(Issue(code="conflict", text=text, expression="rest-stays"))
     return going
 
 
-def _refers(stored: Stored, goes: set[Identity]) -> bool:
+def _refers(stored: Stored, goes: set[Identity], going: Sequence[Held]) -> bool:
     """Return whether the resource answers, or is about, something that goes back."""
-    return any(references.local(found.target) in goes for found in references.literal(stored.resource))
+    every = goes | {(one.stored.type, one.stored.id) for one in going}
+    return any(references.local(found.target) in every for found in references.literal(stored.resource))
+
+
+def _refuse_across(of: Setting) -> None:
+    """Refuse to leave what refers to something of the other record, after everything is written.
+
+    Raises:
+        Referred: naming what refers to it.
+    """
+    found = [
+        (held.stored, identity)
+        for patient in (of.source, of.target)
+        for held in facts.of(of.tx, patient, tenant=of.tenant)
+        if held.sender != saving.ENGINE
+        for reference in references.literal(held.stored.resource)
+        if (held.stored.type, reference.element) not in MAY_POINT_ELSEWHERE
+        and (identity := references.local(reference.target))
+    ]
+    heads = resources.look_up(of.tx, {identity for _, identity in found}, tenant=of.tenant)
+    whose = {head.identity: head.patient for head in heads if not head.deleted}
+    across = [
+        f"{stored.reference} to {'/'.join(identity)}"
+        for stored, identity in found
+        if whose.get(identity) in {of.source, of.target} - {stored.patient}
+    ]
+    if across:
+        text = (
+            f"{len(across)} references would lead from one record to the other: name both ends in source-"
+            f"resource, or neither, or change what refers first. They are {_named(across)}"
+        )
+        raise Referred(Issue(code="conflict", text=text, expression="source-resource"))
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _back(
@@ -183,7 +235,13 @@ def _back(
     for one in wanted:
         now = current[one.identity]
         if now.deleted and now.version != one.after:
-            # Removed since, by whoever sent it; that holds for the record it came from as well.
+            # Removed since, by whoever sent it; that holds for the record it came from as well, which is
+            # where it may be sent again.
+            gone = removal.write(now, if_version=None)
+            gone = replace(
+                gone, body=facts.renamed(gone.body, names), patient=now.patient and of.source, moves=True
+            )
+            writes.append((Held(stored=now, sender=senders[one.identity]), gone))
             continue
         old = before.get((one.type, one.id, one.before))
         body = facts.changed_back(now, old, one.after, names)
@@ -200,7 +258,26 @@ def _back(
     # What was said of the version before is said of the one that follows it as well.
     named = [(held.stored.reference, held.stored.version) for held, _ in writes]
     named += [(f"{one.type}/{one.id}", one.before) for one in wanted if f"{one.type}/{one.id}" in now_as]
-    return {f"{reference}/_history/{version}": now_as[reference] for reference, version in named}
+    found = {f"{reference}/_history/{version}": now_as[reference] for reference, version in named}
+    found |= {
+        f"{one.type}/{one.twin}/_history/{one.twin_version}": now_as[f"{one.type}/{one.id}"]
+        for one in wanted
+        if one.twin and f"{one.type}/{one.id}" in now_as
+    }
+    return found
+
+
+def _differing(of: Setting, moved: Sequence[Moved]) -> dict[str, str]:
+    """Return, by each fact that was kept once, the one that stood for it if that is no longer the same."""
+    names = {(one.type, one.twin, one.twin_version): one for one in moved if one.twin and one.twin_version}
+    then = resources.versions(of.tx, list(names), tenant=of.tenant)
+    heads = resources.look_up(of.tx, [(type_, id_) for type_, id_, _ in names], tenant=of.tenant)
+    now = {head.identity: head.digest for head in heads}
+    return {
+        f"{one.type}/{one.id}": f"{one.type}/{one.twin}"
+        for name, one in names.items()
+        if now.get(name[:2]) != then[name].digest
+    }
 
 
 def _write(stored: Stored, body: Json, patient: str | None) -> Write:

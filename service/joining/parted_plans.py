@@ -161,10 +161,13 @@ def _taken(
     written.rows += plans.carried(
         of, pathway, joined.instance, of.target, of.source, -offset, after=joined.number - 1
     )
-    now = remembered.shifted(remembered.named(case.now, of.names, {}), -offset)
-    alone, _ = remembered.unfolded(now, case.then, case.stayed)
+    now, then = (
+        remembered.shifted(remembered.named(each, of.names, of.ids), -offset)
+        for each in (case.now, case.then)
+    )
+    alone, _ = remembered.unfolded(now, then, case.went, case.stayed)
     goes.append(_step(of, case, of.source, now, alone))
-    _, stayed = remembered.unfolded(case.now, case.then, case.stayed)
+    _, stayed = remembered.unfolded(case.now, case.then, case.went, case.stayed)
     shown = replace(_as_shown(case.stayed, case.now), steps=case.now.steps)
     stays.append(_step(of, case, of.target, shown, stayed))
     if case.stayed.stage is None:
@@ -177,12 +180,12 @@ def _taken(
 
 
 def _folded(of: Setting, case: Case, goes: list[Step], stays: list[Step]) -> None:
-    alone, theirs = remembered.unfolded(case.now, case.then, case.went)
+    alone, theirs = remembered.unfolded(case.now, case.then, case.stayed, case.went)
     stays.append(_step(of, case, of.target, case.now, alone))
     if case.went.stage is not None or case.joined.instance == PERSON:
-        back = remembered.named(theirs, of.names, {})
+        back = remembered.named(theirs, of.names, of.ids)
         # What became of it is shown by comparing with how it was shown while it was folded.
-        shown = remembered.named(_as_shown(case.went, case.now), of.names, {})
+        shown = remembered.named(_as_shown(case.went, case.now), of.names, of.ids)
         goes.append(_step(of, case, of.source, shown, back))
 
 

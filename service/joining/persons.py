@@ -9,6 +9,8 @@ http://hl7.org/fhir/R4/patient.html#links
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from service.fhir import references
+
 Json = Mapping[str, Any]
 
 REPLACED_BY = "replaced-by"
@@ -87,13 +89,21 @@ def restored(patient: Json, before: Json, target: str) -> dict[str, Any]:
     return _without_empty({**rest, **({} if was_linked else active), "link": links})
 
 
+def is_replaced(patient: Json) -> bool:
+    """Return whether the Patient says that another one replaces it, in whatever form it names that one."""
+    return any(link.get("type") == REPLACED_BY for link in _list(patient, "link"))
+
+
 def replaced_by(patient: Json) -> str | None:
-    """Return the id of the Patient that this one says it is replaced by; None where it says nothing."""
+    """Return the id of the Patient that this one says it is replaced by; None where it says nothing.
+
+    Args:
+        patient: its references settled.
+    """
     for link in _list(patient, "link"):
-        reference = str(link.get("other", {}).get("reference", ""))
-        kind, _, id_ = reference.partition("/")
-        if link.get("type") == REPLACED_BY and kind == "Patient" and id_:
-            return id_
+        other = references.local(str(link.get("other", {}).get("reference", "")))
+        if link.get("type") == REPLACED_BY and other and other[0] == "Patient":
+            return other[1]
     return None
 
 
@@ -104,9 +114,13 @@ def differing(source: Json, target: Json) -> list[str]:
     ]
 
 
-def tokens(patient: Json) -> set[tuple[str, str]]:
-    """Return system and value of each identifier."""
-    return {_token(identifier) for identifier in _list(patient, "identifier")}
+def tokens(patient: Json, *, use: str | None = None) -> set[tuple[str, str]]:
+    """Return system and value of each identifier, or of each with this use."""
+    return {
+        _token(identifier)
+        for identifier in _list(patient, "identifier")
+        if use is None or identifier.get("use") == use
+    }
 
 
 def _dead(patient: Json) -> bool:

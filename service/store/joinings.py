@@ -49,6 +49,8 @@ class Moved(NamedTuple):
     after: int
     #: the id of the same fact of the other record, which was kept in its place
     twin: str | None = None
+    #: the version that was kept
+    twin_version: int | None = None
 
     @property
     def identity(self) -> Identity:
@@ -134,8 +136,8 @@ def note(tx: Connection, key: int, moved: Sequence[Moved], plans: Any) -> None:
     """Note what was moved, and how each plan was joined."""
     with raw(tx).cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO joined_version (joining, type, id, before, after, twin) "
-            "VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO joined_version (joining, type, id, before, after, twin, twin_version) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [(key, *one) for one in moved],
         )
     raw(tx).execute("UPDATE joining SET plans = %s WHERE key = %s", [_json(plans), key])
@@ -145,7 +147,8 @@ def moved(tx: Connection, key: int) -> list[Moved]:
     """Return what was moved, in the order of type and id."""
     with raw(tx).cursor(row_factory=class_row(Moved)) as cursor:
         cursor.execute(
-            "SELECT type, id, before, after, twin FROM joined_version WHERE joining = %s ORDER BY type, id",
+            "SELECT type, id, before, after, twin, twin_version FROM joined_version WHERE joining = %s "
+            "ORDER BY type, id",
             [key],
         )
         return cursor.fetchall()

@@ -578,6 +578,7 @@ joined_version = Table(
     Column("before", Integer, nullable=False),
     Column("after", Integer, nullable=False),
     Column("twin", Text),  # the id of the same fact of the other record, which was kept in its place
+    Column("twin_version", Integer),
     PrimaryKeyConstraint("joining", "type", "id", name="joined_version_once"),
 )
 

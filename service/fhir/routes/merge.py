@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 from fhir_profiles import gate, reading
 from service import accessed, broker
 from service.auth import calling
-from service.fhir import admission, blueprint, merging, operations, references
+from service.fhir import admission, blueprint, merging, operations, references, sent
 from service.fhir.blueprint import fhir
 from service.fhir.operations import Given
 from service.fhir.refusals import Issue, NotExchanged, NotValid
+from service.fhir.sent import Sent
 from service.joining import join, part, persons
 from service.store import resources
 from service.store.resources import Head
@@ -43,9 +44,11 @@ class _Seen(Exception):
 @fhir.post("/Patient/$merge")
 def merge() -> Response:
     """Join the record of the source into that of the target."""
+    noted = sent.begin()
     given = operations.given(PARAMETERS)
     preview = _flag(given, "preview")
     source, target = _named(given, "source"), _named(given, "target")
+    base = blueprint.base()
     result = given.resource("result-patient")
     if result is not None:
         _check_result(result)
@@ -53,21 +56,23 @@ def merge() -> Response:
     def work(tx: Connection) -> tuple[join.Outcome, str]:
         join.announce(tx)
         goes, stays = (merging.find(tx, who, tenant=blueprint.TENANT) for who in (source, target))
-        if result is not None:
-            merging.check_result(tx, result, goes, stays, tenant=blueprint.TENANT)
-        done = join.join(tx, goes, stays, tenant=blueprint.TENANT, who=_who(), result=result)
+        _note(noted, goes, stays)
+        asked = result
+        if asked is not None:
+            asked = merging.settled_result(tx, asked, goes, stays, base=base, tenant=blueprint.TENANT)
+        done = join.join(tx, goes, stays, tenant=blueprint.TENANT, who=_who(), result=asked)
         return done, _body(tx, done.result)
 
     done, body = _run(work, preview=preview)
-    accessed.note([done.source, done.target], f"Patient/{done.target}")
     if done.changed and not preview:
         _wake(done.target)
-    return _answer(merging.of_join(done, preview=preview), body)
+    return _answer(merging.of_join(done, preview=preview, may_read=calling.may(READ)), body)
 
 
 @fhir.post("/Patient/<id_>/$unmerge")
 def unmerge(id_: str) -> Response:
-    """Part the record of a source from this one."""
+    """Part the record of a source from this one; whoever asks is told what others have sent."""
+    noted = sent.begin()
     given = operations.given(OF_UNDOING)
     preview = _flag(given, "preview")
     source = _reference(given, "source-patient")
@@ -76,6 +81,8 @@ def unmerge(id_: str) -> Response:
     base = blueprint.base()
     to_source = [part.reference(text, base) for text in given.texts.get("source-resource", ())]
     rest_stays = _flag(given, "rest-stays")
+    _note(noted, source, id_)
+    calling.require(READ)
 
     def work(tx: Connection) -> tuple[part.Outcome, str]:
         join.announce(tx)
@@ -91,7 +98,6 @@ def unmerge(id_: str) -> Response:
         return done, _body(tx, done.result)
 
     done, body = _run(work, preview=preview)
-    accessed.note([done.source, done.target], f"Patient/{done.target}")
     if not preview:
         _wake(done.source)
         _wake(done.target)
@@ -113,6 +119,12 @@ def _run(work: Callable[[Connection], _T], *, preview: bool) -> _T:
         except _Seen:
             pass
     return kept[0]
+
+
+def _note(noted: Sent, source: str, target: str) -> None:
+    """Note who is asked about before anything is answered: a refusal tells of them, too."""
+    noted.entries, noted.patients = 1, [source, target]
+    accessed.note(noted.patients, f"Patient/{target}")
 
 
 def _who() -> str:
@@ -182,6 +194,6 @@ def _check_result(result: dict[str, Any]) -> None:
                 for f in faults
             )
         )
-    if persons.replaced_by(result):
+    if persons.is_replaced(result):
         text = "the Patient that stays is replaced by nobody"
         raise NotValid(Issue(code="business-rule", text=text, expression="result-patient.link"))

@@ -282,6 +282,25 @@ def test_a_sender_does_what_its_scopes_say_and_no_more(client, token):
     assert "resource" not in done["scanner"][1]
 
 
+def test_who_may_only_write_is_not_told_of_two_records_what_others_wrote(client, token):
+    for who in ("m1", "m2"):
+        post(client, visit(who), bearer(token["laboratory"]))
+    named = [
+        {"name": f"{which}-patient", "valueReference": {"reference": f"Patient/{who}"}}
+        for which, who in (("source", "m1"), ("target", "m2"))
+    ]
+    asked = {"resourceType": "Parameters", "parameter": named}
+    preview = {**asked, "parameter": [*named, {"name": "preview", "valueBoolean": True}]}
+    undo = {**asked, "parameter": named[:1]}
+
+    for sent in (preview, asked):
+        parts = post(client, sent, bearer(token["scanner"]), "/fhir/Patient/$merge").get_json()["parameter"]
+        assert [part["name"] for part in parts] == ["outcome"]
+        assert len(parts[0]["resource"]["issue"]) == 1
+    assert post(client, undo, bearer(token["scanner"]), "/fhir/Patient/m2/$unmerge").status_code == 403
+    assert post(client, undo, bearer(token["laboratory"]), "/fhir/Patient/m2/$unmerge").status_code == 200
+
+
 def test_who_may_only_write_is_not_told_what_others_wrote(client, token):
     system = {"system": "urn:mrn", "value": "shared"}
     theirs = {"resourceType": "Patient", "identifier": [system], "name": [{"family": "Hidden"}]}

@@ -204,6 +204,17 @@ def test_a_removed_patient_is_gone(client, send):
     assert merge(client, "gone", "b").status_code == 410
 
 
+def test_what_was_removed_before_may_come_back_for_the_one_that_stays(client, send):
+    send(bundle(put(observation("gone", "Patient/a")), put(observation("third", "Patient/a"))))
+    for name in ("gone", "third"):
+        client.delete(f"/fhir/Observation/{name}")
+    send(bundle(put(patient("c"))))
+    merge(client, "a", "b")
+
+    assert send(bundle(put(observation("gone", "Patient/b")))).status_code == 200
+    assert send(bundle(put(observation("third", "Patient/c")))).status_code == 422
+
+
 def test_records_that_were_joined_are_joined_with_no_third_and_not_back(client, send):
     send(bundle(put(patient("c"))))
     merge(client, "a", "b")
@@ -267,6 +278,31 @@ def test_a_patient_who_is_replaced_by_another_is_joined_with_that_one(client, se
     assert read(client, "Patient/a")["meta"]["versionId"] == versions
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("Patient/b", id="relative"),
+        pytest.param("http://localhost/fhir/Patient/b", id="absolute"),
+        pytest.param(f"Patient?identifier={MRN}|B", id="by an identifier"),
+    ],
+)
+def test_a_link_that_is_sent_again_changes_nothing_and_the_answer_names_the_version_that_is_stored(
+    client, send, stored, other
+):
+    link = [{"other": {"reference": other}, "type": "replaced-by"}]
+    sent = bundle(put(patient("a", mrn="A", active=False, link=link)))
+
+    first = send(sent)
+
+    etag = first.get_json()["entry"][0]["response"]["etag"]
+    assert etag == f'W/"{read(client, "Patient/a")["meta"]["versionId"]}"'
+    before = stored()
+    again = send(sent)
+    assert again.status_code == 200, again.get_data(as_text=True)
+    assert again.get_json()["entry"][0]["response"]["etag"] == etag
+    assert stored() == before
+
+
 def test_one_who_is_replaced_by_nobody_here_is_stored_and_told_and_joined_later(client, send, database):
     link = [{"other": {"reference": "Patient/later"}, "type": "replaced-by"}]
     sent = bundle(put(patient("a", mrn="A", link=link)))
@@ -294,6 +330,63 @@ def test_the_result_is_what_was_asked_for_and_loses_no_identifier(client):
     result = read(client, "Patient/b")
     assert result["gender"] == "other"
     assert result["link"] == [{"other": {"reference": "Patient/a"}, "type": "replaces"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param({"identifier": [by_identifier("B"), by_identifier("A")]}, "use old", id="not old"),
+        pytest.param(
+            {"managingOrganization": {"reference": "Organization/none"}},
+            "nothing that is stored",
+            id="unknown",
+        ),
+        pytest.param(
+            {"managingOrganization": {"reference": "urn:uuid:0c7b0a5c-6d9c-4a55-8a30-9c2a3c5f5b11"}},
+            "nothing that is stored",
+            id="of a Bundle",
+        ),
+    ],
+)
+def test_a_result_is_a_patient_as_any_other(client, stored, more, words):
+    old = {**by_identifier("A"), "use": "old"}
+    before = stored()
+
+    answer = merge(
+        client, "a", "b", result_patient={**patient("b"), "identifier": [by_identifier("B"), old], **more}
+    )
+
+    assert answer.status_code == 422
+    assert words in said(answer)
+    assert stored() == before
+
+
+def test_another_result_for_what_is_joined_is_refused_and_the_same_is_not(client, stored):
+    old = {**by_identifier("A"), "use": "old"}
+    whole = {**patient("b", gender="other"), "identifier": [by_identifier("B"), old]}
+    merge(client, "a", "b", result_patient=whole)
+    before = stored()
+
+    assert merge(client, "a", "b", result_patient=whole).status_code == 200
+    refused = merge(client, "a", "b", result_patient={**whole, "gender": "male"})
+
+    assert refused.status_code == 422
+    assert "joined already" in said(refused)
+    assert stored() == before
+
+
+def test_a_result_keeps_the_links_of_earlier_joinings(client, send):
+    send(bundle(put(patient("c", mrn="C"))))
+    merge(client, "a", "b")
+    old = [{**by_identifier(value), "use": "old"} for value in ("A", "C")]
+
+    answer = merge(
+        client, "c", "b", result_patient={**patient("b"), "identifier": [by_identifier("B"), *old]}
+    )
+
+    assert answer.status_code == 200, said(answer)
+    links = read(client, "Patient/b")["link"]
+    assert sorted(link["other"]["reference"] for link in links) == ["Patient/a", "Patient/c"]
 
 
 def test_where_the_two_differ_the_element_is_told_and_no_value(client, send):

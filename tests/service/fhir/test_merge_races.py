@@ -21,6 +21,7 @@ from service.store.database import Database
 from worker.advance import advance
 
 THREADS = 16
+BASE = "http://localhost/fhir/"
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,37 @@ def test_what_is_sent_at_the_same_moment_is_the_target_s_or_refused(busy, round_
     count = decided(busy, target)
     look_at(busy, target)
     assert decided(busy, target) == count
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("Patient/b", id="relative"),
+        pytest.param(f"{BASE}Patient/b", id="absolute"),
+        pytest.param(f"Patient?identifier={MRN}|b", id="by an identifier"),
+    ],
+)
+def test_a_link_waits_for_a_visit_that_is_not_committed(busy, other):
+    sending(busy, patient("a", mrn="a"))()
+    sending(busy, patient("b", mrn="b"))()
+    link = [{"other": {"reference": other}, "type": "replaced-by"}]
+    linked = put(patient("a", mrn="a", active=False, link=link))
+    answers = []
+    linking = threading.Thread(
+        target=lambda: answers.append(transaction.accept(busy, bundle(linked), sender="test", base=BASE))
+    )
+
+    with busy.transaction() as tx:
+        visit = transaction.read(bundle(put(observation("late", "Patient/a"))))
+        transaction.store(tx, visit, tenant=0, sender="test", base="", repeatable=True)
+        linking.start()
+        linking.join(timeout=1)
+        waited = linking.is_alive()
+    linking.join()
+
+    assert waited
+    assert [answer.patient for answer in answers] == ["b"]
+    assert subjects(busy) == {"late": ("b", "Patient/b")}
 
 
 def test_of_those_who_cross_one_wins(busy):

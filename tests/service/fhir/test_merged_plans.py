@@ -66,6 +66,11 @@ def holds(memory_):
     return [hold.code for hold in memory_.holds if hold.code in (JOINED, PARTED)]
 
 
+def remembered(memory_):
+    """Return what is remembered besides the work; of holds and of what was raised there may be more since."""
+    return memory_.values, memory_.accepted_pairs, memory_.opened
+
+
 def facts(resources_):
     return {r: body for r, body in resources_.items() if r.partition("/")[0] in ("Observation", "Procedure")}
 
@@ -148,6 +153,7 @@ def test_a_plan_goes_on_where_it_was_waits_for_a_person_and_goes_back(
     assert (back.stage, orders(back), work(back)) == (stage, orders(was), work(was))
     assert (holds(back), len(asked(back))) == (([PARTED], 1) if stage in OPEN else ([], 0))
     assert facts(after) == facts(before)
+    assert remembered(back) == remembered(was)
     assert after[f"Patient/{source}"] == before[f"Patient/{source}"]
     assert_about_one(after, source, [other])
     assert_about_one(kept(database, other), other, [source])
@@ -257,6 +263,7 @@ def test_two_plans_of_one_side_become_one_that_a_person_decides_on(client, datab
         assert orders(back) == orders(was)
         # What was raised since, as an overdue signature, is there besides.
         assert work(was) <= work(back)
+        assert remembered(back) == remembered(was)
         assert facts(after) == facts(before)
         assert_about_one(after, who, [other])
         for order in back.orders:

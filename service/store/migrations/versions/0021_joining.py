@@ -35,6 +35,7 @@ CREATE TABLE joined_version (
     before INTEGER NOT NULL,
     after INTEGER NOT NULL,
     twin TEXT,
+    twin_version INTEGER,
     CONSTRAINT joined_version_once PRIMARY KEY (joining, type, id)
 );
 """
