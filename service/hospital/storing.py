@@ -236,26 +236,14 @@ def _entry(body: Json, place: Place, inside: Mapping[Identity, str]) -> dict[str
             "request": {"method": "POST", "url": type_},
         }
     resource["id"] = place.id
-    if type_ == "Patient" and place.current is not None:
-        resource |= _with_identifiers_of(place.current.resource, body)
+    if place.also:
+        # Other senders may know somebody by one that the server lacks.
+        given = body.get("identifier")
+        resource["identifier"] = [*(given if isinstance(given, list) else ()), *place.also]
     request = {"method": "PUT", "url": f"{type_}/{place.id}"}
     if place.current is not None:
         request["ifMatch"] = f'W/"{place.current.version}"'
     return {"fullUrl": inside[identity], "resource": resource, "request": request}
-
-
-def _with_identifiers_of(ours: Json, body: Json) -> dict[str, Any]:
-    """Return the identifiers of both: other senders may know somebody by one that the server lacks."""
-    given = body.get("identifier")
-    found = list(given) if isinstance(given, list) else []
-    here = theirs.identifiers({"identifier": found})
-    more = [
-        one
-        for one in ours.get("identifier") or ()
-        if theirs.identifiers({"identifier": [one]})
-        and theirs.identifiers({"identifier": [one]})[0] not in here
-    ]
-    return {"identifier": [*found, *more]} if found or more else {}
 
 
 def _origin(body: Json, id: str, version: int) -> Origin:

@@ -210,24 +210,28 @@ class Taking:
     def _person_with(self, named: ByIdentifier, depth: int) -> str | None:
         with self._reader.database.transaction() as tx:
             name = ("Patient", named.system, named.value)
-            here = resources.by_identifier(tx, [name], tenant=self._reader.tenant).get(name, [])
-        here = [head for head in here if not head.deleted]
+            heads = resources.by_identifier(tx, [name], tenant=self._reader.tenant).get(name, [])
+            found = [resources.current(tx, "Patient", head.id, tenant=self._reader.tenant) for head in heads]
+        # What was somebody's once may be somebody else's now.
+        here = [
+            one.id for one in found if one and not one.deleted and named in theirs.identifiers(one.resource)
+        ]
         if here:
-            return here[0].id if len(here) == 1 else None
+            return here[0] if len(here) == 1 else None
         self._renew()
         token = f"{named.system}|{named.value}"
         answer = self._reader.connection.search("Patient", {"identifier": token, "_count": "10"})
         if not answer.taken:
             raise Stopped(answer)
-        found = [
+        there = [
             body
             for body in theirs.resources(answer.body)
             if body.get("resourceType") == "Patient" and tuple(named) in theirs.identifiers(body)
         ]
-        if len(found) != 1:
+        if len(there) != 1:
             return None
-        self._store(found, None, depth - 1)
-        reference = self._link(theirs.identity(found[0]))
+        self._store(there, None, depth - 1)
+        reference = self._link(theirs.identity(there[0]))
         return reference.partition("/")[2] if reference else None
 
     def _ensure(self, identity: Identity, depth: int, *, also: Sequence[str] = ()) -> str | None:

@@ -196,6 +196,60 @@ def test_who_may_be_somebody_else_waits_for_a_person(fed, source, here, there):
     assert not [name for name in fed.stored() if name.startswith("Observation")]
 
 
+def numbers(fed, reference: str = OF) -> list[tuple[str, str]]:
+    return [(i["value"], i.get("use", "")) for i in fed.current(reference).get("identifier", [])]
+
+
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        pytest.param([{"system": MRN, "value": "222"}], id="to another number"),
+        pytest.param(
+            [{"system": MRN, "value": "222"}, {"system": MRN, "value": "111", "use": "old"}],
+            id="and kept as an old one",
+        ),
+        pytest.param([], id="to none"),
+    ],
+)
+def test_a_number_that_the_hospital_takes_back_is_nobody_s_here(fed, source, corrected):
+    source.put(person("p1", "111"))
+    source.put(fact("o1"))
+    fed.whole()
+    source.put({**patient("p1"), **({"identifier": corrected} if corrected else {})})
+    fed.whole()
+    source.put({**fact("o2"), "subject": {"identifier": {"system": MRN, "value": "111"}}})
+
+    fed.whole()
+
+    assert numbers(fed) == [(i["value"], i.get("use", "")) for i in corrected]
+    assert fed.aside() == {"Observation/o2": "patient-unknown"}
+
+
+def test_a_number_of_another_sender_stays_when_the_hospital_writes_the_patient(fed, source):
+    known = person("ours", "111", "X7")
+    transaction.accept(fed.database, bundle(put(known)), sender="another system")
+    source.put(person("p1", "111"))
+    source.put(fact("o1"))
+    fed.whole()
+    source.put({**person("p1", "111"), "gender": "female"})
+
+    fed.whole()
+
+    assert numbers(fed, "Patient/ours") == [("111", ""), ("X7", "")]
+    assert fed.current("Patient/ours")["gender"] == "female"
+
+
+def test_an_old_number_of_somebody_here_recognises_nobody(fed, source):
+    once = {"identifier": [{"system": MRN, "value": "111", "use": "old"}]}
+    transaction.accept(fed.database, bundle(put({**patient("ours"), **once})), sender="hospital")
+    source.put(person("p1", "111"))
+    source.put(fact("o1"))
+
+    fed.whole()
+
+    assert fed.current("Observation/o1")["subject"] == {"reference": OF}
+
+
 def test_two_records_of_one_person_there_are_not_written_over_one_another(fed, source):
     source.put(patient("p1", mrn="1"))
     source.put(patient("p2", mrn="1"))
