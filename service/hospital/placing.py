@@ -2,7 +2,8 @@
 
     taken in before            the resource that it became then
     has an identifier of ours  that one, if nothing speaks against it
-    has the id of a resource   that one, if the hospital gave it that id and it is about the same patient
+    has the id of a resource   that one, if the hospital gave it that id and it is about the same patient;
+                               a Patient only if it says itself that it is from that server
     none of these              a new one; with the server's id where that is free, else with one of ours
 
 A person is never recognised by name or birth date, and never guessed: who matches two, or contradicts, is
@@ -119,8 +120,10 @@ class Placing:
 
     def same_version(self, body: Json, current: Stored) -> Stored | None:
         """Return the version here that says what the server's does, if one does, the newest first."""
-        versions = resources.history(self._tx, current.type, current.id, tenant=self._tenant)
-        return next((stored for stored in versions if not stored.deleted and self._same(stored, body)), None)
+        return next(
+            (stored for stored in self._versions(current) if not stored.deleted and self._same(stored, body)),
+            None,
+        )
 
     def _same(self, stored: Stored, body: Json) -> bool:
         # What our ConceptMaps added is no word of the sender's.
@@ -133,10 +136,9 @@ class Placing:
         """Return what other senders know a person by; what only the server has said, it may take back."""
         if there is None or there.type != "Patient":
             return ()
-        versions = resources.history(self._tx, there.type, there.id, tenant=self._tenant)
         of_others = {
             one
-            for stored in versions
+            for stored in self._versions(there)
             if not stored.deleted and not self._is_of_server(stored)
             for one in theirs.identifiers(stored.resource)
         }
@@ -147,6 +149,9 @@ class Placing:
             if of_others.intersection(theirs.identifiers({"identifier": [one]}))
             and one["system"] not in systems
         )
+
+    def _versions(self, there: Stored) -> list[Stored]:
+        return resources.history(self._tx, there.type, there.id, tenant=self._tenant)
 
     def _is_of_server(self, stored: Stored) -> bool:
         source = (stored.resource.get("meta") or {}).get("source")
@@ -191,8 +196,8 @@ class Placing:
         if stored.type != "Patient":
             return stored if stored.patient == self._patient and _alike(stored.resource, body) else None
         ours, given = theirs.identifiers(stored.resource), theirs.identifiers(body)
-        if ours and given:
-            # By none of its identifiers is it this person, whatever the id says.
+        # By none of its identifiers is it this person; and the id of another system's says nothing.
+        if (ours and given) or not any(map(self._is_of_server, self._versions(stored))):
             raise NotPlaced(body, AMBIGUOUS_PATIENT)
         return stored
 

@@ -121,7 +121,10 @@ def test_a_fact_that_is_also_posted_is_one_fact(fed, source, posted, first):
 def test_a_correction_that_was_posted_is_not_undone_by_the_version_before_it(fed, source):
     source.put(patient("p1"))
     source.put(fact("o1", valueInteger=6))
-    transaction.accept(fed.database, bundle(put(patient("p1")), put(fact("o1", valueInteger=6))), sender="h")
+    of_the_server = patient("p1", meta={"source": f"{source.url}/Patient/p1"})
+    transaction.accept(
+        fed.database, bundle(put(of_the_server), put(fact("o1", valueInteger=6))), sender="hospital"
+    )
     transaction.accept(fed.database, bundle(put(fact("o1", valueInteger=3))), sender="h")
 
     fed.whole()
@@ -172,6 +175,9 @@ def test_an_id_that_somebody_else_has_here_is_not_taken_for_theirs(fed, source):
     ("here", "there"),
     [
         pytest.param([patient("p1", mrn="1")], patient("p1", mrn="2"), id="the same id, another number"),
+        pytest.param([patient("p1", mrn="1")], patient("p1"), id="the same id, no number there"),
+        pytest.param([patient("p1")], patient("p1", mrn="1"), id="the same id, no number here"),
+        pytest.param([patient("p1")], patient("p1"), id="the same id and nothing else"),
         pytest.param(
             [person("a", "1"), person("b", None, "2")],
             person("p1", "1", "2"),
