@@ -191,16 +191,17 @@ class Feed:
             # Who is known was read when something of theirs came; what time it is there nobody has said yet.
             return FINE
         try:
-            first = self._page(question, start)
+            first = self._page(question.type, self._since(question, start))
             if whole and (earlier := self._set_back(window, start, first.date)) is not None:
                 logger.info("reading_begins_earlier", type=question.type)
-                first = self._page(question, start := earlier)
+                start = earlier
+                first = self._page(question.type, self._since(question, start))
             progress = _Progress(until=window.until, reached=window.reached)
             if window.until is None and start is not None:
                 progress.until = start
             pages = self._pages(first)
             if first.kind in UNREADABLE:
-                pages = self._one_by_one(question, start)
+                pages = self._one_by_one(question.type, self._since(question, start))
             for page in pages:
                 due_before = None if told else self._due_before(page.date, window)
                 self._take(question, page, progress, due_before, whole=whole)
@@ -236,17 +237,20 @@ class Feed:
         floor = date - timedelta(seconds=max(0.0, window.asked_s)) - self._overlap
         return floor if floor < start - timedelta(seconds=SET_BACK_S) else None
 
-    def _page(self, question: Question, start: datetime | None, **more: str) -> Answer:
-        """Return the first page of what was stored since; one that is no good may be asked for otherwise.
+    @staticmethod
+    def _since(question: Question, start: datetime | None) -> dict[str, str]:
+        """Return the parameters by which is asked for what was stored since."""
+        since = {"_lastUpdated": f"ge{content.instant(start)}"} if start is not None else {}
+        return {**question.parameters, "_sort": "_lastUpdated", "_count": str(COUNT), **since}
+
+    def _page(self, type_: str, parameters: Mapping[str, str]) -> Answer:
+        """Return the first page of a search; one that is no good may be asked for otherwise.
 
         Raises:
             Stopped: the server answers badly.
         """
         self._renew()
-        parameters = {**question.parameters, "_sort": "_lastUpdated", "_count": str(COUNT), **more}
-        if start is not None:
-            parameters["_lastUpdated"] = f"ge{content.instant(start)}"
-        return self._good(self._reader.connection.search(question.type, parameters))
+        return self._good(self._reader.connection.search(type_, parameters))
 
     def _good(self, answer: Answer) -> Answer:
         if not answer.taken and answer.kind not in UNREADABLE:
@@ -275,7 +279,7 @@ class Feed:
             if not page.taken:
                 raise Stopped(page)
 
-    def _one_by_one(self, question: Question, start: datetime | None) -> Iterator[Answer]:
+    def _one_by_one(self, type_: str, parameters: Mapping[str, str]) -> Iterator[Answer]:
         """Yield pages of one resource each, where a page of many cannot be read.
 
         One that is longer than any answer may be, or is no JSON that is read, must not hide the others.
@@ -283,7 +287,7 @@ class Feed:
         Raises:
             Stopped: even the list of what there is cannot be read.
         """
-        first = self._page(question, start, _elements="id,meta")
+        first = self._page(type_, {**parameters, "_elements": "id,meta"})
         if not first.taken:
             raise Stopped(first)
         for page in self._pages(first):
@@ -316,9 +320,9 @@ class Feed:
             wanted = self._taking.known_people(wanted)
         fresh = self._taking.fresh(wanted)
         if fresh:
-            self._taking.take(fresh, due_before=due_before)
-        if fresh and question.type == RESULT:
-            self._take_reports(fresh)
+            # Together: a preliminary report that came after its results could hold them back no more.
+            reports = self._reports(fresh) if question.type == RESULT else []
+            self._taking.take([*reports, *fresh], due_before=due_before)
         times = [at for body in found if body not in other and (at := theirs.time(body))]
         before = progress.reached
         progress.sorted = progress.sorted and times == sorted(times)
@@ -330,22 +334,24 @@ class Feed:
             progress.until = times[-1]
             self._move(question, progress, whole=False)
 
-    def _take_reports(self, results: Sequence[Json]) -> None:
-        """Take in the reports of results, whatever their codes: a preliminary one holds its results back.
+    def _reports(self, results: Sequence[Json]) -> list[Json]:
+        """Return the reports of results, whatever their codes: a preliminary one holds its results back.
 
         Raises:
-            Stopped: the server answers badly; one that cannot search for them is asked no more.
+            Stopped: the server answers badly, other than that it cannot search for them.
         """
         named = [f"{RESULT}/{body['id']}" for body in results]
+        parameters = {"result": ",".join(named), "_count": str(COUNT)}
         self._renew()
-        answer = self._reader.connection.search(REPORT, {"result": ",".join(named), "_count": str(COUNT)})
-        if answer.kind is Kind.REFUSED:
-            logger.warning("reports_not_searched", said=answer.said)
-            return
-        if not answer.taken and answer.kind not in UNREADABLE:
-            raise Stopped(answer)
-        found = [b for b in theirs.resources(answer.body) if b.get("resourceType") == REPORT]
-        self._taking.take([b for b in found if theirs.results(b, self._reader.server) & set(named)])
+        first = self._reader.connection.search(REPORT, parameters)
+        if first.kind is Kind.REFUSED:
+            logger.warning("reports_not_searched", said=first.said)
+            return []
+        pages = self._pages(self._good(first))
+        if first.kind in UNREADABLE:
+            pages = self._one_by_one(REPORT, parameters)
+        found = [b for page in pages for b in theirs.resources(page.body) if b.get("resourceType") == REPORT]
+        return [b for b in found if theirs.results(b, self._reader.server) & set(named)]
 
     @staticmethod
     def _due_before(date: datetime | None, window: Window) -> datetime | None:
@@ -371,7 +377,8 @@ class Feed:
         answer = self._reader.connection.read(*identity)
         if answer.taken:
             try:
-                self._taking.take([answer.body], again=True)
+                reports = self._reports([answer.body]) if identity[0] == RESULT else []
+                self._taking.take([*reports, answer.body], again=True)
             except Stopped as stopped:
                 return stopped.answer
         elif answer.kind is Kind.GONE or (answer.kind is Kind.NOT_FOUND and answer.fhir):

@@ -292,6 +292,55 @@ def test_a_report_with_a_code_of_the_hospital_s_own_comes_with_its_results(fed, 
     assert fed.current("DiagnosticReport/r1")["status"] == "final"
 
 
+def report(id_: str, *results: str, **more: object) -> dict:
+    code = {"coding": [{"system": "https://hospital.example.org/codes", "code": "R"}]}
+    of = {"subject": {"reference": OF}, "result": [{"reference": f"Observation/{one}"} for one in results]}
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": id_,
+        "status": "preliminary",
+        "code": code,
+        **of,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("mood", [half, answering(500, HTML)], ids=["half a body", "an error"])
+def test_no_result_is_here_before_the_report_that_holds_it_back(fed, source, mood):
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    source.put(report("r1", "o1"))
+    source.mood = lambda asked: mood(asked) if b"result=" in asked.content else hospital_server.WELL
+
+    assert not fed.whole().taken
+    assert fed.stored() == {}
+    source.mood = None
+    fed.whole()
+
+    assert set(fed.stored()) == {"DiagnosticReport/r1", "Observation/o1", "Patient/p1"}
+    # One Bundle: nobody sees the result without its report.
+    assert fed.rows("SELECT entries FROM sending ORDER BY entries") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("unreadable", [False, True], ids=["page by page", "one by one"])
+def test_every_report_of_a_result_is_found(fed, source, unreadable):
+    source.most = 1
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    for number in range(3):
+        source.put(report(f"r{number}", "o1", issued=f"2026-01-05T09:00:0{number}Z"))
+
+    def poisoned(asked):
+        if unreadable and b"result=" in asked.content and b"_elements" not in asked.content:
+            return asked.answer(200, HTML)
+        return hospital_server.WELL
+
+    source.mood = poisoned
+
+    assert fed.whole().taken
+    assert {f"DiagnosticReport/r{number}" for number in range(3)} < set(fed.stored())
+
+
 def test_a_server_that_cannot_search_for_reports_is_read_even_so(fed, source):
     source.put(patient("p1"))
     source.put(fact("o1"))
