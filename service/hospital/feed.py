@@ -87,25 +87,31 @@ class Feed:
         #: what time it was there lately
         self._date: datetime | None = None
 
-    def look(self, questions: Sequence[Question], *, whole: bool, announced: Collection[str] = ()) -> Answer:
-        """Take in what is new of these, and return the first answer that was no good, if any.
+    def look(
+        self, questions: Sequence[Question], *, whole: bool, announced: Collection[str] = ()
+    ) -> tuple[Answer, bool]:
+        """Take in what is new of these.
 
-        After one that says something of the server, the rest waits for the next look.
+        After an answer that says something of all questions, the rest waits for the next look.
 
         Args:
             announced: types for which the server has called.
 
+        Returns:
+            The first answer that was no good, if any, and whether the look came to its end.
+
         Raises:
             LeaseLost: another process reads.
         """
-        said = FINE
+        said, some = FINE, False
         for question in questions:
             told = not whole or question.type in announced or self._hospital.read != "subscription"
             answer = self._ask(question, whole=whole, told=told)
+            if answer.of_all:
+                return answer, False
             said = said if not said.taken else answer
-            if answer.of_server:
-                return answer
-        return said
+            some = some or (answer.taken and answer is not FINE)
+        return said, some or said.taken
 
     def retry(self) -> Answer:
         """Try again what was set aside and is due.
@@ -120,7 +126,10 @@ class Feed:
                 self._again_gone(aside.theirs)
                 continue
             answer = self._read_one(aside.theirs)
-            if answer.of_server:
+            if not answer.taken:
+                # Else it would come first again, and nothing after it would ever be tried.
+                self._taking.storing.postpone(aside)
+            if answer.of_all:
                 return answer
         return FINE
 

@@ -22,7 +22,7 @@ from service.hospital.returning import SENDER
 from service.record import FACTS
 from service.store import origins, sendings, sources
 from service.store.database import Database
-from service.store.origins import GONE, Origin
+from service.store.origins import GONE, Aside, Origin
 from service.store.resources import Identity
 from service.store.sources import Claim
 
@@ -184,6 +184,25 @@ class Storing:
                 self._wake(accepted)
         except Refusal as refused:
             self.set_aside(origin.theirs, stamp, REMOVED_THERE, places(refused))
+
+    def postpone(self, aside: Aside) -> None:
+        """Have what is set aside tried later, because the server did not say what it is now.
+
+        Raises:
+            LeaseLost: another process reads.
+        """
+        with self._reader.database.transaction() as tx:
+            sources.hold(tx, self._claim)
+            origins.set_aside(
+                tx,
+                aside.theirs,
+                aside.stamp,
+                reason=aside.reason,
+                said=aside.said,
+                pause_s=pauses.again(aside.attempts + 1, self._reader.chance),
+                tenant=self._reader.tenant,
+                server=self._reader.server,
+            )
 
     def set_aside(self, identity: Identity | None, stamp: str, reason: str, said: str) -> None:
         """Note that it could not be taken in; what depends on a person being known is tried again."""

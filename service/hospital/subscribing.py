@@ -67,12 +67,11 @@ class Subscribing:
         said = Answer(kind=Kind.TAKEN)
         for type_ in sorted(wanted.keys() | known.keys()):
             answer = self._keep(type_, wanted.get(type_), known.get(type_), source)
+            if answer.of_all:
+                return answer
             said = said if not said.taken else answer
-            if answer.of_server:
-                break
-        if not said.of_server:
-            with self._reader.database.transaction() as tx:
-                sources.watched(tx, self._claim)
+        with self._reader.database.transaction() as tx:
+            sources.watched(tx, self._claim)
         return said
 
     def _keep(

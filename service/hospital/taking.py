@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from service import log
 from service.fhir import references
 from service.fhir.refusals import Refusal
-from service.hospital import theirs
+from service.hospital import theirs, wanted
 from service.hospital.answers import Answer, Kind
 from service.hospital.placing import NotPlaced
 from service.hospital.storing import (
@@ -50,6 +50,10 @@ RESULTS = ("DiagnosticReport", "result")
 DEPTH = 4
 #: what was not there is not asked for again sooner
 ABSENT_S = 600.0
+#: what a server may say of one resource that it fails at, while it answers everything else
+ODD = (Kind.NOT_FHIR, Kind.TOO_LONG, Kind.FAILED_INSIDE, Kind.SERVER_ERROR)
+#: an id that nobody need have
+NOBODY = "0"
 
 logger = log.get()
 
@@ -219,9 +223,11 @@ class Taking:
         if here:
             return here[0] if len(here) == 1 else None
         self._renew()
-        token = f"{named.system}|{named.value}"
+        token = wanted.token(named)
         answer = self._reader.connection.search("Patient", {"identifier": token, "_count": "10"})
         if not answer.taken:
+            if answer.kind is Kind.REFUSED or self._concerns_one(answer, "Patient"):
+                return None
             raise Stopped(answer)
         there = [
             body
@@ -259,15 +265,19 @@ class Taking:
             subject = self._subject(body) if theirs.of_patients(identity[0]) else None
             self._take_of(subject, [body], depth - 1)
             return self._link(identity)
-        absent = answer.kind in (Kind.GONE, Kind.FORBIDDEN, Kind.MIXED_UP) or (
-            answer.kind is Kind.NOT_FOUND and answer.fhir
-        )
-        # Of whom it is must be known; who said it may be unreadable without keeping the rest away.
-        unreadable = answer.kind in (Kind.NOT_FHIR, Kind.TOO_LONG) and identity[0] != "Patient"
-        if not absent and not unreadable:
+        if answer.kind not in (Kind.GONE, Kind.MIXED_UP) and not self._concerns_one(answer, identity[0]):
             raise Stopped(answer)
         self._absent[identity] = self._monotonic() + ABSENT_S
         return None
+
+    def _concerns_one(self, answer: Answer, type_: str) -> bool:
+        """Return whether a bad answer says nothing of the server: one resource keeps no other away."""
+        if answer.kind is Kind.FORBIDDEN or (answer.kind is Kind.NOT_FOUND and answer.fhir):
+            return True
+        if answer.kind not in ODD:
+            return False
+        self._renew()
+        return self._reader.connection.search(type_, {"_id": NOBODY, "_elements": "id"}).taken
 
     def _link(self, identity: Identity | None) -> str | None:
         if identity is None:

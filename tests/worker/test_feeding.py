@@ -5,7 +5,7 @@ http://hl7.org/fhir/R4/search.html, http://hl7.org/fhir/R4/http.html
 
 import hospital_server
 import pytest
-from fhir_visits import observation, patient
+from fhir_visits import observation, patient, practitioner
 from hospital_server import answering, doing_and_hanging_up, half, hanging_up
 
 from service import clock
@@ -96,7 +96,7 @@ def test_a_link_to_another_host_is_not_followed(fed, source):
     assert set(fed.stored()) == {"Observation/o1", "Patient/p1"}
 
 
-@pytest.mark.parametrize("during", ["the first search", "a page", "the patient"])
+@pytest.mark.parametrize("during", ["the first search", "a page", "everything about the patient"])
 @pytest.mark.parametrize(
     ("mood", "kind"),
     [
@@ -123,7 +123,7 @@ def test_a_bad_answer_loses_nothing(fed, source, mood, kind, during):
         at = {
             "the first search": asked.path.endswith("Observation/_search"),
             "a page": "_getpages=1" in asked.path,
-            "the patient": asked.path.endswith("/Patient/p1"),
+            "everything about the patient": "/Patient" in asked.path,
         }
         return mood(asked) if at[during] else hospital_server.WELL
 
@@ -137,6 +137,89 @@ def test_a_bad_answer_loses_nothing(fed, source, mood, kind, during):
     assert len(fed.stored()) == 6
     assert set(fed.stored().values()) == {1}
     assert fed.aside() == {}
+
+
+@pytest.mark.parametrize(
+    "mood",
+    [
+        pytest.param(answering(200, HTML), id="a page of HTML"),
+        pytest.param(answering(500, HTML), id="an error"),
+        pytest.param(answering(200, hospital_server.outcome("exception")), id="an error in 200"),
+        pytest.param(answering(403, b""), id="no right"),
+    ],
+)
+@pytest.mark.parametrize("of", ["Patient/p1", "Practitioner/dr"])
+def test_one_resource_that_the_server_fails_at_keeps_no_other_away(fed, source, mood, of):
+    source.put(patient("p1"))
+    source.put(patient("p2"))
+    source.put(practitioner("dr"))
+    source.put(fact("o1", performer=[{"reference": "Practitioner/dr"}]))
+    source.put(fact("o2", "Patient/p2"))
+    source.mood = lambda asked: mood(asked) if asked.path.endswith(of) else hospital_server.WELL
+
+    assert fed.whole().taken
+
+    lost = {"Observation/o1": "patient-unknown"} if of == OF else {}
+    assert fed.aside() == lost
+    assert "Observation/o2" in fed.stored()
+    source.mood = None
+    fed.do("UPDATE set_aside SET retry_at = clock_timestamp()")
+    fed.whole(fed.another())
+    assert {"Observation/o1", "Observation/o2"} < set(fed.stored())
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_identifier_that_the_server_cannot_look_for_keeps_no_other_away(fed, source, status):
+    odd = {"system": "https://hospital.example.org/n", "value": "1|2,3$"}
+    source.put({**patient("p1"), "identifier": [odd]})
+    source.put({**fact("o1"), "subject": {"identifier": odd}})
+    source.put(patient("p2"))
+    source.put(fact("o2", "Patient/p2"))
+    refusing = answering(400, hospital_server.outcome("value"))
+    source.mood = lambda asked: (
+        refusing(asked) if status == 400 and b"identifier=" in asked.content else hospital_server.WELL
+    )
+
+    assert fed.whole().taken
+
+    assert ("Observation/o1" in fed.stored()) is (status == 200)
+    assert "Observation/o2" in fed.stored()
+
+
+@pytest.mark.parametrize("mood", [answering(403), answering(404), answering(200, HTML)])
+def test_a_type_that_cannot_be_read_keeps_no_other_away(fed, source, mood):
+    source.put(patient("p1"))
+    source.put(report("r1", "o1", code={"coding": [{"system": "http://loinc.org", "code": "24762-7"}]}))
+    source.mood = lambda asked: (
+        mood(asked) if asked.path.endswith("Observation/_search") else hospital_server.WELL
+    )
+
+    answer = fed.whole()
+
+    assert answer.of_server
+    assert fed.rows("SELECT answer FROM circuit WHERE purpose = 'read'") == [(str(answer.kind),)]
+    assert "DiagnosticReport/r1" in fed.stored()
+    assert fed.rows("SELECT looked_at IS NOT NULL FROM source") == [(True,)]
+
+
+def test_what_cannot_be_tried_again_now_lets_others_go_first(fed, source):
+    for number in range(3):
+        source.put(fact(f"o{number}", f"Patient/p{number}"))
+    fed.whole()
+    fed.do("UPDATE set_aside SET retry_at = clock_timestamp() - interval '1 minute' WHERE their_id = 'o0'")
+    fed.do("UPDATE set_aside SET retry_at = clock_timestamp() WHERE their_id <> 'o0'")
+    for number in range(3):
+        source.put(patient(f"p{number}"))
+    source.mood = lambda asked: (
+        asked.answer(403, b"") if asked.path.endswith("/Observation/o0") else hospital_server.WELL
+    )
+
+    fed.whole(fed.another())
+
+    assert {"Observation/o1", "Observation/o2"} < set(fed.stored())
+    assert fed.rows("SELECT their_id, attempts, retry_at > clock_timestamp() FROM set_aside") == [
+        ("o0", 2, True)
+    ]
 
 
 def test_a_server_that_is_busy_is_left_alone_as_long_as_it_says(fed, source):

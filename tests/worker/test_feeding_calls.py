@@ -210,6 +210,20 @@ def test_a_server_that_refuses_them_is_still_polled(fed, source):
     }
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_server_that_shows_no_subscriptions_is_still_polled(fed, source, status):
+    source.put(patient("p1"))
+    source.put(observation("o1", "Patient/p1"))
+    mood = answering(status, hospital_server.outcome("forbidden"))
+    source.mood = lambda asked: mood(asked) if "Subscription" in asked.path else hospital_server.WELL
+
+    assert fed.soon().taken
+
+    assert len(fed.stored()) == 2
+    assert len(fed.rows("SELECT answer FROM hospital_subscription")) == len(TYPES)
+    assert fed.rows("SELECT watched_at IS NOT NULL FROM source") == [(True,)]
+
+
 @pytest.mark.parametrize("mood", [half, answering(503, b"")], ids=["half a body", "an error"])
 def test_a_bad_answer_about_a_subscription_loses_nothing(fed, source, mood):
     fed.soon()
