@@ -36,7 +36,7 @@ from service.hospital.storing import (
     places,
 )
 from service.hospital.theirs import ByIdentifier, Subject
-from service.store import origins, resources, sources
+from service.store import joinings, origins, resources, sources
 from service.store.origins import Origin
 from service.store.resources import Identity
 from service.store.sources import Claim, LeaseLost
@@ -93,6 +93,8 @@ class Taking:
         self._monotonic = monotonic
         #: of the server's resources, how they are referred to here
         self._known: dict[Identity, str] = {}
+        #: by the id here of a Patient, whose record holds what is about them
+        self._kept_for: dict[str, str] = {}
 
     def take(self, found: Sequence[Json], *, due_before: datetime | None = None, again: bool = False) -> int:
         """Take in what is new, and return how many resources that were.
@@ -105,7 +107,7 @@ class Taking:
             Stopped: the server answers badly; what was taken in until then is.
             LeaseLost: another process reads.
         """
-        self._known = {}
+        self._known, self._kept_for = {}, {}
         fresh = self.fresh(found, again=again)
         by_subject: dict[Subject, list[Json]] = {}
         for body in fresh:
@@ -209,7 +211,14 @@ class Taking:
         if isinstance(subject, ByIdentifier):
             return self._person_with(subject, depth)
         reference = self._ensure(subject, depth) if subject else None
-        return reference.partition("/")[2] if reference else None
+        return self._stays(reference.partition("/")[2]) if reference else None
+
+    def _stays(self, patient: str) -> str:
+        """Return the Patient who was joined with this one and stays: the hospital need not know of it."""
+        if patient not in self._kept_for:
+            with self._reader.database.transaction() as tx:
+                self._kept_for[patient] = joinings.last(tx, patient, tenant=self._reader.tenant)
+        return self._kept_for[patient]
 
     def _person_with(self, named: ByIdentifier, depth: int) -> str | None:
         with self._reader.database.transaction() as tx:
@@ -217,11 +226,13 @@ class Taking:
             heads = resources.by_identifier(tx, [name], tenant=self._reader.tenant).get(name, [])
             found = [resources.current(tx, "Patient", head.id, tenant=self._reader.tenant) for head in heads]
         # What was somebody's once may be somebody else's now.
-        here = [
-            one.id for one in found if one and not one.deleted and named in theirs.identifiers(one.resource)
-        ]
+        here = {
+            self._stays(one.id)
+            for one in found
+            if one and not one.deleted and named in theirs.identifiers(one.resource)
+        }
         if here:
-            return here[0] if len(here) == 1 else None
+            return here.pop() if len(here) == 1 else None
         self._renew()
         token = wanted.token(named)
         answer = self._reader.connection.search("Patient", {"identifier": token, "_count": "10"})
@@ -238,7 +249,7 @@ class Taking:
             return None
         self._store(there, None, depth - 1)
         reference = self._link(theirs.identity(there[0]))
-        return reference.partition("/")[2] if reference else None
+        return self._stays(reference.partition("/")[2]) if reference else None
 
     def _ensure(self, identity: Identity, depth: int, *, also: Sequence[str] = ()) -> str | None:
         """Return how a resource of the server's is referred to here; it is fetched where it is not known.
@@ -315,11 +326,11 @@ class Taking:
             if identity is None:
                 continue
             results = ("Observation",) if (body["resourceType"], reference.element) == RESULTS else ()
-            targets[reference.target] = (
-                inside.get(identity)
-                or self._ensure(identity, depth, also=results)
-                or f"{server}/{identity[0]}/{identity[1]}"
-            )
+            here = inside.get(identity) or self._ensure(identity, depth, also=results)
+            # Between two Patients a link says which is which.
+            if here and identity[0] == "Patient" and body["resourceType"] != "Patient":
+                here = f"Patient/{self._stays(here.partition('/')[2])}"
+            targets[reference.target] = here or f"{server}/{identity[0]}/{identity[1]}"
         meta = body.get("meta") if isinstance(body.get("meta"), Mapping) else {}
         assert isinstance(meta, Mapping)
         kept = {n: v for n, v in meta.items() if n not in ("versionId", "lastUpdated", "source")}

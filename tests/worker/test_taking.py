@@ -10,6 +10,7 @@ from fhir_visits import MRN, bundle, observation, patient, post, practitioner, p
 
 from service import clock
 from service.fhir import transaction
+from service.joining import join
 from service.store import resources
 from service.store.resources import Write
 
@@ -283,6 +284,27 @@ def test_a_person_who_was_made_anew_there_is_the_same_person_here(fed, source):
 
     assert set(fed.stored()) == {"Observation/o2", "Patient/p1"}
     assert fed.current("Observation/o2")["subject"] == {"reference": "Patient/p1"}
+
+
+def test_what_the_hospital_files_under_a_joined_patient_is_the_one_s_who_stays(fed, source):
+    for who, mrn, result in (("p1", "1", "o1"), ("p2", "2", "o2")):
+        source.put(patient(who, mrn=mrn))
+        source.put(fact(result, f"Patient/{who}"))
+    fed.whole()
+    with fed.database.transaction() as tx:
+        join.announce(tx)
+        join.join(tx, "p1", "p2", tenant=0, who="Practitioner/vogt")
+    source.put(fact("o1", status="entered-in-error"))
+    source.put(fact("o3"))
+    source.put({**fact("o4"), "subject": {"identifier": {"system": MRN, "value": "1"}}})
+
+    fed.whole()
+
+    assert fed.aside() == {}
+    assert fed.current("Observation/o1")["status"] == "entered-in-error"
+    assert fed.rows("SELECT id, patient FROM resource WHERE type = 'Observation' ORDER BY id") == [
+        (id_, "p2") for id_ in ("o1", "o2", "o3", "o4")
+    ]
 
 
 def test_who_could_not_be_told_is_tried_again_and_taken_in(fed, source):
