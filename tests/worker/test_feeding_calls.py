@@ -96,6 +96,29 @@ def test_a_subscription_whose_answer_was_lost_is_not_made_twice(fed, source):
     assert states(fed) == dict.fromkeys(TYPES, "active")
 
 
+def test_one_that_no_search_shows_is_looked_for_by_its_id_and_not_made_again(fed, source):
+    nothing = answering(200, {"resourceType": "Bundle", "type": "searchset", "entry": []})
+    source.mood = lambda asked: (
+        nothing(asked) if asked.path.endswith("Subscription/_search") else hospital_server.WELL
+    )
+    for _ in range(3):
+        fed.soon()
+        watched_long_ago(fed)
+    made = [name for name in source.record if name.startswith("Subscription/")]
+    assert len(made) == len(TYPES)
+    assert states(fed) == dict.fromkeys(TYPES, "active")
+
+    source.remove(made[0])
+    fed.do("UPDATE hospital_subscription SET renewed_at = clock_timestamp(), renewals = 5")
+    fed.soon()
+    assert len(source.record) == len(TYPES)
+    for _ in range(2):
+        watched_long_ago(fed)
+        fed.soon()
+
+    assert len(source.record) == len(TYPES) + 1
+
+
 @pytest.mark.parametrize("status", ["error", "off"])
 def test_one_that_has_failed_is_renewed_after_a_pause_that_grows(fed, source, status):
     fed.soon()
