@@ -66,6 +66,9 @@ class _Progress:
 
     until: datetime | None
     reached: datetime | None
+    #: what time it was there when the look began: what has a later one was changed meanwhile, and the list is
+    #: not in the order of that time
+    date: datetime | None
     #: what was seen is in the order of its times
     sorted: bool = True
     #: the first answer that was no good and concerns one resource alone
@@ -205,7 +208,7 @@ class Feed:
                 logger.info("reading_begins_earlier", type=question.type)
                 start = earlier
                 first = self._page(question.type, self._since(question, start))
-            progress = _Progress(until=window.until, reached=window.reached)
+            progress = _Progress(until=window.until, reached=window.reached, date=first.date)
             if window.until is None and start is not None:
                 progress.until = start
             pages = self._pages(first)
@@ -217,7 +220,8 @@ class Feed:
         except Stopped as stopped:
             return stopped.answer
         if whole:
-            progress.until = progress.reached or progress.until or first.date
+            known = [at for at in (progress.reached or progress.until, first.date) if at is not None]
+            progress.until = min(known, default=None)
         self._move(question, progress, whole=whole)
         return progress.odd or Answer(kind=Kind.TAKEN, status=first.status, skew_s=first.skew_s)
 
@@ -338,7 +342,8 @@ class Feed:
         if times:
             progress.reached = max(*times, before) if before else max(times)
         more = bool(theirs.next_page(page.body)) and progress.sorted
-        if whole and more and times and (progress.until is None or times[-1] > progress.until):
+        late = bool(times and progress.date and times[-1] > progress.date)
+        if whole and more and not late and times and (progress.until is None or times[-1] > progress.until):
             # Everything before it has been seen, so that a look that is cut off need not begin anew.
             progress.until = times[-1]
             self._move(question, progress, whole=False)

@@ -237,7 +237,7 @@ def move(
         FROM source s WHERE s.tenant = :tenant AND s.server = :server
         ON CONFLICT (tenant, server, type) DO UPDATE SET question = excluded.question,
             until = excluded.until, reached = excluded.reached,
-            asked_at = CASE WHEN :whole THEN excluded.asked_at
+            asked_at = CASE WHEN :whole THEN coalesce(excluded.asked_at, w.asked_at)
                 WHEN w.question = excluded.question THEN w.asked_at END
     """
     tx.execute(

@@ -7,11 +7,11 @@ import hospital_server
 import pytest
 from fhir_visits import observation, patient, practitioner
 from hospital_server import answering, doing_and_hanging_up, half, hanging_up
-
 from service import clock
 from service.hospital import feed
 from service.hospital.answers import Kind
 from service.hospital.feed import COUNT
+from service.store import sources
 
 HTML = b"<html><body>Please sign in</body></html>"
 OF = "Patient/p1"
@@ -300,6 +300,57 @@ def test_a_clock_that_is_set_back_loses_nothing(fed, source):
     fed.whole()
 
     assert "Observation/o2" in fed.stored()
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_what_is_changed_during_a_look_moves_the_window_past_nothing(fed, source, cut_off):
+    source.most = 2
+    source.put(patient("p1"))
+    for number in range(4):
+        source.put(fact(f"o{number}"))
+    source.pass_(seconds=10)
+
+    def changing(asked):
+        # As HAPI does: the list as it was when it was asked for, each as it is now.
+        if asked.path.endswith("Observation/_search"):
+            _, page = source.do(asked.command, asked.path, asked.content)
+            date = source.date
+            source.pass_(minutes=30)
+            source.put(fact("o8"))
+            source.pass_(minutes=30)
+            page["entry"][1]["resource"] = source.put(fact("o1", valueInteger=9))
+            source.date = date
+            return asked.answer(200, page)
+        return asked.answer(500, b"") if cut_off and "_getpages" in asked.path else hospital_server.WELL
+
+    source.mood = changing
+    fed.whole()
+    source.mood = None
+    source.tell()
+
+    fed.whole()
+
+    assert {f"Observation/o{number}" for number in (0, 1, 2, 3, 8)} < set(fed.stored())
+
+
+def test_who_asks_for_everything_again_during_a_look_does_not_hide_a_clock_that_is_set_back(fed, source):
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    fed.whole()
+    fed.whole()
+
+    def asking_again(asked):
+        if asked.path.endswith("Observation/_search"):
+            with fed.database.transaction() as tx:
+                sources.again(tx, tenant=0, server=source.url)
+        return hospital_server.WELL
+
+    source.mood = asking_again
+    fed.whole()
+
+    assert fed.rows("SELECT count(*) FROM source_window WHERE asked_at IS NULL") == [(0,)]
+    # The look that was asked for is still to come.
+    assert fed.rows("SELECT looked_at IS NULL FROM source") == [(True,)]
 
 
 def test_our_own_clock_has_no_say(fed, source):
