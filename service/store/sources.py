@@ -131,12 +131,12 @@ def release(tx: Connection, claim: Claim) -> None:
 
 
 def hold(tx: Connection, claim: Claim) -> None:
-    """See that the lease is ours.
+    """See that the lease is ours, and keep others from taking it until the transaction ends.
 
     Raises:
         LeaseLost: another process has it.
     """
-    found = tx.execute(text(f"SELECT FROM source WHERE {_MINE} FOR KEY SHARE"), _who(claim))
+    found = tx.execute(text(f"SELECT FROM source WHERE {_MINE} FOR SHARE"), _who(claim))
     if found.one_or_none() is None:
         raise LeaseLost
 

@@ -7,6 +7,9 @@ import hospital_server
 import pytest
 from fhir_visits import observation, patient, practitioner
 from hospital_server import answering, doing_and_hanging_up, half, hanging_up
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
 from service import clock
 from service.hospital import feed
 from service.hospital.answers import Kind
@@ -488,6 +491,19 @@ def test_a_server_that_cannot_search_for_reports_is_read_even_so(fed, source):
 
     assert fed.whole().taken
     assert set(fed.stored()) == {"Observation/o1", "Patient/p1"}
+
+
+def test_nobody_takes_the_lease_over_while_something_is_stored_under_it(fed, source):
+    fed.soon()
+    with fed.database.transaction() as tx:
+        claim = sources.claim(tx, tenant=0, server=source.url, lease_s=0.0)
+
+    with fed.database.transaction() as tx:
+        sources.hold(tx, claim)
+        with fed.database.transaction() as other:
+            other.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            with pytest.raises(DBAPIError):
+                sources.claim(other, tenant=0, server=source.url, lease_s=0.0)
 
 
 @pytest.mark.parametrize(
