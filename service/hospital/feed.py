@@ -157,9 +157,8 @@ class Feed:
         of_type = [origin for origin in known if origin.type == type_]
         more = len(of_type) < len(known) or len(known) == CHECKED
         last = of_type[-1].theirs if more else None
-        asked = {o.their_id: o for o in of_type if not o.stamp.startswith(GONE)}
-        if not asked:
-            return FINE, last
+        # Also what was removed: a server that was restored has it again, with its old time.
+        asked = {origin.their_id: origin for origin in of_type}
         self._renew()
         parameters = {"_id": ",".join(asked), "_count": str(len(asked))}
         answer = self._reader.connection.search(type_, parameters)
@@ -170,7 +169,8 @@ class Feed:
         try:
             self._taking.take(there)
             for id_ in asked.keys() - {str(b["id"]) for b in there}:
-                self._look_after(asked[id_])
+                if not asked[id_].stamp.startswith(GONE):
+                    self._look_after(asked[id_])
         except Stopped as stopped:
             return stopped.answer, last
         return FINE, last

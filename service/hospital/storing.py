@@ -113,7 +113,7 @@ class Storing:
             if place.current is not None and not place.linked:
                 same = placing.same_version(body, place.current)
             if same is not None:
-                origins.took(tx, _origin(body, same.id, same.version), tenant=tenant, server=server)
+                self._took(tx, _origin(body, same.id, same.version))
                 continue
             if (moved := placing.moved(body)) is not None:
                 # It was another patient's: a Bundle is about one, so it is withdrawn by itself.
@@ -125,8 +125,12 @@ class Storing:
         for (body, place), head in zip(to_write, accepted.stored, strict=True):
             if place.is_new and head.version != 1:
                 raise Changed
-            origins.took(tx, _origin(body, head.id, head.version), tenant=tenant, server=server)
+            self._took(tx, _origin(body, head.id, head.version))
         return accepted, len(bodies)
+
+    def _took(self, tx: Transaction, origin: Origin) -> None:
+        if not origins.took(tx, origin, tenant=self._reader.tenant, server=self._reader.server):
+            raise Changed
 
     def _stored(self, tx: Transaction, entries: Sequence[Json]) -> transaction.Accepted:
         """Store a Bundle as if it had been posted, and write down that it came."""

@@ -344,8 +344,12 @@ def _is_known(link: Origin | None, body: Json) -> bool:
     """Return whether this version was taken in, or one that the server made later."""
     if link is None:
         return False
+    stored = theirs.time(body)
+    if stored and link.their_time and stored > link.their_time:
+        # A server that was restored gives the same numbers again, with later times.
+        return False
     if link.stamp == theirs.stamp(body):
         return True
-    # A search may lag behind a read. Only numbers tell which is later: clocks are set back.
+    # A search may lag behind a read. Of what is not later only numbers tell: clocks are set back.
     before, now = link.their_version, theirs.version(body)
     return bool(before and now and before.isdigit() and now.isdigit() and int(now) < int(before))

@@ -390,6 +390,41 @@ def test_what_is_removed_there_is_withdrawn_here(fed, source):
     assert "Observation/o1" in fed.stored()
 
 
+@pytest.mark.parametrize("left", [0, 1], ids=["a smaller number", "the same number"])
+def test_a_correction_after_the_server_was_restored_is_taken_in(fed, source, left):
+    source.put(patient("p1"))
+    for value in (6, 5):
+        source.put(fact("o1", valueInteger=value))
+    fed.whole()
+    del source.record["Observation/o1"][left:]
+    source.pass_(hours=1)
+    source.put(fact("o1", valueInteger=4))
+
+    for _ in range(2):
+        fed.whole()
+
+    assert fed.current("Observation/o1")["valueInteger"] == 4
+    assert fed.stored()["Observation/o1"] == 2
+
+
+def test_what_was_removed_and_is_there_again_is_here_again(fed, source):
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    fed.whole()
+    source.remove("Observation/o1")
+    source.pass_(days=1)
+    source.put(fact("o9"))
+    for _ in range(6):
+        fed.whole()
+    assert "Observation/o1" not in fed.stored()
+    source.record["Observation/o1"].pop()
+
+    for _ in range(6):
+        fed.whole()
+
+    assert fed.stored()["Observation/o1"] == 3
+
+
 def test_what_no_window_shows_any_more_is_found_by_its_id(fed, source, monkeypatch):
     monkeypatch.setattr(feed, "CHECKED", 2)
     source.put(patient("p1"))
