@@ -15,7 +15,18 @@ from worker.pulse import Pulse
 BASE_URL = "https://hipway.example.org"
 #: what a test leaves behind; emptied row by row, which is quicker than a TRUNCATE of so many
 TABLES = (
-    *("arrival", "promise", "history", "resource", "circuit", "search_value", "search_text", "search_date"),
+    *(
+        "joined_version",
+        "joining",
+        "arrival",
+        "promise",
+        "history",
+        "resource",
+        "circuit",
+        "search_value",
+        "search_text",
+        "search_date",
+    ),
     *("search_number", "source", "source_window", "hospital_subscription", "origin", "set_aside", "sending"),
 )
 

@@ -4,6 +4,7 @@ How HAPI does it is seen in tests/hapi/test_round_trip.py.
 """
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -116,7 +117,7 @@ class SourceServer(HospitalServer):
                 return False
         if "identifier" in asked:
             carried = [f"{i.get('system')}|{i.get('value')}" for i in resource.get("identifier", [])]
-            if asked["identifier"] not in carried:
+            if re.sub(r"\\(.)", r"\1", asked["identifier"]) not in carried:
                 return False
         if "url" in asked and resource["channel"]["endpoint"] != asked["url"]:
             return False

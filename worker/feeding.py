@@ -133,7 +133,8 @@ class Feeding:
             asked = wanted.questions(tx, catalogue.pathways(), tenant=TENANT)
         if watch:
             answer = Subscribing(self._reader, self._hospital, self._base_url, claim).watch(asked, source)
-            if answer.of_server:
+            # A server that has no Subscriptions for us can be asked all the same.
+            if answer.of_all:
                 return answer
         if not (whole or calls):
             return Answer(kind=Kind.TAKEN)
@@ -145,11 +146,11 @@ class Feeding:
             hospital_subscriptions.hear(tx, calls, tenant=TENANT, server=self._reader.server)
             if whole:
                 sources.asking(tx, claim)
-        answer = feed.look(asked, whole=whole, announced=calls)
-        if answer.of_server:
+        answer, ended = feed.look(asked, whole=whole, announced=calls)
+        if not ended:
             with self._database.transaction() as tx:
                 hospital_subscriptions.hear_again(tx, calls, tenant=TENANT, server=self._reader.server)
-        if answer.of_server or not whole:
+        if not ended or not whole:
             return answer
         with self._database.transaction() as tx:
             sources.looked(tx, claim)

@@ -77,6 +77,9 @@ UNCERTAIN = frozenset(
 #: of these trying again does not help until somebody has looked
 FINAL = frozenset({Kind.GONE, Kind.MIXED_UP, Kind.DIFFERENT, Kind.NOT_TAKEN_BACK})
 
+#: they may be about one type or one resource alone
+OF_ONE = frozenset({Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.TOO_LONG, Kind.NOT_FHIR})
+
 #: they are about what was sent, not about the server
 OF_WHAT_WAS_SENT = FINAL | {Kind.CONFLICT, Kind.REFUSED, Kind.LOST, Kind.FAILED_HERE}
 
@@ -110,6 +113,11 @@ class Answer:
     def of_server(self) -> bool:
         """Return whether it says something of the server as a whole, whatever was sent."""
         return not self.taken and self.kind not in OF_WHAT_WAS_SENT
+
+    @property
+    def of_all(self) -> bool:
+        """Return whether another question now would fare no better."""
+        return self.of_server and self.kind not in OF_ONE
 
 
 BY_STATUS: Mapping[int, Kind] = {

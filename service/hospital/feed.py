@@ -66,6 +66,9 @@ class _Progress:
 
     until: datetime | None
     reached: datetime | None
+    #: what time it was there when the look began: what has a later one was changed meanwhile, and the list is
+    #: not in the order of that time
+    date: datetime | None
     #: what was seen is in the order of its times
     sorted: bool = True
     #: the first answer that was no good and concerns one resource alone
@@ -87,25 +90,31 @@ class Feed:
         #: what time it was there lately
         self._date: datetime | None = None
 
-    def look(self, questions: Sequence[Question], *, whole: bool, announced: Collection[str] = ()) -> Answer:
-        """Take in what is new of these, and return the first answer that was no good, if any.
+    def look(
+        self, questions: Sequence[Question], *, whole: bool, announced: Collection[str] = ()
+    ) -> tuple[Answer, bool]:
+        """Take in what is new of these.
 
-        After one that says something of the server, the rest waits for the next look.
+        After an answer that says something of all questions, the rest waits for the next look.
 
         Args:
             announced: types for which the server has called.
 
+        Returns:
+            The first answer that was no good, if any, and whether the look came to its end.
+
         Raises:
             LeaseLost: another process reads.
         """
-        said = FINE
+        said, some = FINE, False
         for question in questions:
             told = not whole or question.type in announced or self._hospital.read != "subscription"
             answer = self._ask(question, whole=whole, told=told)
+            if answer.of_all:
+                return answer, False
             said = said if not said.taken else answer
-            if answer.of_server:
-                return answer
-        return said
+            some = some or (answer.taken and answer is not FINE)
+        return said, some or said.taken
 
     def retry(self) -> Answer:
         """Try again what was set aside and is due.
@@ -120,7 +129,10 @@ class Feed:
                 self._again_gone(aside.theirs)
                 continue
             answer = self._read_one(aside.theirs)
-            if answer.of_server:
+            if not answer.taken:
+                # Else it would come first again, and nothing after it would ever be tried.
+                self._taking.storing.postpone(aside)
+            if answer.of_all:
                 return answer
         return FINE
 
@@ -145,9 +157,8 @@ class Feed:
         of_type = [origin for origin in known if origin.type == type_]
         more = len(of_type) < len(known) or len(known) == CHECKED
         last = of_type[-1].theirs if more else None
-        asked = {o.their_id: o for o in of_type if not o.stamp.startswith(GONE)}
-        if not asked:
-            return FINE, last
+        # Also what was removed: a server that was restored has it again, with its old time.
+        asked = {origin.their_id: origin for origin in of_type}
         self._renew()
         parameters = {"_id": ",".join(asked), "_count": str(len(asked))}
         answer = self._reader.connection.search(type_, parameters)
@@ -158,7 +169,8 @@ class Feed:
         try:
             self._taking.take(there)
             for id_ in asked.keys() - {str(b["id"]) for b in there}:
-                self._look_after(asked[id_])
+                if not asked[id_].stamp.startswith(GONE):
+                    self._look_after(asked[id_])
         except Stopped as stopped:
             return stopped.answer, last
         return FINE, last
@@ -191,23 +203,25 @@ class Feed:
             # Who is known was read when something of theirs came; what time it is there nobody has said yet.
             return FINE
         try:
-            first = self._page(question, start)
+            first = self._page(question.type, self._since(question, start))
             if whole and (earlier := self._set_back(window, start, first.date)) is not None:
                 logger.info("reading_begins_earlier", type=question.type)
-                first = self._page(question, start := earlier)
-            progress = _Progress(until=window.until, reached=window.reached)
+                start = earlier
+                first = self._page(question.type, self._since(question, start))
+            progress = _Progress(until=window.until, reached=window.reached, date=first.date)
             if window.until is None and start is not None:
                 progress.until = start
             pages = self._pages(first)
             if first.kind in UNREADABLE:
-                pages = self._one_by_one(question, start)
+                pages = self._one_by_one(question.type, self._since(question, start))
             for page in pages:
                 due_before = None if told else self._due_before(page.date, window)
                 self._take(question, page, progress, due_before, whole=whole)
         except Stopped as stopped:
             return stopped.answer
         if whole:
-            progress.until = progress.reached or progress.until or first.date
+            known = [at for at in (progress.reached or progress.until, first.date) if at is not None]
+            progress.until = min(known, default=None)
         self._move(question, progress, whole=whole)
         return progress.odd or Answer(kind=Kind.TAKEN, status=first.status, skew_s=first.skew_s)
 
@@ -236,17 +250,20 @@ class Feed:
         floor = date - timedelta(seconds=max(0.0, window.asked_s)) - self._overlap
         return floor if floor < start - timedelta(seconds=SET_BACK_S) else None
 
-    def _page(self, question: Question, start: datetime | None, **more: str) -> Answer:
-        """Return the first page of what was stored since; one that is no good may be asked for otherwise.
+    @staticmethod
+    def _since(question: Question, start: datetime | None) -> dict[str, str]:
+        """Return the parameters by which is asked for what was stored since."""
+        since = {"_lastUpdated": f"ge{content.instant(start)}"} if start is not None else {}
+        return {**question.parameters, "_sort": "_lastUpdated", "_count": str(COUNT), **since}
+
+    def _page(self, type_: str, parameters: Mapping[str, str]) -> Answer:
+        """Return the first page of a search; one that is no good may be asked for otherwise.
 
         Raises:
             Stopped: the server answers badly.
         """
         self._renew()
-        parameters = {**question.parameters, "_sort": "_lastUpdated", "_count": str(COUNT), **more}
-        if start is not None:
-            parameters["_lastUpdated"] = f"ge{content.instant(start)}"
-        return self._good(self._reader.connection.search(question.type, parameters))
+        return self._good(self._reader.connection.search(type_, parameters))
 
     def _good(self, answer: Answer) -> Answer:
         if not answer.taken and answer.kind not in UNREADABLE:
@@ -275,7 +292,7 @@ class Feed:
             if not page.taken:
                 raise Stopped(page)
 
-    def _one_by_one(self, question: Question, start: datetime | None) -> Iterator[Answer]:
+    def _one_by_one(self, type_: str, parameters: Mapping[str, str]) -> Iterator[Answer]:
         """Yield pages of one resource each, where a page of many cannot be read.
 
         One that is longer than any answer may be, or is no JSON that is read, must not hide the others.
@@ -283,7 +300,7 @@ class Feed:
         Raises:
             Stopped: even the list of what there is cannot be read.
         """
-        first = self._page(question, start, _elements="id,meta")
+        first = self._page(type_, {**parameters, "_elements": "id,meta"})
         if not first.taken:
             raise Stopped(first)
         for page in self._pages(first):
@@ -316,36 +333,39 @@ class Feed:
             wanted = self._taking.known_people(wanted)
         fresh = self._taking.fresh(wanted)
         if fresh:
-            self._taking.take(fresh, due_before=due_before)
-        if fresh and question.type == RESULT:
-            self._take_reports(fresh)
+            # Together: a preliminary report that came after its results could hold them back no more.
+            reports = self._reports(fresh) if question.type == RESULT else []
+            self._taking.take([*reports, *fresh], due_before=due_before)
         times = [at for body in found if body not in other and (at := theirs.time(body))]
         before = progress.reached
         progress.sorted = progress.sorted and times == sorted(times)
         if times:
             progress.reached = max(*times, before) if before else max(times)
         more = bool(theirs.next_page(page.body)) and progress.sorted
-        if whole and more and times and (progress.until is None or times[-1] > progress.until):
+        late = bool(times and progress.date and times[-1] > progress.date)
+        if whole and more and not late and times and (progress.until is None or times[-1] > progress.until):
             # Everything before it has been seen, so that a look that is cut off need not begin anew.
             progress.until = times[-1]
             self._move(question, progress, whole=False)
 
-    def _take_reports(self, results: Sequence[Json]) -> None:
-        """Take in the reports of results, whatever their codes: a preliminary one holds its results back.
+    def _reports(self, results: Sequence[Json]) -> list[Json]:
+        """Return the reports of results, whatever their codes: a preliminary one holds its results back.
 
         Raises:
-            Stopped: the server answers badly; one that cannot search for them is asked no more.
+            Stopped: the server answers badly, other than that it cannot search for them.
         """
         named = [f"{RESULT}/{body['id']}" for body in results]
+        parameters = {"result": ",".join(named), "_count": str(COUNT)}
         self._renew()
-        answer = self._reader.connection.search(REPORT, {"result": ",".join(named), "_count": str(COUNT)})
-        if answer.kind is Kind.REFUSED:
-            logger.warning("reports_not_searched", said=answer.said)
-            return
-        if not answer.taken and answer.kind not in UNREADABLE:
-            raise Stopped(answer)
-        found = [b for b in theirs.resources(answer.body) if b.get("resourceType") == REPORT]
-        self._taking.take([b for b in found if theirs.results(b, self._reader.server) & set(named)])
+        first = self._reader.connection.search(REPORT, parameters)
+        if first.kind is Kind.REFUSED:
+            logger.warning("reports_not_searched", said=first.said)
+            return []
+        pages = self._pages(self._good(first))
+        if first.kind in UNREADABLE:
+            pages = self._one_by_one(REPORT, parameters)
+        found = [b for page in pages for b in theirs.resources(page.body) if b.get("resourceType") == REPORT]
+        return [b for b in found if theirs.results(b, self._reader.server) & set(named)]
 
     @staticmethod
     def _due_before(date: datetime | None, window: Window) -> datetime | None:
@@ -371,7 +391,8 @@ class Feed:
         answer = self._reader.connection.read(*identity)
         if answer.taken:
             try:
-                self._taking.take([answer.body], again=True)
+                reports = self._reports([answer.body]) if identity[0] == RESULT else []
+                self._taking.take([*reports, answer.body], again=True)
             except Stopped as stopped:
                 return stopped.answer
         elif answer.kind is Kind.GONE or (answer.kind is Kind.NOT_FOUND and answer.fhir):

@@ -2,7 +2,8 @@
 
     taken in before            the resource that it became then
     has an identifier of ours  that one, if nothing speaks against it
-    has the id of a resource   that one, if the hospital gave it that id and it is about the same patient
+    has the id of a resource   that one, if the hospital gave it that id and it is about the same patient;
+                               a Patient only if it says itself that it is from that server
     none of these              a new one; with the server's id where that is free, else with one of ours
 
 A person is never recognised by name or birth date, and never guessed: who matches two, or contradicts, is
@@ -47,6 +48,8 @@ class Place:
     current: Stored | None
     #: it was taken in before
     linked: bool
+    #: of a Patient, the identifiers that others have given it and the server does not know
+    also: tuple[Json, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -98,12 +101,12 @@ class Placing:
         if link is not None:
             there = self._stored.get((type_, link.id))
             if there is None or type_ == "Patient" or there.patient == self._patient:
-                return Place(id=link.id, current=there, linked=True)
+                return Place(id=link.id, current=there, linked=True, also=self._also(there, body))
             # What was another patient's is withdrawn there, and becomes a new one here.
             return Place(id=None, current=None, linked=True)
         known = self._by_identifier(body) or self._by_id(body)
         if known is not None:
-            return Place(id=known.id, current=known, linked=False)
+            return Place(id=known.id, current=known, linked=False, also=self._also(known, body))
         taken = (type_, id_) in self._stored
         return Place(id=None if taken else id_, current=None, linked=False)
 
@@ -117,8 +120,10 @@ class Placing:
 
     def same_version(self, body: Json, current: Stored) -> Stored | None:
         """Return the version here that says what the server's does, if one does, the newest first."""
-        versions = resources.history(self._tx, current.type, current.id, tenant=self._tenant)
-        return next((stored for stored in versions if not stored.deleted and self._same(stored, body)), None)
+        return next(
+            (stored for stored in self._versions(current) if not stored.deleted and self._same(stored, body)),
+            None,
+        )
 
     def _same(self, stored: Stored, body: Json) -> bool:
         # What our ConceptMaps added is no word of the sender's.
@@ -126,6 +131,31 @@ class Placing:
         bare = {name: value for name, value in body.items() if name != "id"}
         ours = {name: value for name, value in plain.items() if name != "id"}
         return not comparing.difference(ours, bare, base=self._server, meant={})
+
+    def _also(self, there: Stored | None, body: Json) -> tuple[Json, ...]:
+        """Return what other senders know a person by; what only the server has said, it may take back."""
+        if there is None or there.type != "Patient":
+            return ()
+        of_others = {
+            one
+            for stored in self._versions(there)
+            if not stored.deleted and not self._is_of_server(stored)
+            for one in theirs.identifiers(stored.resource)
+        }
+        systems = theirs.identifier_systems(body)
+        return tuple(
+            one
+            for one in there.resource.get("identifier") or ()
+            if of_others.intersection(theirs.identifiers({"identifier": [one]}))
+            and one["system"] not in systems
+        )
+
+    def _versions(self, there: Stored) -> list[Stored]:
+        return resources.history(self._tx, there.type, there.id, tenant=self._tenant)
+
+    def _is_of_server(self, stored: Stored) -> bool:
+        source = (stored.resource.get("meta") or {}).get("source")
+        return isinstance(source, str) and source.startswith(f"{self._server}/")
 
     def _by_identifier(self, body: Json) -> Stored | None:
         type_ = str(body["resourceType"])
@@ -166,19 +196,21 @@ class Placing:
         if stored.type != "Patient":
             return stored if stored.patient == self._patient and _alike(stored.resource, body) else None
         ours, given = theirs.identifiers(stored.resource), theirs.identifiers(body)
-        if ours and given:
-            # By none of its identifiers is it this person, whatever the id says.
+        # By none of its identifiers is it this person; and the id of another system's says nothing.
+        if (ours and given) or not any(map(self._is_of_server, self._versions(stored))):
             raise NotPlaced(body, AMBIGUOUS_PATIENT)
         return stored
 
     def _carrying(self, type_: str, names: Iterable[tuple[str, str]]) -> list[Stored]:
+        given = set(names)
         found = {
             head.identity
-            for system, value in names
+            for system, value in given
             for head in self._by_name.get((type_, "identifier", system, value), ())
             if not head.deleted and not head.owned
         }
-        return [self._stored[identity] for identity in sorted(found) if identity in self._stored]
+        stored = [self._stored[identity] for identity in sorted(found) if identity in self._stored]
+        return [one for one in stored if given.intersection(theirs.identifiers(one.resource))]
 
 
 def _alike(ours: Json, body: Json) -> bool:

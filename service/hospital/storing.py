@@ -22,7 +22,7 @@ from service.hospital.returning import SENDER
 from service.record import FACTS
 from service.store import origins, sendings, sources
 from service.store.database import Database
-from service.store.origins import GONE, Origin
+from service.store.origins import GONE, Aside, Origin
 from service.store.resources import Identity
 from service.store.sources import Claim
 
@@ -113,7 +113,7 @@ class Storing:
             if place.current is not None and not place.linked:
                 same = placing.same_version(body, place.current)
             if same is not None:
-                origins.took(tx, _origin(body, same.id, same.version), tenant=tenant, server=server)
+                self._took(tx, _origin(body, same.id, same.version))
                 continue
             if (moved := placing.moved(body)) is not None:
                 # It was another patient's: a Bundle is about one, so it is withdrawn by itself.
@@ -125,8 +125,12 @@ class Storing:
         for (body, place), head in zip(to_write, accepted.stored, strict=True):
             if place.is_new and head.version != 1:
                 raise Changed
-            origins.took(tx, _origin(body, head.id, head.version), tenant=tenant, server=server)
+            self._took(tx, _origin(body, head.id, head.version))
         return accepted, len(bodies)
+
+    def _took(self, tx: Transaction, origin: Origin) -> None:
+        if not origins.took(tx, origin, tenant=self._reader.tenant, server=self._reader.server):
+            raise Changed
 
     def _stored(self, tx: Transaction, entries: Sequence[Json]) -> transaction.Accepted:
         """Store a Bundle as if it had been posted, and write down that it came."""
@@ -185,6 +189,25 @@ class Storing:
         except Refusal as refused:
             self.set_aside(origin.theirs, stamp, REMOVED_THERE, places(refused))
 
+    def postpone(self, aside: Aside) -> None:
+        """Have what is set aside tried later, because the server did not say what it is now.
+
+        Raises:
+            LeaseLost: another process reads.
+        """
+        with self._reader.database.transaction() as tx:
+            sources.hold(tx, self._claim)
+            origins.set_aside(
+                tx,
+                aside.theirs,
+                aside.stamp,
+                reason=aside.reason,
+                said=aside.said,
+                pause_s=pauses.again(aside.attempts + 1, self._reader.chance),
+                tenant=self._reader.tenant,
+                server=self._reader.server,
+            )
+
     def set_aside(self, identity: Identity | None, stamp: str, reason: str, said: str) -> None:
         """Note that it could not be taken in; what depends on a person being known is tried again."""
         if identity is None:
@@ -236,26 +259,14 @@ def _entry(body: Json, place: Place, inside: Mapping[Identity, str]) -> dict[str
             "request": {"method": "POST", "url": type_},
         }
     resource["id"] = place.id
-    if type_ == "Patient" and place.current is not None:
-        resource |= _with_identifiers_of(place.current.resource, body)
+    if place.also:
+        # Other senders may know somebody by one that the server lacks.
+        given = body.get("identifier")
+        resource["identifier"] = [*(given if isinstance(given, list) else ()), *place.also]
     request = {"method": "PUT", "url": f"{type_}/{place.id}"}
     if place.current is not None:
         request["ifMatch"] = f'W/"{place.current.version}"'
     return {"fullUrl": inside[identity], "resource": resource, "request": request}
-
-
-def _with_identifiers_of(ours: Json, body: Json) -> dict[str, Any]:
-    """Return the identifiers of both: other senders may know somebody by one that the server lacks."""
-    given = body.get("identifier")
-    found = list(given) if isinstance(given, list) else []
-    here = theirs.identifiers({"identifier": found})
-    more = [
-        one
-        for one in ours.get("identifier") or ()
-        if theirs.identifiers({"identifier": [one]})
-        and theirs.identifiers({"identifier": [one]})[0] not in here
-    ]
-    return {"identifier": [*found, *more]} if found or more else {}
 
 
 def _origin(body: Json, id: str, version: int) -> Origin:

@@ -67,12 +67,11 @@ class Subscribing:
         said = Answer(kind=Kind.TAKEN)
         for type_ in sorted(wanted.keys() | known.keys()):
             answer = self._keep(type_, wanted.get(type_), known.get(type_), source)
+            if answer.of_all:
+                return answer
             said = said if not said.taken else answer
-            if answer.of_server:
-                break
-        if not said.of_server:
-            with self._reader.database.transaction() as tx:
-                sources.watched(tx, self._claim)
+        with self._reader.database.transaction() as tx:
+            sources.watched(tx, self._claim)
         return said
 
     def _keep(
@@ -87,6 +86,13 @@ class Subscribing:
         there = [
             one for one in theirs.resources(found.body) if _endpoint(one) == endpoint and theirs.identity(one)
         ]
+        if not there and question is not None and before is not None and before.id is not None:
+            # A search may lag behind, ignore a parameter, or show others first.
+            read = self._reader.connection.read(TYPE, before.id)
+            if not read.taken and not (read.kind is Kind.GONE or (read.kind is Kind.NOT_FOUND and read.fhir)):
+                self._note(type_, before.id, before.status, read)
+                return read
+            there = [read.body] if read.taken and _endpoint(read.body) else []
         there.sort(key=lambda one: (one.get("status") not in GOOD, str(one["id"])))
         for one in there if question is None else there[1:]:
             # Two would call twice, and one that nobody wants calls in vain.
@@ -112,7 +118,7 @@ class Subscribing:
         should = self._body(question, endpoint, source)
         paused = before is not None and self._paused(before)
         if there is None:
-            if paused and before is not None and before.id is None:
+            if paused:
                 return found
             # Written down before the server may call: a call for what nobody has asked for is refused.
             self._note(question.type, None, "", found)
@@ -202,7 +208,7 @@ def _endpoint(subscription: Json) -> str | None:
 def _question(subscription: Json) -> tuple[Any, ...]:
     """Return what has to be as we asked for it."""
     channel = subscription.get("channel") or {}
-    return (subscription.get("criteria"), channel.get("type"), channel.get("payload"))
+    return (subscription.get("criteria"), *(channel.get(name) for name in ("type", "endpoint", "payload")))
 
 
 def _moment(text: str) -> datetime | None:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from service import log
 from service.fhir import references
 from service.fhir.refusals import Refusal
-from service.hospital import theirs
+from service.hospital import theirs, wanted
 from service.hospital.answers import Answer, Kind
 from service.hospital.placing import NotPlaced
 from service.hospital.storing import (
@@ -36,7 +36,7 @@ from service.hospital.storing import (
     places,
 )
 from service.hospital.theirs import ByIdentifier, Subject
-from service.store import origins, resources, sources
+from service.store import joinings, origins, resources, sources
 from service.store.origins import Origin
 from service.store.resources import Identity
 from service.store.sources import Claim, LeaseLost
@@ -50,6 +50,10 @@ RESULTS = ("DiagnosticReport", "result")
 DEPTH = 4
 #: what was not there is not asked for again sooner
 ABSENT_S = 600.0
+#: what a server may say of one resource that it fails at, while it answers everything else
+ODD = (Kind.NOT_FHIR, Kind.TOO_LONG, Kind.FAILED_INSIDE, Kind.SERVER_ERROR)
+#: an id that nobody need have
+NOBODY = "0"
 
 logger = log.get()
 
@@ -89,6 +93,8 @@ class Taking:
         self._monotonic = monotonic
         #: of the server's resources, how they are referred to here
         self._known: dict[Identity, str] = {}
+        #: by the id here of a Patient, whose record holds what is about them
+        self._kept_for: dict[str, str] = {}
 
     def take(self, found: Sequence[Json], *, due_before: datetime | None = None, again: bool = False) -> int:
         """Take in what is new, and return how many resources that were.
@@ -101,7 +107,7 @@ class Taking:
             Stopped: the server answers badly; what was taken in until then is.
             LeaseLost: another process reads.
         """
-        self._known = {}
+        self._known, self._kept_for = {}, {}
         fresh = self.fresh(found, again=again)
         by_subject: dict[Subject, list[Json]] = {}
         for body in fresh:
@@ -205,30 +211,45 @@ class Taking:
         if isinstance(subject, ByIdentifier):
             return self._person_with(subject, depth)
         reference = self._ensure(subject, depth) if subject else None
-        return reference.partition("/")[2] if reference else None
+        return self._stays(reference.partition("/")[2]) if reference else None
+
+    def _stays(self, patient: str) -> str:
+        """Return the Patient who was joined with this one and stays: the hospital need not know of it."""
+        if patient not in self._kept_for:
+            with self._reader.database.transaction() as tx:
+                self._kept_for[patient] = joinings.last(tx, patient, tenant=self._reader.tenant)
+        return self._kept_for[patient]
 
     def _person_with(self, named: ByIdentifier, depth: int) -> str | None:
         with self._reader.database.transaction() as tx:
             name = ("Patient", named.system, named.value)
-            here = resources.by_identifier(tx, [name], tenant=self._reader.tenant).get(name, [])
-        here = [head for head in here if not head.deleted]
+            heads = resources.by_identifier(tx, [name], tenant=self._reader.tenant).get(name, [])
+            found = [resources.current(tx, "Patient", head.id, tenant=self._reader.tenant) for head in heads]
+        # What was somebody's once may be somebody else's now.
+        here = {
+            self._stays(one.id)
+            for one in found
+            if one and not one.deleted and named in theirs.identifiers(one.resource)
+        }
         if here:
-            return here[0].id if len(here) == 1 else None
+            return here.pop() if len(here) == 1 else None
         self._renew()
-        token = f"{named.system}|{named.value}"
+        token = wanted.token(named)
         answer = self._reader.connection.search("Patient", {"identifier": token, "_count": "10"})
         if not answer.taken:
+            if answer.kind is Kind.REFUSED or self._concerns_one(answer, "Patient"):
+                return None
             raise Stopped(answer)
-        found = [
+        there = [
             body
             for body in theirs.resources(answer.body)
             if body.get("resourceType") == "Patient" and tuple(named) in theirs.identifiers(body)
         ]
-        if len(found) != 1:
+        if len(there) != 1:
             return None
-        self._store(found, None, depth - 1)
-        reference = self._link(theirs.identity(found[0]))
-        return reference.partition("/")[2] if reference else None
+        self._store(there, None, depth - 1)
+        reference = self._link(theirs.identity(there[0]))
+        return self._stays(reference.partition("/")[2]) if reference else None
 
     def _ensure(self, identity: Identity, depth: int, *, also: Sequence[str] = ()) -> str | None:
         """Return how a resource of the server's is referred to here; it is fetched where it is not known.
@@ -255,15 +276,19 @@ class Taking:
             subject = self._subject(body) if theirs.of_patients(identity[0]) else None
             self._take_of(subject, [body], depth - 1)
             return self._link(identity)
-        absent = answer.kind in (Kind.GONE, Kind.FORBIDDEN, Kind.MIXED_UP) or (
-            answer.kind is Kind.NOT_FOUND and answer.fhir
-        )
-        # Of whom it is must be known; who said it may be unreadable without keeping the rest away.
-        unreadable = answer.kind in (Kind.NOT_FHIR, Kind.TOO_LONG) and identity[0] != "Patient"
-        if not absent and not unreadable:
+        if answer.kind not in (Kind.GONE, Kind.MIXED_UP) and not self._concerns_one(answer, identity[0]):
             raise Stopped(answer)
         self._absent[identity] = self._monotonic() + ABSENT_S
         return None
+
+    def _concerns_one(self, answer: Answer, type_: str) -> bool:
+        """Return whether a bad answer says nothing of the server: one resource keeps no other away."""
+        if answer.kind is Kind.FORBIDDEN or (answer.kind is Kind.NOT_FOUND and answer.fhir):
+            return True
+        if answer.kind not in ODD:
+            return False
+        self._renew()
+        return self._reader.connection.search(type_, {"_id": NOBODY, "_elements": "id"}).taken
 
     def _link(self, identity: Identity | None) -> str | None:
         if identity is None:
@@ -301,11 +326,11 @@ class Taking:
             if identity is None:
                 continue
             results = ("Observation",) if (body["resourceType"], reference.element) == RESULTS else ()
-            targets[reference.target] = (
-                inside.get(identity)
-                or self._ensure(identity, depth, also=results)
-                or f"{server}/{identity[0]}/{identity[1]}"
-            )
+            here = inside.get(identity) or self._ensure(identity, depth, also=results)
+            # Between two Patients a link says which is which.
+            if here and identity[0] == "Patient" and body["resourceType"] != "Patient":
+                here = f"Patient/{self._stays(here.partition('/')[2])}"
+            targets[reference.target] = here or f"{server}/{identity[0]}/{identity[1]}"
         meta = body.get("meta") if isinstance(body.get("meta"), Mapping) else {}
         assert isinstance(meta, Mapping)
         kept = {n: v for n, v in meta.items() if n not in ("versionId", "lastUpdated", "source")}
@@ -319,8 +344,12 @@ def _is_known(link: Origin | None, body: Json) -> bool:
     """Return whether this version was taken in, or one that the server made later."""
     if link is None:
         return False
+    stored = theirs.time(body)
+    if stored and link.their_time and stored > link.their_time:
+        # A server that was restored gives the same numbers again, with later times.
+        return False
     if link.stamp == theirs.stamp(body):
         return True
-    # A search may lag behind a read. Only numbers tell which is later: clocks are set back.
+    # A search may lag behind a read. Of what is not later only numbers tell: clocks are set back.
     before, now = link.their_version, theirs.version(body)
     return bool(before and now and before.isdigit() and now.isdigit() and int(now) < int(before))

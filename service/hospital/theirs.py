@@ -91,6 +91,16 @@ def identifiers(resource: Json) -> tuple[tuple[str, str], ...]:
     )
 
 
+def identifier_systems(resource: Json) -> frozenset[str]:
+    """Return the systems of its identifiers, also of those that it had once."""
+    given = resource.get("identifier")
+    return frozenset(
+        one["system"]
+        for one in (given if isinstance(given, list) else ())
+        if isinstance(one, Mapping) and _is_text(one.get("system"))
+    )
+
+
 def pointed(reference: object, base: str) -> Identity | None:
     """Return what of the server's own a reference means; None where it is anything else.
 

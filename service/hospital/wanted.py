@@ -42,7 +42,7 @@ class Question:
     @property
     def parameters(self) -> dict[str, str]:
         """Return the parameters of the search, without those that page."""
-        return {"code": ",".join(map(_token, sorted(self.codes)))} if self.codes else {}
+        return {"code": ",".join(map(token, sorted(self.codes)))} if self.codes else {}
 
     @property
     def criteria(self) -> str:
@@ -94,7 +94,7 @@ def _codes(installed: Iterable[Pathway]) -> dict[str, set[Code]]:
     return found
 
 
-def _token(code: Code) -> str:
+def token(code: Code) -> str:
     """Return a token of a search, with what separates tokens taken for itself.
 
     http://hl7.org/fhir/R4/search.html#escaping

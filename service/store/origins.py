@@ -110,13 +110,24 @@ def of_versions(
     return {(row.type, row.id, row.version): row.their_version for row in rows}
 
 
-def took(tx: Connection, origin: Origin, *, tenant: int, server: str) -> None:
-    """Note that a version of the server's is one of ours; what was set aside of the resource is settled."""
-    tx.execute(
-        text(
-            f"INSERT INTO origin (tenant, server, {_NAMES}) VALUES (:tenant, :server, "  # noqa: S608
-            ":type, :their_id, :stamp, :their_version, :their_time, :id, :version) ON CONFLICT DO NOTHING"
-        ),
+def took(tx: Connection, origin: Origin, *, tenant: int, server: str) -> bool:
+    """Note that a version of the server's is one of ours; what was set aside of the resource is settled.
+
+    Returns:
+        False: this very version is noted as another resource of ours, and nothing is different.
+    """
+    # A stamp that comes again is the latest from then on: the server was restored, or has again what it had
+    # removed.
+    statement = f"""
+        INSERT INTO origin AS o (tenant, server, {_NAMES})
+        VALUES (:tenant, :server, :type, :their_id, :stamp, :their_version, :their_time, :id, :version)
+        ON CONFLICT (tenant, server, type, their_id, stamp) DO UPDATE SET key = DEFAULT,
+            their_version = excluded.their_version, their_time = excluded.their_time,
+            id = excluded.id, version = excluded.version
+        WHERE o.id = excluded.id OR o.their_time IS DISTINCT FROM excluded.their_time
+    """  # noqa: S608
+    noted = tx.execute(
+        text(statement),
         {
             "tenant": tenant,
             "server": server,
@@ -130,6 +141,7 @@ def took(tx: Connection, origin: Origin, *, tenant: int, server: str) -> None:
         },
     )
     settled(tx, origin.theirs, tenant=tenant, server=server)
+    return noted.rowcount == 1
 
 
 def after(

@@ -131,12 +131,12 @@ def release(tx: Connection, claim: Claim) -> None:
 
 
 def hold(tx: Connection, claim: Claim) -> None:
-    """See that the lease is ours.
+    """See that the lease is ours, and keep others from taking it until the transaction ends.
 
     Raises:
         LeaseLost: another process has it.
     """
-    found = tx.execute(text(f"SELECT FROM source WHERE {_MINE} FOR KEY SHARE"), _who(claim))
+    found = tx.execute(text(f"SELECT FROM source WHERE {_MINE} FOR SHARE"), _who(claim))
     if found.one_or_none() is None:
         raise LeaseLost
 
@@ -237,7 +237,7 @@ def move(
         FROM source s WHERE s.tenant = :tenant AND s.server = :server
         ON CONFLICT (tenant, server, type) DO UPDATE SET question = excluded.question,
             until = excluded.until, reached = excluded.reached,
-            asked_at = CASE WHEN :whole THEN excluded.asked_at
+            asked_at = CASE WHEN :whole THEN coalesce(excluded.asked_at, w.asked_at)
                 WHEN w.question = excluded.question THEN w.asked_at END
     """
     tx.execute(

@@ -5,13 +5,16 @@ http://hl7.org/fhir/R4/search.html, http://hl7.org/fhir/R4/http.html
 
 import hospital_server
 import pytest
-from fhir_visits import observation, patient
+from fhir_visits import observation, patient, practitioner
 from hospital_server import answering, doing_and_hanging_up, half, hanging_up
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from service import clock
 from service.hospital import feed
 from service.hospital.answers import Kind
 from service.hospital.feed import COUNT
+from service.store import sources
 
 HTML = b"<html><body>Please sign in</body></html>"
 OF = "Patient/p1"
@@ -96,7 +99,7 @@ def test_a_link_to_another_host_is_not_followed(fed, source):
     assert set(fed.stored()) == {"Observation/o1", "Patient/p1"}
 
 
-@pytest.mark.parametrize("during", ["the first search", "a page", "the patient"])
+@pytest.mark.parametrize("during", ["the first search", "a page", "everything about the patient"])
 @pytest.mark.parametrize(
     ("mood", "kind"),
     [
@@ -123,7 +126,7 @@ def test_a_bad_answer_loses_nothing(fed, source, mood, kind, during):
         at = {
             "the first search": asked.path.endswith("Observation/_search"),
             "a page": "_getpages=1" in asked.path,
-            "the patient": asked.path.endswith("/Patient/p1"),
+            "everything about the patient": "/Patient" in asked.path,
         }
         return mood(asked) if at[during] else hospital_server.WELL
 
@@ -137,6 +140,89 @@ def test_a_bad_answer_loses_nothing(fed, source, mood, kind, during):
     assert len(fed.stored()) == 6
     assert set(fed.stored().values()) == {1}
     assert fed.aside() == {}
+
+
+@pytest.mark.parametrize(
+    "mood",
+    [
+        pytest.param(answering(200, HTML), id="a page of HTML"),
+        pytest.param(answering(500, HTML), id="an error"),
+        pytest.param(answering(200, hospital_server.outcome("exception")), id="an error in 200"),
+        pytest.param(answering(403, b""), id="no right"),
+    ],
+)
+@pytest.mark.parametrize("of", ["Patient/p1", "Practitioner/dr"])
+def test_one_resource_that_the_server_fails_at_keeps_no_other_away(fed, source, mood, of):
+    source.put(patient("p1"))
+    source.put(patient("p2"))
+    source.put(practitioner("dr"))
+    source.put(fact("o1", performer=[{"reference": "Practitioner/dr"}]))
+    source.put(fact("o2", "Patient/p2"))
+    source.mood = lambda asked: mood(asked) if asked.path.endswith(of) else hospital_server.WELL
+
+    assert fed.whole().taken
+
+    lost = {"Observation/o1": "patient-unknown"} if of == OF else {}
+    assert fed.aside() == lost
+    assert "Observation/o2" in fed.stored()
+    source.mood = None
+    fed.do("UPDATE set_aside SET retry_at = clock_timestamp()")
+    fed.whole(fed.another())
+    assert {"Observation/o1", "Observation/o2"} < set(fed.stored())
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_identifier_that_the_server_cannot_look_for_keeps_no_other_away(fed, source, status):
+    odd = {"system": "https://hospital.example.org/n", "value": "1|2,3$"}
+    source.put({**patient("p1"), "identifier": [odd]})
+    source.put({**fact("o1"), "subject": {"identifier": odd}})
+    source.put(patient("p2"))
+    source.put(fact("o2", "Patient/p2"))
+    refusing = answering(400, hospital_server.outcome("value"))
+    source.mood = lambda asked: (
+        refusing(asked) if status == 400 and b"identifier=" in asked.content else hospital_server.WELL
+    )
+
+    assert fed.whole().taken
+
+    assert ("Observation/o1" in fed.stored()) is (status == 200)
+    assert "Observation/o2" in fed.stored()
+
+
+@pytest.mark.parametrize("mood", [answering(403), answering(404), answering(200, HTML)])
+def test_a_type_that_cannot_be_read_keeps_no_other_away(fed, source, mood):
+    source.put(patient("p1"))
+    source.put(report("r1", "o1", code={"coding": [{"system": "http://loinc.org", "code": "24762-7"}]}))
+    source.mood = lambda asked: (
+        mood(asked) if asked.path.endswith("Observation/_search") else hospital_server.WELL
+    )
+
+    answer = fed.whole()
+
+    assert answer.of_server
+    assert fed.rows("SELECT answer FROM circuit WHERE purpose = 'read'") == [(str(answer.kind),)]
+    assert "DiagnosticReport/r1" in fed.stored()
+    assert fed.rows("SELECT looked_at IS NOT NULL FROM source") == [(True,)]
+
+
+def test_what_cannot_be_tried_again_now_lets_others_go_first(fed, source):
+    for number in range(3):
+        source.put(fact(f"o{number}", f"Patient/p{number}"))
+    fed.whole()
+    fed.do("UPDATE set_aside SET retry_at = clock_timestamp() - interval '1 minute' WHERE their_id = 'o0'")
+    fed.do("UPDATE set_aside SET retry_at = clock_timestamp() WHERE their_id <> 'o0'")
+    for number in range(3):
+        source.put(patient(f"p{number}"))
+    source.mood = lambda asked: (
+        asked.answer(403, b"") if asked.path.endswith("/Observation/o0") else hospital_server.WELL
+    )
+
+    fed.whole(fed.another())
+
+    assert {"Observation/o1", "Observation/o2"} < set(fed.stored())
+    assert fed.rows("SELECT their_id, attempts, retry_at > clock_timestamp() FROM set_aside") == [
+        ("o0", 2, True)
+    ]
 
 
 def test_a_server_that_is_busy_is_left_alone_as_long_as_it_says(fed, source):
@@ -219,6 +305,57 @@ def test_a_clock_that_is_set_back_loses_nothing(fed, source):
     assert "Observation/o2" in fed.stored()
 
 
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_what_is_changed_during_a_look_moves_the_window_past_nothing(fed, source, cut_off):
+    source.most = 2
+    source.put(patient("p1"))
+    for number in range(4):
+        source.put(fact(f"o{number}"))
+    source.pass_(seconds=10)
+
+    def changing(asked):
+        # As HAPI does: the list as it was when it was asked for, each as it is now.
+        if asked.path.endswith("Observation/_search"):
+            _, page = source.do(asked.command, asked.path, asked.content)
+            date = source.date
+            source.pass_(minutes=30)
+            source.put(fact("o8"))
+            source.pass_(minutes=30)
+            page["entry"][1]["resource"] = source.put(fact("o1", valueInteger=9))
+            source.date = date
+            return asked.answer(200, page)
+        return asked.answer(500, b"") if cut_off and "_getpages" in asked.path else hospital_server.WELL
+
+    source.mood = changing
+    fed.whole()
+    source.mood = None
+    source.tell()
+
+    fed.whole()
+
+    assert {f"Observation/o{number}" for number in (0, 1, 2, 3, 8)} < set(fed.stored())
+
+
+def test_who_asks_for_everything_again_during_a_look_does_not_hide_a_clock_that_is_set_back(fed, source):
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    fed.whole()
+    fed.whole()
+
+    def asking_again(asked):
+        if asked.path.endswith("Observation/_search"):
+            with fed.database.transaction() as tx:
+                sources.again(tx, tenant=0, server=source.url)
+        return hospital_server.WELL
+
+    source.mood = asking_again
+    fed.whole()
+
+    assert fed.rows("SELECT count(*) FROM source_window WHERE asked_at IS NULL") == [(0,)]
+    # The look that was asked for is still to come.
+    assert fed.rows("SELECT looked_at IS NULL FROM source") == [(True,)]
+
+
 def test_our_own_clock_has_no_say(fed, source):
     source.put(patient("p1"))
     source.put(fact("o1"))
@@ -251,6 +388,41 @@ def test_what_is_removed_there_is_withdrawn_here(fed, source):
     source.put(fact("o1"))
     fed.whole()
     assert "Observation/o1" in fed.stored()
+
+
+@pytest.mark.parametrize("left", [0, 1], ids=["a smaller number", "the same number"])
+def test_a_correction_after_the_server_was_restored_is_taken_in(fed, source, left):
+    source.put(patient("p1"))
+    for value in (6, 5):
+        source.put(fact("o1", valueInteger=value))
+    fed.whole()
+    del source.record["Observation/o1"][left:]
+    source.pass_(hours=1)
+    source.put(fact("o1", valueInteger=4))
+
+    for _ in range(2):
+        fed.whole()
+
+    assert fed.current("Observation/o1")["valueInteger"] == 4
+    assert fed.stored()["Observation/o1"] == 2
+
+
+def test_what_was_removed_and_is_there_again_is_here_again(fed, source):
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    fed.whole()
+    source.remove("Observation/o1")
+    source.pass_(days=1)
+    source.put(fact("o9"))
+    for _ in range(6):
+        fed.whole()
+    assert "Observation/o1" not in fed.stored()
+    source.record["Observation/o1"].pop()
+
+    for _ in range(6):
+        fed.whole()
+
+    assert fed.stored()["Observation/o1"] == 3
 
 
 def test_what_no_window_shows_any_more_is_found_by_its_id(fed, source, monkeypatch):
@@ -292,6 +464,55 @@ def test_a_report_with_a_code_of_the_hospital_s_own_comes_with_its_results(fed, 
     assert fed.current("DiagnosticReport/r1")["status"] == "final"
 
 
+def report(id_: str, *results: str, **more: object) -> dict:
+    code = {"coding": [{"system": "https://hospital.example.org/codes", "code": "R"}]}
+    of = {"subject": {"reference": OF}, "result": [{"reference": f"Observation/{one}"} for one in results]}
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": id_,
+        "status": "preliminary",
+        "code": code,
+        **of,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("mood", [half, answering(500, HTML)], ids=["half a body", "an error"])
+def test_no_result_is_here_before_the_report_that_holds_it_back(fed, source, mood):
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    source.put(report("r1", "o1"))
+    source.mood = lambda asked: mood(asked) if b"result=" in asked.content else hospital_server.WELL
+
+    assert not fed.whole().taken
+    assert fed.stored() == {}
+    source.mood = None
+    fed.whole()
+
+    assert set(fed.stored()) == {"DiagnosticReport/r1", "Observation/o1", "Patient/p1"}
+    # One Bundle: nobody sees the result without its report.
+    assert fed.rows("SELECT entries FROM sending ORDER BY entries") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("unreadable", [False, True], ids=["page by page", "one by one"])
+def test_every_report_of_a_result_is_found(fed, source, unreadable):
+    source.most = 1
+    source.put(patient("p1"))
+    source.put(fact("o1"))
+    for number in range(3):
+        source.put(report(f"r{number}", "o1", issued=f"2026-01-05T09:00:0{number}Z"))
+
+    def poisoned(asked):
+        if unreadable and b"result=" in asked.content and b"_elements" not in asked.content:
+            return asked.answer(200, HTML)
+        return hospital_server.WELL
+
+    source.mood = poisoned
+
+    assert fed.whole().taken
+    assert {f"DiagnosticReport/r{number}" for number in range(3)} < set(fed.stored())
+
+
 def test_a_server_that_cannot_search_for_reports_is_read_even_so(fed, source):
     source.put(patient("p1"))
     source.put(fact("o1"))
@@ -305,6 +526,19 @@ def test_a_server_that_cannot_search_for_reports_is_read_even_so(fed, source):
 
     assert fed.whole().taken
     assert set(fed.stored()) == {"Observation/o1", "Patient/p1"}
+
+
+def test_nobody_takes_the_lease_over_while_something_is_stored_under_it(fed, source):
+    fed.soon()
+    with fed.database.transaction() as tx:
+        claim = sources.claim(tx, tenant=0, server=source.url, lease_s=0.0)
+
+    with fed.database.transaction() as tx:
+        sources.hold(tx, claim)
+        with fed.database.transaction() as other:
+            other.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            with pytest.raises(DBAPIError):
+                sources.claim(other, tenant=0, server=source.url, lease_s=0.0)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,29 @@ def test_a_subscription_whose_answer_was_lost_is_not_made_twice(fed, source):
     assert states(fed) == dict.fromkeys(TYPES, "active")
 
 
+def test_one_that_no_search_shows_is_looked_for_by_its_id_and_not_made_again(fed, source):
+    nothing = answering(200, {"resourceType": "Bundle", "type": "searchset", "entry": []})
+    source.mood = lambda asked: (
+        nothing(asked) if asked.path.endswith("Subscription/_search") else hospital_server.WELL
+    )
+    for _ in range(3):
+        fed.soon()
+        watched_long_ago(fed)
+    made = [name for name in source.record if name.startswith("Subscription/")]
+    assert len(made) == len(TYPES)
+    assert states(fed) == dict.fromkeys(TYPES, "active")
+
+    source.remove(made[0])
+    fed.do("UPDATE hospital_subscription SET renewed_at = clock_timestamp(), renewals = 5")
+    fed.soon()
+    assert len(source.record) == len(TYPES)
+    for _ in range(2):
+        watched_long_ago(fed)
+        fed.soon()
+
+    assert len(source.record) == len(TYPES) + 1
+
+
 @pytest.mark.parametrize("status", ["error", "off"])
 def test_one_that_has_failed_is_renewed_after_a_pause_that_grows(fed, source, status):
     fed.soon()
@@ -208,6 +231,20 @@ def test_a_server_that_refuses_them_is_still_polled(fed, source):
     assert set(fed.rows("SELECT id, status, answer, said FROM hospital_subscription")) == {
         (None, "error", "refused", "not-supported")
     }
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_server_that_shows_no_subscriptions_is_still_polled(fed, source, status):
+    source.put(patient("p1"))
+    source.put(observation("o1", "Patient/p1"))
+    mood = answering(status, hospital_server.outcome("forbidden"))
+    source.mood = lambda asked: mood(asked) if "Subscription" in asked.path else hospital_server.WELL
+
+    assert fed.soon().taken
+
+    assert len(fed.stored()) == 2
+    assert len(fed.rows("SELECT answer FROM hospital_subscription")) == len(TYPES)
+    assert fed.rows("SELECT watched_at IS NOT NULL FROM source") == [(True,)]
 
 
 @pytest.mark.parametrize("mood", [half, answering(503, b"")], ids=["half a body", "an error"])

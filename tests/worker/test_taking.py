@@ -10,6 +10,7 @@ from fhir_visits import MRN, bundle, observation, patient, post, practitioner, p
 
 from service import clock
 from service.fhir import transaction
+from service.joining import join
 from service.store import resources
 from service.store.resources import Write
 
@@ -121,7 +122,10 @@ def test_a_fact_that_is_also_posted_is_one_fact(fed, source, posted, first):
 def test_a_correction_that_was_posted_is_not_undone_by_the_version_before_it(fed, source):
     source.put(patient("p1"))
     source.put(fact("o1", valueInteger=6))
-    transaction.accept(fed.database, bundle(put(patient("p1")), put(fact("o1", valueInteger=6))), sender="h")
+    of_the_server = patient("p1", meta={"source": f"{source.url}/Patient/p1"})
+    transaction.accept(
+        fed.database, bundle(put(of_the_server), put(fact("o1", valueInteger=6))), sender="hospital"
+    )
     transaction.accept(fed.database, bundle(put(fact("o1", valueInteger=3))), sender="h")
 
     fed.whole()
@@ -172,6 +176,9 @@ def test_an_id_that_somebody_else_has_here_is_not_taken_for_theirs(fed, source):
     ("here", "there"),
     [
         pytest.param([patient("p1", mrn="1")], patient("p1", mrn="2"), id="the same id, another number"),
+        pytest.param([patient("p1", mrn="1")], patient("p1"), id="the same id, no number there"),
+        pytest.param([patient("p1")], patient("p1", mrn="1"), id="the same id, no number here"),
+        pytest.param([patient("p1")], patient("p1"), id="the same id and nothing else"),
         pytest.param(
             [person("a", "1"), person("b", None, "2")],
             person("p1", "1", "2"),
@@ -194,6 +201,60 @@ def test_who_may_be_somebody_else_waits_for_a_person(fed, source, here, there):
 
     assert fed.aside() == {"Observation/o1": "patient-unknown", "Patient/p1": "patient-ambiguous"}
     assert not [name for name in fed.stored() if name.startswith("Observation")]
+
+
+def numbers(fed, reference: str = OF) -> list[tuple[str, str]]:
+    return [(i["value"], i.get("use", "")) for i in fed.current(reference).get("identifier", [])]
+
+
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        pytest.param([{"system": MRN, "value": "222"}], id="to another number"),
+        pytest.param(
+            [{"system": MRN, "value": "222"}, {"system": MRN, "value": "111", "use": "old"}],
+            id="and kept as an old one",
+        ),
+        pytest.param([], id="to none"),
+    ],
+)
+def test_a_number_that_the_hospital_takes_back_is_nobody_s_here(fed, source, corrected):
+    source.put(person("p1", "111"))
+    source.put(fact("o1"))
+    fed.whole()
+    source.put({**patient("p1"), **({"identifier": corrected} if corrected else {})})
+    fed.whole()
+    source.put({**fact("o2"), "subject": {"identifier": {"system": MRN, "value": "111"}}})
+
+    fed.whole()
+
+    assert numbers(fed) == [(i["value"], i.get("use", "")) for i in corrected]
+    assert fed.aside() == {"Observation/o2": "patient-unknown"}
+
+
+def test_a_number_of_another_sender_stays_when_the_hospital_writes_the_patient(fed, source):
+    known = person("ours", "111", "X7")
+    transaction.accept(fed.database, bundle(put(known)), sender="another system")
+    source.put(person("p1", "111"))
+    source.put(fact("o1"))
+    fed.whole()
+    source.put({**person("p1", "111"), "gender": "female"})
+
+    fed.whole()
+
+    assert numbers(fed, "Patient/ours") == [("111", ""), ("X7", "")]
+    assert fed.current("Patient/ours")["gender"] == "female"
+
+
+def test_an_old_number_of_somebody_here_recognises_nobody(fed, source):
+    once = {"identifier": [{"system": MRN, "value": "111", "use": "old"}]}
+    transaction.accept(fed.database, bundle(put({**patient("ours"), **once})), sender="hospital")
+    source.put(person("p1", "111"))
+    source.put(fact("o1"))
+
+    fed.whole()
+
+    assert fed.current("Observation/o1")["subject"] == {"reference": OF}
 
 
 def test_two_records_of_one_person_there_are_not_written_over_one_another(fed, source):
@@ -223,6 +284,27 @@ def test_a_person_who_was_made_anew_there_is_the_same_person_here(fed, source):
 
     assert set(fed.stored()) == {"Observation/o2", "Patient/p1"}
     assert fed.current("Observation/o2")["subject"] == {"reference": "Patient/p1"}
+
+
+def test_what_the_hospital_files_under_a_joined_patient_is_the_one_s_who_stays(fed, source):
+    for who, mrn, result in (("p1", "1", "o1"), ("p2", "2", "o2")):
+        source.put(patient(who, mrn=mrn))
+        source.put(fact(result, f"Patient/{who}"))
+    fed.whole()
+    with fed.database.transaction() as tx:
+        join.announce(tx)
+        join.join(tx, "p1", "p2", tenant=0, who="Practitioner/vogt")
+    source.put(fact("o1", status="entered-in-error"))
+    source.put(fact("o3"))
+    source.put({**fact("o4"), "subject": {"identifier": {"system": MRN, "value": "1"}}})
+
+    fed.whole()
+
+    assert fed.aside() == {}
+    assert fed.current("Observation/o1")["status"] == "entered-in-error"
+    assert fed.rows("SELECT id, patient FROM resource WHERE type = 'Observation' ORDER BY id") == [
+        (id_, "p2") for id_ in ("o1", "o2", "o3", "o4")
+    ]
 
 
 def test_who_could_not_be_told_is_tried_again_and_taken_in(fed, source):
