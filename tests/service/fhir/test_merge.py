@@ -290,7 +290,7 @@ def test_a_link_that_is_sent_again_changes_nothing_and_the_answer_names_the_vers
     client, send, stored, other
 ):
     link = [{"other": {"reference": other}, "type": "replaced-by"}]
-    sent = bundle(put(patient("a", mrn="A", active=False, link=link)))
+    sent = bundle(put(patient("a", mrn="A", link=link)))
 
     first = send(sent)
 
