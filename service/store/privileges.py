@@ -43,7 +43,7 @@ NEEDED: Mapping[str, Privileges] = {
     "history": APPEND,
     "joined_version": APPEND,
     "joining": CHANGE,
-    "origin": APPEND,
+    "origin": CHANGE,
     "overdue_task": APPEND,
     "promise": CHANGE,
     "raised_event": QUEUE,
