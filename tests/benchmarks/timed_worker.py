@@ -23,7 +23,7 @@ STAGES = (
     (advance.snapshot, "read", "read"),
     (advance, "decide", "decide"),
     (advance, "render", "render"),
-    (advance, "check", "check"),
+    (advance.outputs, "check", "check"),
     (advance, "_save", "save"),
     (advance.decisions, "append", "save"),
     (advance.promises, "ask_to_settle", "save"),
