@@ -1,7 +1,6 @@
 """What the feeder does, round after round: hear calls, look at what is new, watch over the Subscriptions."""
 
 import random
-import sys
 import time
 from collections.abc import Collection
 from functools import partial
@@ -11,11 +10,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from pathways import catalogue
-from service import broker, lifeline, log
-from service.environment import InvalidSettings
+from service import broker, log
 from service.hospital import health, wanted
 from service.hospital.answers import Answer, Kind
-from service.hospital.connection import Connection
 from service.hospital.feed import START, Feed
 from service.hospital.settings import Hospital
 from service.hospital.storing import Reader
@@ -23,10 +20,10 @@ from service.hospital.subscribing import ACTIVE, Subscribing
 from service.hospital.taking import Taking
 from service.settings import Settings
 from service.store import circuits, heartbeats, hospital_subscriptions, sources
-from service.store.database import Database
 from service.store.hospital_subscriptions import Subscription
 from service.store.resources import Identity
 from service.store.sources import Claim, LeaseLost, Source
+from worker import connected
 from worker.pulse import Pulse
 
 #: how often it is looked whether the server has called; a look at one row
@@ -171,16 +168,7 @@ class Feeding:
 
 def serve(settings: Settings) -> None:
     """Read until the parent ends."""
-    lifeline.end_with_parent()
-    log.configure("feeder", level=settings.log_level)
-    assert settings.hospital is not None
-    database = Database(settings.database_url, pool_size=1, overflow=2)
-    pulse = Pulse(heartbeats.FEEDER)
-    try:
-        connection = Connection(settings.hospital, before=lambda: pulse.beat(database))
-    except InvalidSettings as error:
-        logger.error("hospital_not_connected", reason=str(error))
-        sys.exit(2)
+    database, hospital, connection, pulse = connected.begin(settings, heartbeats.FEEDER)
     reader = Reader(
         database=database,
         connection=connection,
@@ -188,7 +176,7 @@ def serve(settings: Settings) -> None:
         wake=partial(broker.wake, settings, TENANT),
         tenant=TENANT,
     )
-    feeding = Feeding(reader, settings.hospital, settings.base_url, pulse)
+    feeding = Feeding(reader, hospital, settings.base_url, pulse)
     while True:
         try:
             feeding.round(time.monotonic())

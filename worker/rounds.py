@@ -1,7 +1,6 @@
 """What the courier does, round after round: find what is to be sent, send it, ask what became of it."""
 
 import random
-import sys
 import time
 from collections import deque
 
@@ -9,8 +8,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from service import lifeline, log
-from service.environment import InvalidSettings
+from service import log
 from service.hospital import health
 from service.hospital.answers import Answer, Kind
 from service.hospital.connection import Connection
@@ -22,6 +20,7 @@ from service.settings import Settings
 from service.store import circuits, deliveries, heartbeats
 from service.store.database import Database
 from service.store.resources import Identity
+from worker import connected
 from worker.pulse import Pulse
 
 EVERY_S = 1.0
@@ -132,17 +131,8 @@ class Rounds:
 
 def serve(settings: Settings) -> None:
     """Deliver until the parent ends."""
-    lifeline.end_with_parent()
-    log.configure("courier", level=settings.log_level)
-    assert settings.hospital is not None
-    database = Database(settings.database_url, pool_size=1, overflow=2)
-    pulse = Pulse(heartbeats.COURIER)
-    try:
-        connection = Connection(settings.hospital, before=lambda: pulse.beat(database))
-    except InvalidSettings as error:
-        logger.error("hospital_not_connected", reason=str(error))
-        sys.exit(2)
-    rounds = Rounds(database, connection, settings.hospital, random.SystemRandom().random, pulse)
+    database, hospital, connection, pulse = connected.begin(settings, heartbeats.COURIER)
+    rounds = Rounds(database, connection, hospital, random.SystemRandom().random, pulse)
     while True:
         try:
             rounds.round(time.monotonic())
