@@ -22,9 +22,9 @@ def send_again() -> Response | tuple[str, int]:
     """Have one patient's delivery tried at once; the courier sees it within a second or two."""
     patient = request.form.get("patient", "")
     with visit.begin() as (_, seen):
-        refused = refusal(seen)
-        if refused or seen.acting is None:
-            return refused or problem("nobody", 422)
+        if refused := refusal(seen):
+            return refused
+        assert seen.acting is not None
         if seen.settings.hospital is None or not re.fullmatch(ID, patient):
             return problem("no_page", 404)
     accessed.note([patient])

@@ -21,9 +21,9 @@ def end_export() -> Response | tuple[str, int]:
     """End an export and have its files removed, whoever asked for it."""
     id_ = request.form.get("export", "")
     with visit.begin() as (_, seen):
-        refused = refusal(seen)
-        if refused or seen.acting is None:
-            return refused or problem("nobody", 422)
+        if refused := refusal(seen):
+            return refused
+        assert seen.acting is not None
     if not re.fullmatch(ID, id_):
         return problem("no_page", 404)
     with visit.database().transaction() as tx:

@@ -41,9 +41,9 @@ def retry() -> Response | tuple[str, int]:
     """Have patients evaluated again that were given up: the one of the form, or all of them."""
     wanted, kind = request.form.get("patient", ""), request.form.get("kind", "")
     with visit.begin() as (tx, seen):
-        refused = refusal(seen)
-        if refused or seen.acting is None:
-            return refused or problem("nobody", 422)
+        if refused := refusal(seen):
+            return refused
+        assert seen.acting is not None
         if wanted and not re.fullmatch(ID, wanted):
             return problem("no_page", 404)
         asked = [

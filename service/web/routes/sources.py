@@ -16,9 +16,9 @@ from service.web.visit import TENANT, Visit
 def read_again() -> Response | tuple[str, int]:
     """Have the server asked at once, for what was set aside too; the feeder does so within a second."""
     with visit.begin() as (_, seen):
-        refused = refusal(seen)
-        if refused or seen.acting is None:
-            return refused or problem("nobody", 422)
+        if refused := refusal(seen):
+            return refused
+        assert seen.acting is not None
         if seen.settings.hospital is None or not seen.settings.hospital.reads:
             return problem("no_page", 404)
     server = seen.settings.hospital.url

@@ -20,9 +20,9 @@ def tell_again() -> Response | tuple[str, int]:
     """Have one Subscription tried at once; the process that tells sees it within a second."""
     wanted = request.form.get("subscription", "")
     with visit.begin() as (_, seen):
-        refused = refusal(seen)
-        if refused or seen.acting is None:
-            return refused or problem("nobody", 422)
+        if refused := refusal(seen):
+            return refused
+        assert seen.acting is not None
         if not re.fullmatch(ID, wanted):
             return problem("no_page", 404)
     with visit.database().transaction() as tx:
