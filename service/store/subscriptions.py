@@ -112,7 +112,6 @@ class Numbered:
     """An event with its number in one Subscription."""
 
     number: int
-    topic: str
     patient: str | None
     type: str
     id: str
@@ -349,7 +348,7 @@ _CLAIM = f"""
     RETURNING key, id, owner, body, secret, topic, attempts AS attempt, numbered, delivered, {_KIND} AS kind
 """  # noqa: S608
 _EVENTS = """
-    SELECT number, topic, patient, type, id, version, at FROM subscription_event
+    SELECT number, patient, type, id, version, at FROM subscription_event
     WHERE subscription = :key AND number > :after AND (CAST(:until AS bigint) IS NULL OR number <= :until)
     ORDER BY number LIMIT :limit
 """
