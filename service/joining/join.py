@@ -217,21 +217,7 @@ def _link(
     """Write the two Patients as they say that they are one, and who said so."""
     given = _given(of.tx, of.target, tenant=of.tenant)
     body = persons.replacing(result if result is not None else stays.resource, given)
-    writes = [
-        Write(
-            type="Patient", id=of.source, body=persons.replaced(goes.resource, of.target), patient=of.source
-        ),
-        Write(type="Patient", id=of.target, body=body, patient=of.target),
-    ]
-    heads = {
-        head.identity: head for head in resources.save(of.tx, writes, tenant=of.tenant, now=of.at, sender=who)
-    }
-    targets = [f"Patient/{head.id}/_history/{head.version}" for head in heads.values()]
-    said = saving.provenance(
-        of.run, "merge", "Merge Record Lifecycle Event", targets, who, content.instant(of.at)
-    )
-    saving.tell(of.tx, said, of.target, tenant=of.tenant, now=of.at)
-    return heads
+    return saving.patients(of, persons.replaced(goes.resource, of.target), body, who, saving.MERGE)
 
 
 def _renumbered(tx: Connection, one: Moved, *, tenant: int) -> Moved:

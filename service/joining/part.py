@@ -26,7 +26,7 @@ from service.joining import facts, parted_plans, persons, plans, saving
 from service.joining.facts import Held
 from service.joining.plans import Setting
 from service.record import entry
-from service.store import content, joinings, promises, resources, site
+from service.store import joinings, promises, resources, site
 from service.store.joinings import Joining, Moved
 from service.store.resources import Head, Identity, Stored, Write
 
@@ -309,24 +309,8 @@ def _alone(
     before = resources.version(of.tx, "Patient", of.source, numbers[of.source].before, tenant=of.tenant)
     given = msgspec.json.decode(joining.added)
     was = before.resource if before else {}
-    writes = [
-        Write(
-            type="Patient",
-            id=of.source,
-            body=persons.restored(goes.resource, was, of.target),
-            patient=of.source,
-        ),
-        Write(type="Patient", id=of.target, body=persons.alone(stays.resource, given), patient=of.target),
-    ]
-    heads = {
-        head.identity: head for head in resources.save(of.tx, writes, tenant=of.tenant, now=of.at, sender=who)
-    }
-    targets = [f"Patient/{head.id}/_history/{head.version}" for head in heads.values()]
-    said = saving.provenance(
-        of.run, "unmerge", "Unmerge Record Lifecycle Event", targets, who, content.instant(of.at)
-    )
-    saving.tell(of.tx, said, of.target, tenant=of.tenant, now=of.at)
-    return heads
+    back, alone = persons.restored(goes.resource, was, of.target), persons.alone(stays.resource, given)
+    return saving.patients(of, back, alone, who, saving.UNMERGE)
 
 
 def reference(text: str, base: str) -> str:

@@ -11,9 +11,10 @@ from service import outputs
 from service.fhir import ownership
 from service.fhir.refusals import Issue, Referred
 from service.joining.facts import Held
-from service.store import decisions, resources
+from service.joining.plans import Setting
+from service.store import content, decisions, resources
 from service.store.decisions import Row
-from service.store.resources import Identity, Write
+from service.store.resources import Head, Identity, Write
 
 Json = Mapping[str, Any]
 
@@ -21,6 +22,9 @@ ENGINE = "hipway-engine"
 
 #: http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle
 LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
+#: what was done, by its code and its display there
+MERGE = ("merge", "Merge Record Lifecycle Event")
+UNMERGE = ("unmerge", "Unmerge Record Lifecycle Event")
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
@@ -67,10 +71,24 @@ def of_engine(tx: Connection, written: Iterable[Json], patient: str, *, tenant: 
     resources.save(tx, writes, tenant=tenant, now=now, sender=ENGINE, seen=heads)
 
 
-def tell(tx: Connection, said: Json, patient: str, *, tenant: int, now: datetime) -> None:
-    """Store who joined or parted two records."""
-    write = Write(type=said["resourceType"], id=said["id"], body=said, patient=patient, fresh=True)
-    resources.save(tx, [write], tenant=tenant, now=now, sender=ENGINE)
+def patients(
+    of: Setting, source: Json, target: Json, who: str, activity: tuple[str, str]
+) -> dict[Identity, Head]:
+    """Store the two Patients as they say that they are one or two, and who said so.
+
+    Args:
+        activity: MERGE or UNMERGE.
+    """
+    writes = [
+        Write(type="Patient", id=of.source, body=source, patient=of.source),
+        Write(type="Patient", id=of.target, body=target, patient=of.target),
+    ]
+    saved = resources.save(of.tx, writes, tenant=of.tenant, now=of.at, sender=who)
+    targets = [f"Patient/{head.id}/_history/{head.version}" for head in saved]
+    said = _provenance(of.run, activity, targets, who, content.instant(of.at))
+    write = Write(type="Provenance", id=said["id"], body=said, patient=of.target, fresh=True)
+    resources.save(of.tx, [write], tenant=of.tenant, now=of.at, sender=ENGINE)
+    return {head.identity: head for head in saved}
 
 
 def log(tx: Connection, rows: Sequence[Row], *, tenant: int) -> None:
@@ -80,14 +98,15 @@ def log(tx: Connection, rows: Sequence[Row], *, tenant: int) -> None:
         decisions.append_carried(tx, theirs, tenant=tenant)
 
 
-def provenance(
-    run: UUID, code: str, display: str, targets: Sequence[str], who: str, at: str
+def _provenance(
+    run: UUID, activity: tuple[str, str], targets: Sequence[str], who: str, at: str
 ) -> dict[str, Any]:
     """Return who joined or parted two records, and when. It is told here alone: no hospital gets it.
 
     http://hl7.org/fhir/R4/provenance.html
     """
     is_person = who.startswith("Practitioner/")
+    code, display = activity
     return {
         "resourceType": "Provenance",
         "id": f"{ownership.JOININGS}{run}",
