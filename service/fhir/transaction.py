@@ -160,9 +160,9 @@ def _store(
         joinings_asked = joinings.ask(tx, wanted.patients, tenant=tenant)
     at = site_asked()
     now = at.clock.now
-    found = asked()
-    joined = joining.look_up(tx, found, joinings_asked(), tenant=tenant)
-    places, known = placing.place(tx, entries, wanted, found, tenant=tenant)
+    looked = asked()
+    joined = joining.look_up(tx, looked.found, joinings_asked(), tenant=tenant)
+    places, known = placing.place(tx, entries, wanted, looked, tenant=tenant)
     visit: dict[int, Json] = dict(links.resolved(places, known))
     joining.refuse(joined, entries, places, visit, links.patients_by_id())
     patients = links.patients(places, visit, known, joining.kept_for(tx, places.values(), tenant=tenant))

@@ -89,7 +89,10 @@ def _changed(holder: Json, elements: tuple[str, ...], translations: Translations
 
 
 def _concept(concept: Json, translations: Translations) -> Json:
-    sent = list(concept.get("coding", ()))
+    sent = concept.get("coding", [])
+    # As nearly always: nothing was appended once, and nothing is to be now.
+    if not any("extension" in coding or _pair(coding) in translations for coding in sent):
+        return concept
     codings = [coding for coding in sent if _holds(coding, translations)]
     present = {_pair(coding) for coding in codings}
     # A translation is not translated further: the second look at a resource finds what the first one made.

@@ -1,6 +1,6 @@
 """The record: resources with all their versions, read here and written by `save`."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Any
 
 from psycopg.rows import class_row, dict_row
@@ -20,6 +20,7 @@ from service.store.writing import (
     Write,
     each,
     lock_identities,
+    lock_key,
     look_up,
     look_up_or_lock,
     look_up_parameters,
@@ -42,6 +43,7 @@ __all__ = [
     "ask",
     "ask_all",
     "ask_of_patient",
+    "ask_to_lock_missing",
     "by_identifier",
     "current",
     "find",
@@ -279,6 +281,30 @@ def find(
     return answer()
 
 
+def ask_to_lock_missing(
+    tx: Connection, identities: Collection[Identity], values: Collection[IndexName], *, tenant: int
+) -> Callable[[], Set[Identity | IndexName]]:
+    """Ask for locks on the names of what is not there, as `lock_identities` takes them.
+
+    What is asked for after this sees what those have made for whom it waited.
+
+    Returns:
+        How to get which were locked, after the end of a block of `together`.
+    """
+    if not identities and not values:
+        return set[Identity | IndexName]
+    ids = {lock_key(tenant, identity): identity for identity in identities}
+    names = {lock_key(tenant, value): value for value in values}
+    by_identity = as_json(("lock", "type", "id"), [(key, *ids[key]) for key in sorted(ids)])
+    by_value = as_json(
+        ("lock", "type", "name", "system", "value"),
+        [(key, *_kept_as(names[key])) for key in sorted(names)],
+    )
+    cursor = raw(tx).cursor()
+    cursor.execute(_LOCK_MISSING, [by_identity, tenant, by_value, tenant])
+    return lambda: {named for key, _ in cursor for named in (ids.get(key), names.get(key)) if named}
+
+
 def ask(
     tx: Connection, identities: Collection[Identity], values: Collection[IndexName], *, tenant: int
 ) -> Answer:
@@ -319,6 +345,25 @@ FIND = (
     "AND name = n.name AND value = n.value AND system = n.system OFFSET 0) AS s "
     "CROSS JOIN LATERAL (SELECT * FROM resource WHERE key = s.key OFFSET 0) AS r ORDER BY r.seq"
 )
+
+
+# Sorted as `lock_identities` sorts: whoever locks several never waits in a circle.
+_LOCK_MISSING = """
+    SELECT lock, pg_advisory_xact_lock(lock) FROM (
+        SELECT n.lock FROM json_to_recordset(%s::json) AS n (lock bigint, type text, id text)
+        LEFT JOIN LATERAL (
+            SELECT true AS is_there FROM resource WHERE tenant = %s AND type = n.type AND id = n.id OFFSET 0
+        ) AS r ON true WHERE r.is_there IS NULL
+        UNION ALL
+        SELECT n.lock FROM json_to_recordset(%s::json) AS n (
+            lock bigint, type text, name text, system text, value text)
+        LEFT JOIN LATERAL (
+            SELECT true AS is_there FROM search_value WHERE tenant = %s AND type = n.type AND name = n.name
+                AND value = n.value AND system = n.system LIMIT 1 OFFSET 0
+        ) AS s ON true WHERE s.is_there IS NULL
+        ORDER BY lock
+    ) AS missing
+"""
 
 
 def _versions(tx: Connection, where: str, parameters: list[Any], *, order: str = "") -> list[Stored]:

@@ -239,7 +239,7 @@ def lock_identities(tx: Connection, tenant: int, names: Iterable[tuple[str, ...]
     A name is type and id, or type, system and value of an identifier. The locks end
     with the transaction; taking one twice is harmless.
     """
-    keys = sorted({_lock_key(tenant, name) for name in names})
+    keys = sorted({lock_key(tenant, name) for name in names})
     if keys:
         raw(tx).execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
 
@@ -265,7 +265,8 @@ def stored(row: dict[str, Any]) -> Stored:
     return Stored(**row)
 
 
-def _lock_key(tenant: int, name: tuple[str, ...]) -> int:
+def lock_key(tenant: int, name: tuple[str, ...]) -> int:
+    """Return the number of the lock on a name."""
     text = "\x1f".join((str(tenant), *name))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 

@@ -37,6 +37,7 @@ MEBIBYTE = 1024 * 1024
         pytest.param(b"{'a':1}", 400, id="single quotes"),
         pytest.param(b'{"a":1,"a":2}', 400, id="the same key twice"),
         pytest.param(b'{"b":[{"a":1,"\\u0061":2}]}', 400, id="the same key twice, once escaped"),
+        pytest.param(b'{"a":":","b":{"a" : 1, "a" : 2}}', 400, id="the same key twice, among colons"),
         pytest.param(b'{"a":NaN}', 400, id="NaN"),
         pytest.param(b'{"a":Infinity}', 400, id="Infinity"),
         pytest.param(b'{"a":-Infinity}', 400, id="-Infinity"),

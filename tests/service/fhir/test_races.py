@@ -1,6 +1,7 @@
 """Many senders at once: one of each resource, every input kept, no deadlock reaches a client."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from fhir_visits import MRN, URN, bundle, observation, patient, post, practition
 from sqlalchemy import text
 
 from service.fhir.transaction import Accepted, accept
+from service.store import resources
 from service.store.database import Database
 
 THREADS = 64
@@ -129,3 +131,52 @@ def test_an_unchanged_practitioner_is_not_waited_for(busy):
         content["entry"].append(put(practitioner("held")))
 
         assert send(busy, content).changed
+
+
+def test_a_name_that_is_lost_while_others_wait_is_given_once(busy):
+    """Two Bundles have seen the name, and wait for another; meanwhile its resource is renamed."""
+    named = [{"system": MRN, "value": "lost-name"}]
+    send(busy, bundle(put(practitioner("renamed", identifier=named))))
+    awaited = [("Practitioner", "identifier", MRN, f"awaited-{number}") for number in range(2)]
+
+    def work(number: int) -> Accepted:
+        awaited_one = [{"system": MRN, "value": f"awaited-{number}"}]
+        return send(
+            busy,
+            bundle(
+                post(practitioner(None, identifier=awaited_one), unless=f"{MRN}|awaited-{number}"),
+                post(practitioner(None, identifier=named), unless=f"{MRN}|lost-name"),
+            ),
+        )
+
+    def rename() -> None:
+        until(lambda: waiting_for_a_lock(busy) == len(awaited))
+        send(busy, bundle(put(practitioner("renamed"))))
+
+    with busy.transaction() as holding:
+        resources.lock_identities(holding, 0, awaited)
+        renaming = threading.Thread(target=rename)
+        renaming.start()
+        waiting = threading.Thread(target=lambda: results.extend(at_once(work, len(awaited))))
+        results: list[Accepted] = []
+        waiting.start()
+        renaming.join()
+    waiting.join()
+
+    made = {result.stored[1].id for result in results}
+    assert len(results) == len(awaited)
+    assert len(made) == 1
+    assert made != {"renamed"}
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def waiting_for_a_lock(database) -> int:
+    statement = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with database.transaction() as tx:
+        return int(tx.execute(text(statement)).scalar_one())
