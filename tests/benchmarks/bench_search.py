@@ -6,6 +6,9 @@ A million Observations of twenty thousand patients, made by the server in the ro
 write; each patient has fifty of them, of twenty codes, and two ServiceRequests and a CarePlan. Each query is
 asked for over one connection to the real `hipway web`, one after another, for a different patient each
 time. The aim for the queries of integration engineers is a 95th percentile of 20 ms.
+
+Then, where HAPI can be built (a JDK 17 and Maven), the same queries on both over a hundred thousand
+Observations that were posted to both.
 """
 
 import argparse
@@ -16,9 +19,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import filling
+import hapi_search
+import hapi_server
 import machine
 import psycopg
+from hapi.server import build
+from optional_parts import PARTS
 from servers import servers
+
+from service.supervisor.unusable import Unusable
 
 PATIENTS = 20_000
 EACH = 50
@@ -67,9 +76,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", choices=("large", "hapi"), help="one of the two tables")
+    parser.add_argument("--hapi-patients", type=int, default=hapi_search.PATIENTS)
     args = parser.parse_args()
+    if args.only != "hapi":
+        _large(args)
+    if args.only != "large":
+        _beside_hapi(args)
+
+
+def _large(args: argparse.Namespace) -> None:
     with servers() as running:
-        machine.describe(running.database_url)
+        print(machine.describe(running.database_url))
         _fill(running.database_url, args.patients)
         filling.analyze(running.database_url)
         port = running.web()
@@ -82,6 +100,21 @@ def main() -> None:
             for total in ("none", "estimate"):
                 query = f"Observation?code={LOINC}|c7&_count={COUNT}&_total={total}&_page={after}"
                 _print(f"{name}, _total={total}", _measured(ask, query, args.patients, args.rounds))
+
+
+def _beside_hapi(args: argparse.Namespace) -> None:
+    is_here, needed = PARTS["hapi"]
+    if not is_here():
+        print(f"\nThe searches beside HAPI are left out: they need {needed}.")
+        return
+    try:
+        build()
+    except Unusable as error:
+        print(f"\nThe searches beside HAPI are left out: {error}")
+        return
+    with hapi_server.server(hapi_server.DEFAULT_INTERVAL_MS) as server:
+        print(f"\n{server.describe()}")
+        hapi_search.run(server, patients=args.hapi_patients)
 
 
 def _fill(url: str, patients: int) -> None:
