@@ -224,7 +224,8 @@ def claim(
 
     Refused while another worker has it, while it pauses or is parked, before it is due,
     and while the clock is held unless a person asked. Meant for a transaction of its
-    own: an attempt counts even if the worker dies in it.
+    own: an attempt counts even if the worker dies in it. That transaction does not wait for
+    the disk: a server that crashes may forget who had the promise, and it is claimed again.
     """
     token = uuid4()
     who = {"tenant": tenant, "patient": patient, "kind": kind}
@@ -283,7 +284,7 @@ _TAKE = f"""
         retry_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
         tried = ARRAY(SELECT key FROM arrival WHERE {_THIS} ORDER BY key)
     FROM ready WHERE p.key = ready.key AND ready.attempts < %(max_lost)s
-    RETURNING p.attempts, ready.due_at, p.tried AS wanted
+    RETURNING p.attempts, ready.due_at, p.tried AS wanted, set_config('synchronous_commit', 'off', true)
 """  # noqa: S608 - constants of this module
 
 

@@ -433,3 +433,14 @@ def test_an_arrival_that_commits_after_the_park_is_tried_whatever_its_number(dat
         assert due(database) == []
 
     assert due(database) == ["p"]
+
+
+def test_a_claim_does_not_wait_for_the_disk_and_whatever_follows_does(database):
+    want(database)
+    with database.transaction() as tx:
+        assert promises.claim(tx, tenant=0, patient="p") is not None
+        claiming = tx.execute(text("SHOW synchronous_commit")).scalar_one()
+    with database.transaction() as tx:
+        after = tx.execute(text("SHOW synchronous_commit")).scalar_one()
+
+    assert (claiming, after) == ("off", "on")
