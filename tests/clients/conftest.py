@@ -3,12 +3,11 @@
 The service is what a hospital starts: `hipway web`, `worker` and `sweep` as processes of their own.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nodes import Node
+from nodes import Node, one_node
 
 from fhir_profiles import reading
 
@@ -18,20 +17,10 @@ FIRST_VISIT = Path(__file__).parents[1] / "examples" / "01-new-referral-visit.js
 @pytest.fixture(scope="session")
 def node(scratch: Path, new_database_url: Callable[[], str], broker_url: str) -> Iterator[Node]:
     """The running service."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
-        "HIPWAY_DATABASE_URL": new_database_url(),
-        "HIPWAY_BROKER_URL": broker_url,
-        "HIPWAY_DEMO": "0",
-    }
-    folder = scratch / "clients"
-    folder.mkdir()
-    running = Node(1, folder, environment)
-    running.start()
-    # Before any data, because it does not go back; the visit below belongs to this day.
-    running.remote.set_clock("2026-03-02T10:45:00+01:00")
-    yield running
-    running.stop()
+    with one_node(scratch / "clients", new_database_url(), broker_url) as running:
+        # Before any data, because it does not go back; the visit below belongs to this day.
+        running.remote.set_clock("2026-03-02T10:45:00+01:00")
+        yield running
 
 
 @pytest.fixture(scope="session")
