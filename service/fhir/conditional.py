@@ -13,7 +13,7 @@ from service.fhir.refusals import Issue, NotExchanged
 
 HEADER = "If-None-Exist"
 
-#: they shape the answer and are no part of a condition
+#: they shape the answer and are no part of a condition, nor parameters of an operation
 OF_THE_ANSWER = ("_format", "_pretty")
 
 

@@ -10,13 +10,10 @@ from typing import Any, TypeVar
 from flask import request
 
 from fhir_profiles import gate, reading
-from service.fhir import blueprint
+from service.fhir import blueprint, conditional
 from service.fhir.refusals import Issue, NotExchanged, NotReadable
 
 _T = TypeVar("_T")
-
-#: they shape every answer
-OF_THE_ANSWER = ("_format", "_pretty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +74,7 @@ def given(known: Collection[str], *, takes_alone: bool = False) -> Given:
     texts: dict[str, list[str]] = {}
     passed_over = 0
     for name, value in request.args.items(multi=True):
-        if name in OF_THE_ANSWER:
+        if name in conditional.OF_THE_ANSWER:
             continue
         if _is_known(name, known):
             texts.setdefault(name, []).append(value)
