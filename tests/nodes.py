@@ -229,6 +229,26 @@ def two_nodes(folder: Path, database_url: str, **variables: str) -> Iterator[Clu
         broker.stop()
 
 
+@contextmanager
+def one_node(
+    folder: Path, database_url: str, broker_url: str, names: tuple[str, ...] = PROCESSES
+) -> Iterator[Node]:
+    """Run a node, or some processes of one, for a block."""
+    folder.mkdir()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
+        "HIPWAY_DATABASE_URL": database_url,
+        "HIPWAY_BROKER_URL": broker_url,
+        "HIPWAY_DEMO": "0",
+    }
+    running = Node(1, folder, environment, names)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
 def _alternating(first: int, count: int) -> Iterator[int]:
     while True:
         yield first % count

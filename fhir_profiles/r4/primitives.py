@@ -41,8 +41,10 @@ def _whole(least: int, expected: str) -> Schema:
 
 
 PRIMITIVES: dict[str, Schema] = {
+    # The last four characters are there in any case: a value that is present has content.
     "base64Binary": _text(
-        rf"\s*(?:(?:{_BASE64}){{4}})*(?:(?:{_BASE64}){{2}}=\s*=\s*|(?:{_BASE64}){{3}}=\s*)?", "base64"
+        rf"\s*(?:(?:{_BASE64}){{4}})*(?:(?:{_BASE64}){{2}}=\s*=\s*|(?:{_BASE64}){{3}}=\s*|(?:{_BASE64}){{4}})",
+        "base64 that is not empty",
     ),
     "boolean": {"type": "boolean", "title": "true or false"},
     "canonical": _text(r"\S+", "a canonical URL without spaces"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from service.fhir import references
+from service.fhir import conditional, references
 from service.fhir.refusals import Issue, NotExchanged, NotValid, Refusal, TooLarge
 
 Json = Mapping[str, Any]
@@ -214,7 +214,8 @@ def _target(
     if method == "POST":
         if id_ or query:
             raise NotExchanged(Issue(code="value", text="the url of a POST is the type alone", expression=at))
-        query, at = request.get("ifNoneExist"), f"{where}.request.ifNoneExist"
+        at = f"{where}.request.ifNoneExist"
+        query = conditional.of_search(request.get("ifNoneExist"), type_)
         return type_, None, _identifier(query, resource, at) if query is not None else None
     if query is not None and id_:
         text = "name the resource by its id or by an identifier, not by both"

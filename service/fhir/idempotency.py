@@ -26,6 +26,7 @@ from flask import Request, Response
 
 from fhir_profiles import reading
 from service import accessed, errors
+from service.fhir import conditional
 from service.fhir.refusals import Issue, KeyReused, NotExchanged
 from service.store import search_index
 from service.store.idempotency_keys import Kept
@@ -84,7 +85,7 @@ def digest_of(request: Request, body: bytes) -> bytes:
     parts = (
         request.method.encode(),
         request.path.rstrip("/").encode(),
-        request.headers.get("If-None-Exist", "").encode(),
+        (request.headers.get(conditional.HEADER) or conditional.of_query(request.query_string)).encode(),
         body,
     )
     digest = hashlib.sha256()

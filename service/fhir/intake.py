@@ -22,7 +22,7 @@ from service import broker, log
 from service.auth import calling
 from service.fhir import admission, entries, idempotency, sent, transaction
 from service.fhir.batch import Batch
-from service.fhir.blueprint import NOT_XML, READ, TENANT, base, database, resource
+from service.fhir.blueprint import READ, TENANT, base, check_content, database, resource
 from service.fhir.entries import Entry, Read
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
@@ -185,9 +185,7 @@ def _keep(tx: Connection, key: str, kept: idempotency_keys.Kept) -> None:
 
 def _body(forms: Sequence[str]) -> bytes:
     """Return the body as it was sent, in bounded memory."""
-    if request.mimetype not in forms:
-        text = f"{NOT_XML}: send Content-Type: {forms[0]}"
-        raise NotReadable(Issue(code="not-supported", text=text))
+    check_content(forms)
     if _encoding() not in ("identity", "gzip"):
         raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
     limit = reading.MAX_BYTES

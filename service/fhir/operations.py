@@ -10,14 +10,10 @@ from typing import Any, TypeVar
 from flask import request
 
 from fhir_profiles import gate, reading
-from service.fhir import blueprint
-from service.fhir.blueprint import NOT_XML, READ
+from service.fhir import blueprint, conditional
 from service.fhir.refusals import Issue, NotExchanged, NotReadable
 
 _T = TypeVar("_T")
-
-#: they shape every answer
-OF_THE_ANSWER = ("_format", "_pretty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +74,7 @@ def given(known: Collection[str], *, takes_alone: bool = False) -> Given:
     texts: dict[str, list[str]] = {}
     passed_over = 0
     for name, value in request.args.items(multi=True):
-        if name in OF_THE_ANSWER:
+        if name in conditional.OF_THE_ANSWER:
             continue
         if _is_known(name, known):
             texts.setdefault(name, []).append(value)
@@ -99,7 +95,9 @@ def _of_parameters(body: dict[str, Any], known: Collection[str], in_url: Given) 
     # What an inner resource is worth the operation says; here only that it can be taken out.
     parts = body.get("parameter", [])
     shell = (
-        {**body, "parameter": [_without_resource(part) for part in parts]} if _are_objects(parts) else body
+        {**body, "parameter": [_without_resource(part) for part in parts]}
+        if parts and _are_objects(parts)
+        else body
     )
     if faults := gate.check(shell):
         raise NotExchanged(*(Issue(code=f.code, text=f.text, expression=f.expression) for f in faults))
@@ -134,15 +132,16 @@ def _without_resource(part: dict[str, Any]) -> dict[str, Any]:
 
 def _is_known(name: str, known: Collection[str]) -> bool:
     if name not in known and not blueprint.lenient():
-        text = f"the parameters are {', '.join(sorted(known))}"
+        text = f"the parameters are {', '.join(sorted(known))}" if known else "there are no parameters"
         raise NotExchanged(Issue(code="not-supported", text=text))
     return name in known
 
 
 def _body() -> dict[str, Any] | None:
-    if request.mimetype not in READ:
-        raise NotReadable(Issue(code="not-supported", text=f"{NOT_XML}: send Content-Type: {READ[0]}"))
+    # Some clients name a form even of nothing.
+    if not (raw := request.get_data()):
+        return None
+    blueprint.check_content()
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise NotReadable(Issue(code="not-supported", text="the body of an operation is sent as it is"))
-    raw = request.get_data()
-    return reading.read(raw) if raw else None
+    return reading.read(raw)

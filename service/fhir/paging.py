@@ -8,5 +8,8 @@ from urllib.parse import quote, urlencode
 
 
 def url(address: str, asked: Sequence[tuple[str, str]]) -> str:
-    """Return the address with its parameters; what FHIR separates values with stays readable."""
-    return f"{address}?{urlencode(asked, safe='/|,:', quote_via=quote)}"
+    """Return the address with its parameters.
+
+    What FHIR separates values with stays readable, but for |, which no URI may hold: some clients refuse it.
+    """
+    return f"{address}?{urlencode(asked, safe='/,:', quote_via=quote)}"

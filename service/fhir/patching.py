@@ -26,8 +26,35 @@ Json = Mapping[str, Any]
 #: the media types of a patch: a JSON Patch, and a FHIRPath Patch as Parameters
 FORMS = (json_patch.MEDIA_TYPE, "application/fhir+json")
 
+NOT_ONE = (
+    f"a patch is a JSON Patch ({json_patch.MEDIA_TYPE}, in a Bundle a Binary with that contentType) "
+    f"or a FHIRPath Patch (Parameters, {FORMS[1]}); XML Patch and JSON Merge Patch are not read"
+)
+
 #: makes of a resource what the patch says
 _Change = Callable[[Json], Any]
+
+
+def read(body: bytes, *, media_type: str) -> dict[str, Any]:
+    """Return the patch that is the body of a request, as a Bundle carries it.
+
+    Some clients send all JSON as `application/json`; no other patch than a JSON Patch is a list.
+
+    Raises:
+        Unreadable: the body is no JSON.
+    """
+    is_list = body.lstrip()[:1] == b"["
+    if media_type == json_patch.MEDIA_TYPE or (media_type == "application/json" and is_list):
+        return carried(body)
+    return reading.read(body)
+
+
+def is_one(carried: Json) -> bool:
+    """Return whether it is what a Bundle carries a patch as."""
+    type_ = carried.get("resourceType")
+    return type_ == "Parameters" or (
+        type_ == "Binary" and carried.get("contentType") == json_patch.MEDIA_TYPE
+    )
 
 
 def carried(patch: bytes) -> dict[str, Any]:
@@ -90,12 +117,8 @@ def _change(entry: Entry) -> _Change:
     resource = entry.resource
     if resource.get("resourceType") == "Parameters":
         return _by_paths(entry)
-    if resource.get("resourceType") != "Binary" or resource.get("contentType") != json_patch.MEDIA_TYPE:
-        text = (
-            f"a patch is a JSON Patch ({json_patch.MEDIA_TYPE}, in a Bundle a Binary with that contentType) "
-            f"or a FHIRPath Patch (Parameters, {FORMS[1]}); XML Patch is not read"
-        )
-        raise NotReadable(Issue(code="not-supported", text=text, expression=entry.at))
+    if not is_one(resource):
+        raise NotReadable(Issue(code="not-supported", text=NOT_ONE, expression=entry.at))
     try:
         sent = base64.b64decode(str(resource.get("data", "")), validate=True)
         operations = json_patch.read(reading.read_list(sent))

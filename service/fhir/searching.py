@@ -30,6 +30,8 @@ MOST_CRITERIA = 40
 OF_THE_ANSWER = ("_count", "_elements", "_format", "_page", "_pretty", "_sort", "_summary", "_total")
 #: of them those that a link repeats as they were given
 REPEATED = ("_sort", "_total")
+#: how another server counts, which a client made for it always sends; it selects nothing
+OF_OTHERS = ("_totalMethod",)
 
 #: the modifiers of `_total`: none, only where it is quickly counted, exactly
 TOTALS = ("none", "estimate", "accurate")
@@ -137,6 +139,8 @@ def read(
     subset.check(type_, shape)
     reader = _Reader(type_, base=base, lenient=lenient)
     for name, value in asked:
+        if name in OF_OTHERS:
+            continue
         if name in OF_THE_ANSWER:
             reader.shape(name, value)
         elif name.partition(":")[0] in including.NAMES:

@@ -70,8 +70,8 @@ _OF_SUBSCRIPTIONS = ("_count", "_page", *ANSWER, "Prefer")
 #: nothing of a record is written, so nothing of it stands in the way
 _SUBSCRIBES = (400, 406, 413, 415, 422, 429)
 
-#: the query is the condition, so nothing else stands in it
-_CONDITIONAL = ("identifier", "If-Match", "Prefer")
+#: the query is the condition, beside what shapes the answer
+_CONDITIONAL = ("identifier", "If-Match", *WRITE)
 
 INTERACTIONS: Mapping[str, Interaction] = {
     "metadata": Interaction(
@@ -111,9 +111,17 @@ INTERACTIONS: Mapping[str, Interaction] = {
     "search_compartment": Interaction(
         section="vsearch", parameters=(*SEARCH, "Prefer"), good={200: _FOUND}, searches=True
     ),
+    "search_compartment_by_form": Interaction(
+        section="vsearch",
+        parameters=(*SEARCH, "Prefer"),
+        body="Form",
+        good={200: _FOUND},
+        refused=(*_READS, 413),
+        searches=True,
+    ),
     "create": Interaction(
         section="create",
-        parameters=("If-None-Exist", idempotency.HEADER, *WRITE),
+        parameters=("If-None-Exist", "identifier", idempotency.HEADER, *WRITE),
         body="Resource",
         good={
             200: Good(text="There is one with this identifier; or the key was used.", headers=_STORED),

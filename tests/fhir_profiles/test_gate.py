@@ -124,6 +124,12 @@ DEFECTS = [
         "data",
         "value",
     ),
+    (
+        "base64 of nothing",
+        {"resourceType": "Binary", "contentType": "text/plain", "data": ""},
+        "data",
+        "value",
+    ),
     ("a positive integer of 0", {**PATIENT, "telecom": [{"rank": 0}]}, "telecom[0].rank", "value"),
     # references
     ("a wrong target", observation(subject={"reference": "Practitioner/1"}), "subject.reference", "value"),

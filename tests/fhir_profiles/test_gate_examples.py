@@ -17,9 +17,9 @@ TESTS = Path(__file__).parents[1]
 # HL7's examples that break R4 themselves, and what is wrong with them.
 FAULTY = {
     "bundle-questionnaire.json": "items of a Questionnaire without linkId, which is 1..1",
-    "devicemetric-example.json": "parent names a DeviceComponent, a type of STU3",
+    "devicemetric-example.json": "parent names a DeviceDefinition, where R4 has a Device",
     "deviceusestatement-example.json": "reasonReference names no type it may point to",
-    "medicationrequest0301.json": "dispenseRequest.performer names no Organization",
+    "medicationrequest0301.json": "dispenseRequest.performer names no Organization but a Practitioner",
 }
 
 

@@ -4,27 +4,21 @@ Safety SP-12 and SP-13. A whole service with four web processes, so that sixty-f
 open at the same time; it shares its database with the test, which counts what is really there.
 """
 
-import http.client
-import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
+import racing
 from fhir_visits import MRN, URN, bundle, observation, patient, post, practitioner, put, put_by
-from installations import free_port, installation
+from racing import SENDERS, Request, settle
 from sqlalchemy import text
 
 from fhir_profiles import reading
-from service import clock, evaluation
+from service import evaluation
 from service.settings import Settings
-from service.store import parameters
 from service.store.database import Database
-from service.stories import scratch
 
-SENDERS = 64
 ROUNDS = 50
 
 Json = dict[str, Any]
@@ -32,26 +26,11 @@ Json = dict[str, Any]
 Sent = Callable[[int, int], Json]
 
 
-def settle(database: Database, minutes: int) -> None:
-    """Evaluate so many minutes after a Bundle."""
-    with database.transaction() as tx:
-        parameters.set_(tx, {"settle.minutes": minutes}, "test", clock.now(tx))
-
-
 @pytest.fixture(scope="module")
 def url(database: Database, database_url: str, broker_url: str) -> Iterator[str]:
     """A service with four web processes that evaluates at once."""
-    settle(database, 0)
-    variables = {
-        "HIPWAY_DATABASE_URL": database_url,
-        "HIPWAY_BROKER_URL": broker_url,
-        "HIPWAY_WEB_PROCESSES": "4",
-        # All are let in at once; who has to wait is not the question here.
-        "HIPWAY_INTAKE_SLOTS": "64",
-        "HIPWAY_INTAKE_QUEUE": "1000",
-    }
-    with scratch.folder() as data, installation(data, free_port(), **variables) as running:
-        yield running.until_ready().url
+    with racing.service(database, database_url, broker_url) as found:
+        yield found
 
 
 @pytest.fixture
@@ -66,39 +45,15 @@ def drained(database: Database, database_url: str, broker_url: str) -> Callable[
 
 
 def race(url: str, sent: Sent) -> list[list[Json]]:
-    """Let every sender send its Bundle of each round at the same moment; return the answers of each round.
-
-    Senders keep their connections. A round begins when the last one has its answer.
-    """
-    start = threading.Barrier(SENDERS)
-    answers: list[list[Json]] = [[{}] * SENDERS for _ in range(ROUNDS)]
-    errors: list[BaseException] = []
-    host = url.removeprefix("http://")
-
-    def send(sender: int) -> None:
-        try:
-            with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
-                for number in range(ROUNDS):
-                    body = reading.write(sent(number, sender))
-                    start.wait()
-                    connection.request("POST", "/fhir", body, {"Content-Type": "application/fhir+json"})
-                    answer = connection.getresponse()
-                    content = answer.read()
-                    assert answer.status == 200, (answer.status, content[:300])
-                    answers[number][sender] = json.loads(content)
-        except threading.BrokenBarrierError:
-            return  # another one has failed
-        except BaseException as error:  # noqa: BLE001 - whatever it is fails the test
-            errors.append(error)
-            start.abort()
-
-    threads = [threading.Thread(target=send, args=(sender,)) for sender in range(SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    return answers
+    """Let every sender post its Bundle of each round at the same moment; return the answers of each round."""
+    answers = racing.race(
+        url,
+        lambda number, sender: Request("POST", "/fhir", reading.write(sent(number, sender))),
+        rounds=ROUNDS,
+    )
+    refused = [answer for round_ in answers for answer in round_ if answer.status != 200]
+    assert refused == []
+    return [[answer.content for answer in round_] for round_ in answers]
 
 
 def stored(database: Database, prefix: str) -> Counter[tuple[str, int]]:

@@ -32,7 +32,7 @@ def main(port: int) -> int:
     except Unusable:
         print(f"hapi: port {port} is in use; PORT=8095 make hapi takes another", file=sys.stderr)
         return 2
-    if not server.built().exists():
+    if not server.PROGRAM.built().exists():
         print("building HAPI, once; Maven fetches some 300 MB ...", flush=True)
     folder = Path(".hipway") / f"hapi-{port}"
     folder.mkdir(parents=True, exist_ok=True)

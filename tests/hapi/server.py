@@ -1,34 +1,25 @@
 """A real HAPI FHIR R4 server with storage, Subscriptions, $validate, $apply and $evaluate, on 127.0.0.1.
 
-    build/hapi/<digest>/lib       the libraries, as Maven resolved them, with checksums verified
-    build/hapi/<digest>/hapi.jar  our few classes that put them together (tests/hapi/java)
-
-The digest is that of the sources, so that a change is a build of its own.
+Our few classes that put it together stand in tests/hapi/java, and are built into build/hapi.
 """
 
-import hashlib
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from installations import free_port
+from maven import Program
 
 from service.supervisor import address
 from service.supervisor.child import Child
 from service.supervisor.postgres import Postgres
 from service.supervisor.unusable import Unusable
 
-ROOT = Path(__file__).parents[2]
 SOURCES = Path(__file__).parent / "java"
-BUILT = ROOT / "build" / "hapi"
+PROGRAM = Program("hapi", SOURCES)
 
-#: into an empty repository a few hundred megabytes are fetched
-BUILD_S = 900
 START_S = 180
 
 #: A small heap that `$evaluate` is comfortable in, and a compiler that is quick at the start. CQL reads the
@@ -70,7 +61,7 @@ class Hapi:
         Raises:
             Unusable: the server does not build or start.
         """
-        folder = build()
+        class_path = PROGRAM.class_path()
         url = urlsplit(self._postgres.start())
         self._java = Child(
             "hapi",
@@ -78,7 +69,7 @@ class Hapi:
                 "java",
                 *self._options,
                 "-cp",
-                f"{folder / 'hapi.jar'}:{folder / 'lib'}/*",
+                class_path,
                 "org.hipway.hapi.Main",
                 str(self._port),
             ],
@@ -116,49 +107,3 @@ class Hapi:
         if self._java is not None:
             self._java.stop()
         self._postgres.stop()
-
-
-def build() -> Path:
-    """Return the folder of the built server, and build it first where its sources have changed.
-
-    Raises:
-        Unusable: Maven cannot; its first complaint is said.
-    """
-    folder = built()
-    if folder.exists():
-        return folder
-    BUILT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILT, prefix="half-") as half:
-        target = Path(half) / "target"
-        output = Path(half) / "hapi"
-        # `--strict-checksums` refuses an artifact whose checksum is not the repository's.
-        made = subprocess.run(
-            [
-                *("mvn", "--batch-mode", "--no-transfer-progress", "--strict-checksums", "--quiet"),
-                *("--file", str(SOURCES / "pom.xml"), f"-DbuildDirectory={target}"),
-                f"-DoutputDirectory={output / 'lib'}",
-                *("resources:resources", "compiler:compile", "jar:jar", "dependency:copy-dependencies"),
-            ],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=BUILD_S,
-            check=False,
-        )
-        if made.returncode != 0:
-            said = (made.stdout + made.stderr).strip().splitlines() or ["it says nothing"]
-            raise Unusable(f"HAPI cannot be built: {said[0].removeprefix('[ERROR] ')}")
-        shutil.move(target / "hapi-1.jar", output / "hapi.jar")
-        for older in BUILT.iterdir():
-            if older.name != Path(half).name and not older.name.startswith("half-"):
-                shutil.rmtree(older, ignore_errors=True)
-        output.rename(folder)
-    return folder
-
-
-def built() -> Path:
-    """Return the folder of the server as the sources are now, whether it is there or not."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in SOURCES.rglob("*") if path.is_file()):
-        digest.update(str(path.relative_to(SOURCES)).encode() + b"\0" + path.read_bytes())
-    return BUILT / digest.hexdigest()[:16]

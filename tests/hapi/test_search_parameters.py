@@ -16,7 +16,7 @@ pytestmark = pytest.mark.requires("hapi")
 
 def test_the_table_is_what_the_generator_makes_of_the_definitions():
     written = json.loads(search_parameters.FILE.read_bytes())
-    (archive,) = (server.build() / "lib").glob("hapi-fhir-validation-resources-r4-*.jar")
+    (archive,) = (server.PROGRAM.build() / "lib").glob("hapi-fhir-validation-resources-r4-*.jar")
     with ZipFile(archive) as files:
         bundle = json.loads(files.read(generate_search.DEFINITIONS))
     definitions = [entry["resource"] for entry in bundle["entry"]]

@@ -7,7 +7,7 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
-from service.fhir import blueprint, entries, intake, outcome
+from service.fhir import blueprint, conditional, entries, intake, outcome
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
 from service.fhir.transaction import Accepted
@@ -22,7 +22,7 @@ def delete(type_: str, id_: str) -> Response:
 @fhir.delete("/<type_>")
 def conditional_delete(type_: str) -> Response:
     """Remove the resource that carries the identifier of the query; several are refused."""
-    return _delete(type_, None, request.query_string.decode(errors="replace"))
+    return _delete(type_, None, conditional.of_query(request.query_string))
 
 
 def _delete(type_: str, id_: str | None, condition: str | None) -> Response:

@@ -3,14 +3,14 @@
 http://hl7.org/fhir/R4/http.html#patch
 """
 
+from functools import partial
 from typing import Any
 
 from flask import Response, request
 
-from fhir_profiles import reading
-from service.fhir import blueprint, entries, intake, json_patch, patching
+from service.fhir import blueprint, conditional, entries, intake, patching
 from service.fhir.blueprint import fhir
-from service.fhir.refusals import Refusal
+from service.fhir.refusals import Issue, NotReadable, Refusal
 from service.fhir.routes.update import answer
 
 
@@ -23,24 +23,25 @@ def patch(type_: str, id_: str) -> Response:
 @fhir.patch("/<type_>")
 def conditional_patch(type_: str) -> Response:
     """Change the resource that carries the identifier of the query."""
-    return _patch(type_, None, request.query_string.decode(errors="replace"))
+    return _patch(type_, None, conditional.of_query(request.query_string))
 
 
 def _patch(type_: str, id_: str | None, condition: str | None) -> Response:
     def as_bundle(sent: dict[str, Any]) -> dict[str, Any]:
+        if not patching.is_one(sent):
+            raise NotReadable(Issue(code="not-supported", text=patching.NOT_ONE))
         bundle = entries.one(sent, method="PATCH", type_=type_, id_=id_, condition=condition)
         if etag := request.headers.get("If-Match"):
             bundle["entry"][0]["request"]["ifMatch"] = etag
         return bundle
 
-    by_json_patch = request.mimetype == json_patch.MEDIA_TYPE
     try:
         return intake.take_in(
             as_bundle,
             answer,
             repeatable=False,
             forms=(*patching.FORMS, "application/json"),
-            read=patching.carried if by_json_patch else reading.read,
+            read=partial(patching.read, media_type=request.mimetype),
         )
     except Refusal as refusal:
         raise blueprint.renamed(refusal, type_) from refusal

@@ -26,8 +26,7 @@ def search(type_: str) -> Response:
 @needs(READ)
 def search_by_form(type_: str) -> Response:
     """Return the same; the parameters stand in the body, where no log sees them."""
-    asked = [*request.args.items(multi=True), *request.form.items(multi=True)]
-    return _answer(blueprint.known(type_), asked)
+    return _answer(blueprint.known(type_), _of_form())
 
 
 @fhir.get(f"/Patient/<id_>/<any({','.join(TYPES)}):type_>")
@@ -37,6 +36,17 @@ def search_compartment(id_: str, type_: str) -> Response:
     http://hl7.org/fhir/R4/http.html#vsearch
     """
     return _answer(blueprint.known(type_), list(request.args.items(multi=True)), within=id_)
+
+
+@fhir.post(f"/Patient/<id_>/<any({','.join(TYPES)}):type_>/_search")
+@needs(READ)
+def search_compartment_by_form(id_: str, type_: str) -> Response:
+    """Return the same; the parameters stand in the body, where no log sees them."""
+    return _answer(blueprint.known(type_), _of_form(), within=id_)
+
+
+def _of_form() -> list[tuple[str, str]]:
+    return [*request.args.items(multi=True), *request.form.items(multi=True)]
 
 
 def _answer(type_: str, asked: list[tuple[str, str]], *, within: str | None = None) -> Response:

@@ -17,7 +17,17 @@ from sqlalchemy import Connection
 from fhir_profiles import reading
 from service import log
 from service.auth import calling
-from service.fhir import blueprint, entries, idempotency, intake, paging, placing, subscribing, subset
+from service.fhir import (
+    blueprint,
+    conditional,
+    entries,
+    idempotency,
+    intake,
+    paging,
+    placing,
+    subscribing,
+    subset,
+)
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.idempotency import Once
 from service.fhir.refusals import Issue, NotExchanged
@@ -38,7 +48,7 @@ PASSED = ("_format", "_pretty")
 @needs(READ)
 def create_subscription() -> Response:
     """Store a new Subscription; the handshake follows."""
-    if "If-None-Exist" in request.headers:
+    if conditional.of_create(request.headers.get(conditional.HEADER), request.query_string) is not None:
         text = "a Subscription is not created conditionally; send an Idempotency-Key"
         raise NotExchanged(Issue(code="not-supported", text=text))
     key = intake.key_of_request()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from fhir_profiles import reading
 from service import accessed
 from service.auth import calling
-from service.fhir import blueprint, entries, intake, outcome
+from service.fhir import blueprint, conditional, entries, intake, outcome
 from service.fhir.blueprint import fhir
 from service.fhir.refusals import Refusal
 from service.fhir.transaction import Accepted
@@ -28,7 +28,7 @@ def update(type_: str, id_: str) -> Response:
 @fhir.put("/<type_>")
 def conditional_update(type_: str) -> Response:
     """Store the resource that carries the identifier of the query."""
-    return _put(type_, None, request.query_string.decode(errors="replace"))
+    return _put(type_, None, conditional.of_query(request.query_string))
 
 
 def answer(tx: Connection, accepted: Accepted) -> Response:

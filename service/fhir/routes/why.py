@@ -7,7 +7,7 @@ from flask import Response
 
 from fhir_profiles import reading
 from service import accessed, clock, situation
-from service.fhir import blueprint, why
+from service.fhir import blueprint, operations, why
 from service.fhir.blueprint import fhir, needs
 from service.fhir.refusals import Issue, NotFound
 from service.store import resources
@@ -15,9 +15,11 @@ from service.store.senders import READ
 
 
 @fhir.get("/CarePlan/<id_>/$why")
+@fhir.post("/CarePlan/<id_>/$why")
 @needs(READ)
 def ask_why(id_: str) -> Response:
     """Return the answers of the rules to the record as it is now; nothing is stored."""
+    operations.given(())
     with blueprint.database().transaction() as tx:
         stored = resources.current(tx, "CarePlan", id_, tenant=blueprint.TENANT)
         if stored is None or stored.deleted:

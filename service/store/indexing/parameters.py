@@ -13,15 +13,31 @@ from functools import cache
 from fhir_profiles.r4 import schemas, search_parameters
 from fhir_profiles.r4.search_parameters import Parameter, Place
 
-#: What a type is found by here and not in R4, because pathways have it: from which element.
-OURS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "DetectedIssue": {"status": ("status", "code")},
-    "Flag": {
-        "status": ("status", "code"),
-        "category": ("category", "CodeableConcept"),
-        "code": ("code", "CodeableConcept"),
-    },
-    "Provenance": {"activity": ("activity", "CodeableConcept")},
+#: HL7's extension of a Condition: when it was first asserted
+ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
+
+
+def _token(name: str, of: str) -> Parameter:
+    return Parameter(name=name, kind="token", places=(Place(path=(name,), of=of),))
+
+
+#: What a type is found by here and not in R4: because pathways have it, or because US Core asks for it
+#: (https://hl7.org/fhir/us/core/STU6.1/SearchParameter-us-core-condition-asserted-date.html).
+BESIDES: Mapping[str, tuple[Parameter, ...]] = {
+    "Condition": (
+        Parameter(
+            name="asserted-date",
+            kind="date",
+            places=(Place(path=("extension", "valueDateTime"), of="dateTime", where=(1, "url", ASSERTED)),),
+        ),
+    ),
+    "DetectedIssue": (_token("status", "code"),),
+    "Flag": (
+        _token("status", "code"),
+        _token("category", "CodeableConcept"),
+        _token("code", "CodeableConcept"),
+    ),
+    "Provenance": (_token("activity", "CodeableConcept"),),
 }
 
 #: columns of the resource, which need no rows
@@ -45,8 +61,7 @@ class Kept:
 def of(type_: str) -> Mapping[str, Parameter]:
     """Return the parameters by which a type is searched, by name."""
     found = dict(search_parameters.of(type_))
-    for name, (element, of_) in OURS.get(type_, {}).items():
-        found[name] = Parameter(name=name, kind="token", places=(Place(path=(element,), of=of_),))
+    found |= {each.name: each for each in BESIDES.get(type_, ())}
     if "identifier" not in found and _has_identifier(type_):
         # Conditional creates and updates are by identifier, of whatever type.
         place = Place(path=("identifier",), of="Identifier")

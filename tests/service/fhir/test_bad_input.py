@@ -119,7 +119,9 @@ def test_a_gzip_body_is_read(client):
         pytest.param({"Content-Encoding": "br"}, 415, id="another encoding"),
         pytest.param({"Content-Type": "application/fhir+xml"}, 415, id="XML"),
         pytest.param({"Content-Type": "application/x-www-form-urlencoded"}, 415, id="a form"),
+        pytest.param({"Content-Type": f"{FHIR_JSON}; fhirVersion=5.0"}, 415, id="another release"),
         pytest.param({"Accept": "application/fhir+xml"}, 406, id="an answer in XML"),
+        pytest.param({"Accept": f"{FHIR_JSON}; fhirVersion=3.0"}, 406, id="an answer of another release"),
     ],
 )
 def test_other_forms_are_refused(headers, status, client, nothing_stored):
@@ -129,6 +131,23 @@ def test_other_forms_are_refused(headers, status, client, nothing_stored):
 
     assert response.status_code == status
     assert issues(response)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        f"{FHIR_JSON}; fhirVersion=4.0",
+        f"{FHIR_JSON};charset=utf-8",
+        f"{FHIR_JSON}; fhirVersion=3.0, application/json; fhirVersion=4.0; q=0.5",
+    ],
+)
+def test_a_media_type_may_name_the_release_and_the_charset(form, client):
+    """http://hl7.org/fhir/R4/http.html#version-parameter"""
+    answer = client.get("/fhir/metadata", headers={"Accept": form})
+
+    assert answer.status_code == 200
+    sent = {"Content-Type": form.partition(", ")[0].replace("3.0", "4.0")}
+    assert client.post("/fhir", data=VISIT, headers=sent).status_code == 200
 
 
 FAULTS = [

@@ -120,6 +120,7 @@ SCOPES = {
     "fhir.search": "read",
     "fhir.search_by_form": "read",
     "fhir.search_compartment": "read",
+    "fhir.search_compartment_by_form": "read",
     "fhir.search_subscriptions": "read",
     "fhir.search_subscriptions_by_form": "read",
     "fhir.status_of_subscription": "read",

@@ -117,6 +117,19 @@ def test_parameters_ask_the_same(client, game):
     assert names(answer) == ["Encounter/undated"]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param({"json": {"resourceType": "Parameters"}}, id="no parameter"),
+        pytest.param({"content_type": "application/octet-stream"}, id="no body, called something"),
+    ],
+)
+def test_whoever_asks_for_everything_need_not_say_more(sent, client, game):
+    asked = client.post("/fhir/Patient/another/$everything", **sent)
+
+    assert names(asked) == names(ask(client, "another"))
+
+
 def test_the_access_is_written_down(client, database, game):
     ask(client, "another")
 

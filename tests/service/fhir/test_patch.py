@@ -151,6 +151,7 @@ def test_what_the_engine_keeps_is_patched_no_further_than_it_is_updated(client, 
         ("application/fhir+xml", b"<Parameters/>"),
         ("application/fhir+json", b'{"resourceType": "Patient"}'),
         ("application/json", b'{"resourceType": "Observation"}'),
+        ("application/json", b'{"valueInteger": 3}'),
     ],
 )
 def test_other_kinds_of_patch_are_refused_with_those_that_are_read(form, body, client, fact):
@@ -160,6 +161,12 @@ def test_other_kinds_of_patch_are_refused_with_those_that_are_read(form, body, c
     assert answer.headers["Accept-Patch"] == f"{FORM}, {PATHS}"
     assert FORM in answer.get_json()["issue"][0]["diagnostics"]
     assert client.options(f"/fhir/{fact}").headers["Accept-Patch"] == f"{FORM}, {PATHS}"
+
+
+def test_a_list_is_a_json_patch_also_where_it_is_called_json(client, fact):
+    answer = client.patch(f"/fhir/{fact}", json=CHANGE)
+
+    assert answer.get_json()["valueInteger"] == 3
 
 
 def by_paths(*operations):

@@ -17,6 +17,7 @@ from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from service.store import reindexing, resources
+from service.store.indexing import extraction
 from service.store.resources import Write
 from service.store.writing import raw
 from worker.sweep import Sweep
@@ -190,7 +191,7 @@ def test_a_sandbox_begins_where_a_release_makes_other_rows_without_a_migration(
     assert asked(client, "code=718-7").get_json()["total"] == MANY - 1
     assert index(database) == older
     with database.transaction() as tx:
-        raw(tx).execute("UPDATE reindexing SET version = 1")
+        raw(tx).execute("UPDATE reindexing SET version = %s", [extraction.VERSION])
 
 
 def test_what_is_written_meanwhile_is_found_as_it_is_then(older, database, client):

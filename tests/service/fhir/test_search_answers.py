@@ -4,6 +4,7 @@ http://hl7.org/fhir/R4/search.html#include
 http://hl7.org/fhir/R4/http.html#paging
 """
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -262,6 +263,28 @@ def test_a_compartment_is_paged_within_itself(client):
     assert found["link"][1]["url"].startswith(
         "http://127.0.0.1:8000/fhir/Patient/p1/Observation?_count=1&_page="
     )
+
+
+def test_links_are_addresses_that_every_client_takes(client):
+    found = answered(client, "Observation?code:not=http://loinc.org|1&_count=1")
+
+    assert {link["relation"] for link in found["link"]} == {"self", "next"}
+    assert all(re.fullmatch(r"[\w:/?&=%.,-]+", link["url"], re.ASCII) for link in found["link"])
+
+
+def test_a_compartment_is_searched_by_form_as_well(client):
+    path = "Patient/p1/Observation"
+
+    found = client.post(f"/fhir/{path}/_search", data={"_count": "1"}).get_json()
+
+    assert ids(found) == ids(answered(client, f"{path}?_count=1")) != []
+
+
+def test_what_another_server_knows_of_counting_is_passed_over(client):
+    found = answered(client, "Observation?_count=0&_totalMethod=count")
+
+    assert found["total"] == answered(client, "Observation")["total"]
+    assert found["link"][0]["url"].endswith("Observation?_count=0")
 
 
 def test_a_search_by_form_takes_the_same_parameters(client):

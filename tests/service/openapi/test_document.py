@@ -172,6 +172,7 @@ NOT_ALONE = {
     ("/fhir/{type}", "put"): "names an identifier in its query",
     ("/fhir/{type}", "patch"): "names an identifier in its query",
     ("/fhir/{type}/_search", "post"): "is a form",
+    ("/fhir/Patient/{id}/{type}/_search", "post"): "is a form",
     ("/fhir/Subscription/_search", "post"): "is a form",
     ("/fhir/Subscription/{id}", "put"): "names a Subscription that is there",
     ("/sandbox/evaluate", "post"): "asks a worker",

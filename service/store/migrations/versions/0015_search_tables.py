@@ -14,8 +14,9 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-#: the rows that this step makes room for, see `service.store.indexing.extraction`
-VERSION = 1
+#: The rows that are made today, see `service.store.indexing.extraction`: an empty database has all of them.
+#: One that is not empty has none at this step, and one that took it earlier keeps the version of then.
+VERSION = 2
 
 UP = """
 ALTER TABLE search_value ADD COLUMN part SMALLINT DEFAULT 0 NOT NULL;
