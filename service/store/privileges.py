@@ -45,6 +45,8 @@ NEEDED: Mapping[str, Privileges] = {
     "joining": CHANGE,
     "origin": CHANGE,
     "overdue_task": APPEND,
+    "preview": OTHER,
+    "preview_effect": QUEUE,
     "promise": CHANGE,
     "raised_event": QUEUE,
     "reindexing": CHANGE,

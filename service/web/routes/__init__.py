@@ -25,6 +25,7 @@ from service.web.routes import (
     sign_in,
     sources,
     subscriptions,
+    tried,
     value,
     worklist,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "sign_in",
     "sources",
     "subscriptions",
+    "tried",
     "value",
     "worklist",
 ]
