@@ -188,6 +188,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_sandbox": ["/sandbox"],
         "web.show_progress": ["/sandbox/progress"],
         "web.choose_person": ["/acting"],
+        "web.show_password": ["/acting/password"],
         "web.show_keys": ["/keys"],
         "web.show_api": ["/api"],
         "web.show_operation": [
