@@ -183,6 +183,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
             "/operations?retried=gmt-5",
             "/operations?ended=export",
             "/operations?told=s-error",
+            "/operations?untold=s-off",
         ],
         "web.show_bundles": ["/operations/bundles", "/operations/bundles?page=2"],
         "web.show_sandbox": ["/sandbox"],
