@@ -196,6 +196,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
             "/api/fhir.read",
             "/api/fhir.search?type=Observation",
             "/api/fhir.transaction",
+            "/api/fhir.patch?media=application/fhir%2Bjson",
             "/api/sandbox.set_clock",
             "/api/web.show_plan",
             "/api/unknown",
