@@ -215,8 +215,7 @@ class Gate:
     def _value(self, entry: Entry, definition: Json) -> Value | None:
         if definition["value"]["types"] == ["performed"]:
             return Value(elements={}, words=_display(entry.body, definition))
-        valued = any(k.startswith("value") for k in entry.body) or "component" in entry.body
-        if not valued and "dataAbsentReason" in entry.body:
+        if "dataAbsentReason" in entry.body and not _is_valued(entry.body):
             return unknown(definition["value"])
         return with_parts(read(entry.body, definition["value"]), entry.body, definition["value"])
 
@@ -280,7 +279,7 @@ class Gate:
             "id": entry.id,
             "meta": {"versionId": str(entry.version)},
             "status": entry.body["status"],
-            "code": {"coding": [_primary(coded)]},
+            "code": {"coding": [_coding(coded["codes"][0])]},
             "effectiveDateTime": at.isoformat(timespec="milliseconds"),
         }
         return Fact(
@@ -343,35 +342,39 @@ def _time(body: Mapping[str, Any], kind: str, zone: tzinfo) -> datetime:
 
 
 def _canonical(entry: Entry, definition: Json, at: datetime, value: Value, sides: frozenset[str]) -> Json:
-    timed = "performedDateTime" if entry.type == "Procedure" else "effectiveDateTime"
-    coding = _primary(definition)
-    if entry.type == "Procedure":
+    performed = entry.type == "Procedure"
+    coding = definition["codes"][0]
+    if performed:
         stated = pairs(entry.body.get("code"))
         coding = next(c for c in definition["codes"] if (c["system"], c["code"]) in stated)
     canonical: Json = {
         "resourceType": entry.type,
         "id": entry.id,
         "meta": {"versionId": str(entry.version)},
-        "status": "completed" if entry.type == "Procedure" else "final",
-        "code": {"coding": [{k: coding[k] for k in ("system", "code", "display")}]},
-        timed: at.isoformat(timespec="milliseconds"),
+        "status": "completed" if performed else "final",
+        "code": {"coding": [_coding(coding)]},
+        "performedDateTime" if performed else "effectiveDateTime": at.isoformat(timespec="milliseconds"),
         **value.elements,
     }
     if sides:
-        canonical["bodySite"] = {"coding": [{"code": side} for side in sorted(sides)]}
-        if entry.type == "Procedure":
-            canonical["bodySite"] = [canonical["bodySite"]]
+        site = {"coding": [{"code": side} for side in sorted(sides)]}
+        canonical["bodySite"] = [site] if performed else site
     return canonical
 
 
-def _primary(definition: Json) -> Json:
-    return {k: definition["codes"][0][k] for k in ("system", "code", "display")}
+def _coding(code: Json) -> Json:
+    """Return the coding of a code of the table, without what the table says about it."""
+    return {"system": code["system"], "code": code["code"], "display": code["display"]}
 
 
 def _display(body: Mapping[str, Any], definition: Json) -> str:
     stated = pairs(body.get("code"))
     named = (c["display"] for c in definition["codes"] if (c["system"], c["code"]) in stated)
     return str(next(named, definition["title"]))
+
+
+def _is_valued(body: Mapping[str, Any]) -> bool:
+    return "component" in body or any(name.startswith("value") for name in body)
 
 
 def _author(body: Mapping[str, Any], people: Mapping[str, str]) -> str | None:

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from pathways.record import Json, pairs
 
 UCUM = "http://unitsofmeasure.org"
 NO_UNIT = "(absent)"
+_WITHOUT: Mapping[str, Any] = {NO_UNIT: 1}
 
 KEYS = {
     "Quantity": "valueQuantity",
@@ -69,8 +71,7 @@ def read(resource: Mapping[str, Any], table: Mapping[str, Any]) -> Value:
 
 
 def _single(resource: Mapping[str, Any], table: Mapping[str, Any], matched: tuple[Any, ...]) -> Value:
-    present = [key for key in resource if key.startswith("value")]
-    kind = next((k for k in table["types"] if KEYS.get(k) in present), None)
+    kind = next((k for k in table["types"] if KEYS.get(k) in resource), None)
     if kind is None:
         raise Unusable("unreadable-value")
     raw = resource[KEYS[kind]]
@@ -124,10 +125,11 @@ def unknown(table: Mapping[str, Any]) -> Value | None:
 
 def allowed_units(table: Mapping[str, Any], matched: tuple[Any, ...]) -> Mapping[str, Any]:
     """Return the units that are allowed, with their factors. Some codes allow fewer."""
-    units: Mapping[str, Any] = table.get("units", {NO_UNIT: 1})
-    for _, code in matched:
-        if code in table.get("unitsByCode", {}):
-            return {unit: units[unit] for unit in table["unitsByCode"][code]}
+    units: Mapping[str, Any] = table.get("units", _WITHOUT)
+    if fewer := table.get("unitsByCode"):
+        for _, code in matched:
+            if code in fewer:
+                return {unit: units[unit] for unit in fewer[code]}
     return units
 
 
@@ -154,13 +156,19 @@ def _number(value: Decimal, table: Mapping[str, Any], shown: str | None = None, 
     limits = table.get("range")
     if isinstance(limits, dict):
         limits = limits.get(unit)
-    outside = limits is not None and not Decimal(str(limits[0])) <= value <= Decimal(str(limits[1]))
+    outside = limits is not None and not _exact(limits[0]) <= value <= _exact(limits[1])
     fraction = table.get("whole", False) and value != value.to_integral_value()
     if outside or fraction:
         raise Unusable("out-of-range")
     # 6.0 and 6 are one canonical value; the precision stays with the resource as it was received.
-    canonical = Decimal(_plain(value))
-    return Value(elements={"valueQuantity": {"value": canonical}}, words=shown or _plain(value))
+    plain = _plain(value)
+    return Value(elements={"valueQuantity": {"value": Decimal(plain)}}, words=shown or plain)
+
+
+@lru_cache(maxsize=256)
+def _exact(limit: float | Decimal) -> Decimal:
+    """Return a limit of the table; it has a few, which each value of a long record is held against."""
+    return Decimal(str(limit))
 
 
 def _components(resource: Mapping[str, Any], table: Mapping[str, Any]) -> Value:
@@ -173,7 +181,7 @@ def _components(resource: Mapping[str, Any], table: Mapping[str, Any]) -> Value:
             if part.get("required") or (given is not None and "dataAbsentReason" not in given):
                 raise Unusable("unreadable-value")
             continue
-        rules = {"units": table.get("units", {NO_UNIT: 1}), "range": table.get("range"), **part}
+        rules = {"units": table.get("units", _WITHOUT), "range": table.get("range"), **part}
         value = _single(given, rules, matched=())
         unit = _unit(given["valueQuantity"]) if "valueQuantity" in given else ""
         read_parts[part["id"]] = (part, value, unit)

@@ -17,6 +17,7 @@ from service.settings import Settings
 
 ADVANCE = "worker.advance"
 EXPORT = "worker.export"
+PREVIEW = "worker.preview"
 BEAT = "worker.beat"
 QUEUE = "hipway"
 #: A wake-up must not hold up the answer to a hospital.
@@ -91,6 +92,11 @@ def wake(settings: Settings, tenant: int, patient: str) -> bool:
 def wake_export(settings: Settings, tenant: int, export: str) -> bool:
     """Ask a worker to go on with an export. Returns False if the broker could not be reached."""
     return _send(settings, EXPORT, (tenant, export), expires_s=EXPIRES_S)
+
+
+def wake_preview(settings: Settings, tenant: int, preview: str) -> bool:
+    """Ask a worker to go on with a preview. Returns False if the broker could not be reached."""
+    return _send(settings, PREVIEW, (tenant, preview), expires_s=EXPIRES_S)
 
 
 def ask_for_beat(settings: Settings, expires_s: float) -> bool:

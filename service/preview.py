@@ -5,7 +5,7 @@ Patients are evaluated twice at the same moment, and nothing is stored.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from pathways import catalogue, cql, foresight, parameters
 from pathways.decide import Case
+from pathways.definition import Pathway
 from pathways.foresight import Effect
 from pathways.record import Entry, Record
 from service import snapshot
@@ -53,12 +54,65 @@ def uses(tx: Connection, code: Code, *, tenant: int) -> list[Use]:
 
     It goes through all that was received: a second for a million resources.
     """
-    system, named = (re.escape(json.dumps(part, ensure_ascii=False)) for part in code)
-    found = tx.execute(
-        text(_USES),
-        {"tenant": tenant, "types": list(translation.TRANSLATED), "code": named, "system": system},
-    )
+    found = tx.execute(text(_USES), {**_wanted(code), "tenant": tenant})
     return [Use(**row) for row in found.mappings()]
+
+
+def uses_of(tx: Connection, code: Code, patients: Collection[str], *, tenant: int) -> dict[str, list[Use]]:
+    """Return the same of some patients alone, by patient."""
+    found: dict[str, list[Use]] = {patient: [] for patient in patients}
+    rows = tx.execute(
+        text(_USES_OF), {**_wanted(code), "tenant": tenant, "patients": sorted(found)}
+    ).mappings()
+    for row in rows:
+        found[row["patient"]].append(Use(**row))
+    return found
+
+
+def changed(known: Translations, source: Code, target: Code, *, gives: bool) -> Translations:
+    """Return the translations with one more, or without it."""
+    others = tuple(t for t in known.get(source, ()) if (t["system"], t["code"]) != target)
+    more = ({"system": target[0], "code": target[1]},) if gives else ()
+    return {**known, source: (*others, *more)}
+
+
+def written(effects: Sequence[Effect]) -> str:
+    """Return effects as text, which `read` reads."""
+    return json.dumps(
+        [
+            {
+                "pathway": effect.pathway.name,
+                "instance": effect.instance,
+                "now": effect.now,
+                "then": effect.then,
+                "taken": effect.taken,
+                "spared": effect.spared,
+                "raised": effect.raised,
+                "failed": effect.failed,
+            }
+            for effect in effects
+        ],
+        ensure_ascii=False,
+    )
+
+
+def read(text: str, pathways: Sequence[Pathway]) -> tuple[Effect, ...]:
+    """Return effects that were written; without those of a pathway that is not installed any more."""
+    by_name = {pathway.name: pathway for pathway in pathways}
+    return tuple(
+        Effect(
+            pathway=by_name[each["pathway"]],
+            instance=each["instance"],
+            now=each["now"],
+            then=each["then"],
+            taken=tuple(each["taken"]),
+            spared=tuple(each["spared"]),
+            raised=tuple(each["raised"]),
+            failed=each["failed"],
+        )
+        for each in json.loads(text)
+        if each["pathway"] in by_name
+    )
 
 
 def of(
@@ -114,12 +168,19 @@ _WATCHED = f"""
     ORDER BY patient
 """  # noqa: S608 - constants of this module and of the store
 # The system may stand before the code or behind it; a resource that has both apart is looked at for nothing.
-_USES = """
+_NAMING = """
     SELECT patient, type, id, sender, received FROM resource
     WHERE tenant = :tenant AND type = ANY(:types) AND patient IS NOT NULL
         AND NOT owned AND NOT deleted AND body ~ :code AND body ~ :system
-    ORDER BY seq DESC
 """
+_USES = f"{_NAMING} ORDER BY seq DESC"
+_USES_OF = f"{_NAMING} AND patient = ANY(:patients) ORDER BY seq DESC"
+
+
+def _wanted(code: Code) -> dict[str, object]:
+    """Return the parameters that say which resources name a code."""
+    system, named = (re.escape(json.dumps(part, ensure_ascii=False)) for part in code)
+    return {"types": list(translation.TRANSLATED), "code": named, "system": system}
 
 
 def _received_now(found: Stored, changed: Translations, now: datetime) -> Entry | None:

@@ -6,17 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from fhir_visits import TENDERNESS, asked_about, local, unusable
+from fhir_visits import CODES, LOCAL, TENDERNESS, asked_about, local, unusable
 from subscribed import subscribe
 
 from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
 from service.joining import join
-from service.store import accesses, exports, promises, resources, saved_views
+from service.store import accesses, exports, leased, previews, promises, resources, saved_views
 from service.store.database import Database
 from service.store.exports import Asked
+from service.store.previews import Question
 from service.web.routes.patients import OPENED_AT
+from worker import trying
 from worker.advance import advance
 
 #: whoever has nothing usable
@@ -34,10 +36,19 @@ ASKED = Asked(
     until=datetime(2026, 6, 22, tzinfo=UTC),
 )
 
-#: of a code nobody has mapped, without and with a chosen meaning, and of one that could be a side
+#: meanings that are being tried, that failed to be, and that nobody has tried
+GOING_ON, FAILING = "http://loinc.org|72514-3", f"{CODES}gluteus-medius-pathway|red-flag-infection"
+UNTRIED = f"{CODES}gluteus-medius-pathway|hip-left"
+#: of a code nobody has mapped, without a chosen meaning and with one in each state; and of one that is a side
 CODES_ASKED_ABOUT = tuple(
     f"/inbox/codes/mapping?{urlencode(asked)}"
-    for asked in (asked_about(), asked_about(TENDERNESS), {**asked_about(), "element": "bodySite"})
+    for asked in (
+        asked_about(),
+        asked_about(TENDERNESS),
+        asked_about(GOING_ON),
+        asked_about(FAILING),
+        {**asked_about(UNTRIED), "element": "bodySite"},
+    )
 )
 
 
@@ -80,6 +91,7 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     transaction.accept(record, reading.read(reading.write(unusable(HELD))), sender="hospital")
     transaction.accept(record, reading.read(reading.write(local(HELD))), sender="hospital")
     assert advance(record, 0, HELD)
+    try_meanings(record)
     for patient, attempts in (("gmt-5", 1), ("gmt-6", 3)):
         with record.transaction() as tx:
             promises.want(tx, patient, tenant=0, due_at=clock.now(tx))
@@ -104,16 +116,16 @@ def plans(record: Database, story: Any) -> dict[str, str]:
         )
         for id_, place in (("going-on", 1), ("failing", 0), ("given-up", 0), ("written", 0)):
             exports.ask(tx, id_, ASKED, tenant=0)
-            claim_of = exports.claim(tx, id_, tenant=0)
+            claim_of = leased.claim(tx, "export", id_, tenant=0)
             assert claim_of
             if id_ == "going-on":
                 exports.reached(tx, claim_of, {"Patient": 7, "Task": 3}, place=place, after=None, gone=0)
             elif id_ == "failing":
-                exports.failed(tx, claim_of, "ValueError")
+                leased.failed(tx, claim_of, "ValueError")
             elif id_ == "given-up":
-                exports.failed(tx, replace(claim_of, attempt=exports.MOST_ATTEMPTS), "ValueError")
+                leased.failed(tx, replace(claim_of, attempt=leased.MOST_ATTEMPTS), "ValueError")
             else:
-                exports.finished(tx, claim_of)
+                leased.finished(tx, claim_of)
     subscribe(record, "s-requested")
     subscribe(record, "s-active", topic="task-overdue", status="active", succeeded=True)
     subscribe(
@@ -123,6 +135,26 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     subscribe(record, "s-off", status="off")
     stories = {"referral": referral, "imaging": imaging, "away": away, "signed": signed}
     return {name: f"/careplans/{plan.plan}" for name, plan in stories.items()}
+
+
+def try_meanings(record: Database) -> None:
+    """Have one meaning of the code that nobody has mapped tried, one being tried, and one given up."""
+    asked = {}
+    for meaning in (TENDERNESS, GOING_ON, FAILING):
+        system, _, code = meaning.partition("|")
+        asked[meaning] = Question(source=(LOCAL, "GTTEND"), target=(system, code), gives=True)
+    with record.transaction() as tx:
+        now = clock.now(tx)
+        for question in asked.values():
+            previews.ask(tx, question, [HELD, "gmt-2"], by="", maps="0:0", now=now, anew=True, tenant=0)
+        for meaning in (GOING_ON, FAILING):
+            claim = leased.claim(tx, "preview", asked[meaning].id, tenant=0)
+            assert claim
+            if meaning == GOING_ON:
+                previews.reached(tx, claim, gone=1)
+            else:
+                leased.failed(tx, replace(claim, attempt=leased.MOST_ATTEMPTS), "ValueError")
+    assert trying.run(record, 0, asked[TENDERNESS].id)
 
 
 def entries(database: Database) -> list[str]:
@@ -143,6 +175,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
         "web.show_inbox": ["/inbox"],
         "web.show_unread_codes": ["/inbox/codes"],
         "web.show_mapping": [*CODES_ASKED_ABOUT, "/inbox/codes/mapping?type=unknown"],
+        "web.show_preview": [a.replace("/mapping?", "/mapping/preview?") for a in CODES_ASKED_ABOUT],
         "web.show_entry": [*entries(database), "/inbox/unknown"],
         "web.show_plan": [*plans.values(), plans["referral"] + "?entries=all", "/careplans/unknown"],
         "web.show_operations": [
@@ -150,17 +183,20 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
             "/operations?retried=gmt-5",
             "/operations?ended=export",
             "/operations?told=s-error",
+            "/operations?untold=s-off",
         ],
         "web.show_bundles": ["/operations/bundles", "/operations/bundles?page=2"],
         "web.show_sandbox": ["/sandbox"],
         "web.show_progress": ["/sandbox/progress"],
         "web.choose_person": ["/acting"],
+        "web.show_password": ["/acting/password"],
         "web.show_keys": ["/keys"],
         "web.show_api": ["/api"],
         "web.show_operation": [
             "/api/fhir.read",
             "/api/fhir.search?type=Observation",
             "/api/fhir.transaction",
+            "/api/fhir.patch?media=application/fhir%2Bjson",
             "/api/sandbox.set_clock",
             "/api/web.show_plan",
             "/api/unknown",
@@ -189,7 +225,7 @@ def addresses(database: Database, plans: Mapping[str, str]) -> dict[str, list[st
 
 
 #: what is no page of its own: a file, and a part that a page refreshes
-PARTS = ("web.export_worklist", "web.refresh_stamp", "web.show_progress")
+PARTS = ("web.export_worklist", "web.refresh_stamp", "web.show_progress", "web.show_preview")
 
 
 def pages(database: Database, plans: Mapping[str, str]) -> list[str]:

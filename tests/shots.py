@@ -47,6 +47,7 @@ def main(folder: Path) -> int:
             for name, path in (*_pages(service), ("acting-as", "/acting")):
                 taken += _take(page, f"{url}{path}", folder / f"{name}.{form}.png")
             _act(page, url)
+            _try_meaning(page, url)
             for name, path in _pages(service):
                 taken += _take(page, f"{url}{path}", folder / f"{name}.acting.{form}.png")
         browser.close()
@@ -85,6 +86,14 @@ def _take(page: Page, url: str, file: Path) -> int:
     page.goto(url)
     page.screenshot(path=file, full_page=True)
     return 1
+
+
+def _try_meaning(page: Page, url: str) -> None:
+    """Have a meaning tried, so that the page of the code tells what would follow."""
+    page.goto(f"{url}/inbox/codes/mapping?{urlencode(asked_about())}")
+    page.locator("#meaning").select_option(TENDERNESS)
+    page.get_by_role("button", name="Look what would follow").click()
+    page.get_by_text("evaluated as if").wait_for()
 
 
 def _act(page: Page, url: str) -> None:

@@ -1,4 +1,4 @@
-"""The Celery process: a task that looks at one patient, one that writes an export, one that says it lives.
+"""The Celery process: a task that looks at one patient, two that do long work, one that says it lives.
 
 Acknowledged early, prefetch 1, no result: the promise in the database is the only retry.
 """
@@ -6,7 +6,8 @@ Acknowledged early, prefetch 1, no result: the promise in the database is the on
 import gc
 import sys
 import time
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, Protocol
 
 from celery import Celery
 from celery.signals import task_received, worker_process_init, worker_process_shutdown, worker_ready
@@ -16,7 +17,7 @@ from pathways import catalogue
 from service import broker, lifeline, log
 from service.settings import Settings
 from service.store.database import Database
-from worker import export, vigil
+from worker import export, trying, vigil
 from worker.advance import advance
 from worker.pulse import Pulse
 from worker.vigil import Vigil
@@ -103,15 +104,8 @@ def create(settings: Settings) -> Celery:
             logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
         _Process.pulse.beat(_Process.database)
 
-    @celery.task(name=broker.EXPORT)  # type: ignore[untyped-decorator]
-    def _export(tenant: int, id_: str) -> None:
-        database = _Process.database
-        assert database is not None
-        try:
-            export.run(database, tenant, id_, after_step=lambda: _Process.pulse.beat(database))
-        except Exception:
-            # As above; the row of the export is there, and the sweep wakes somebody again.
-            logger.exception("export_not_begun", tenant=tenant, export=id_)
+    _long_work(celery, broker.EXPORT, export.run)
+    _long_work(celery, broker.PREVIEW, trying.run)
 
     @celery.task(name=broker.BEAT)  # type: ignore[untyped-decorator]
     def _beat() -> None:
@@ -119,3 +113,25 @@ def create(settings: Settings) -> Celery:
         _Process.pulse.beat(_Process.database)
 
     return celery
+
+
+class _Run(Protocol):
+    """Does steps of long work."""
+
+    def __call__(
+        self, database: Database, tenant: int, id_: str, *, after_step: Callable[[], None]
+    ) -> bool: ...
+
+
+def _long_work(celery: Celery, name: str, run: _Run) -> None:
+    """Give the application a task that does steps of long work."""
+
+    @celery.task(name=name)  # type: ignore[untyped-decorator]
+    def _work(tenant: int, id_: str) -> None:
+        database = _Process.database
+        assert database is not None
+        try:
+            run(database, tenant, id_, after_step=lambda: _Process.pulse.beat(database))
+        except Exception:
+            # As of an evaluation; the row of the work is there, and the sweep wakes somebody again.
+            logger.exception("work_not_begun", task=name, tenant=tenant, id=id_)

@@ -1,7 +1,7 @@
-"""A process beside the sweep that evaluates, and writes exports, while no worker does.
+"""A process beside the sweep that evaluates, and does long work, while no worker does.
 
 An evaluation may run away or end its process. The sweep must go on for all others, so it
-never evaluates by itself: it hands one patient, or one export, at a time to a process it can do without.
+never evaluates by itself: it hands one patient, or one step, at a time to a process it can do without.
 """
 
 import multiprocessing
@@ -11,9 +11,10 @@ from typing import Literal
 
 from service import lifeline, log
 from service.settings import Settings
+from service.store import leased
 from service.store.database import Database
 
-Work = Literal["advance", "export"]
+Work = Literal["advance"] | leased.Work
 
 #: what takes longer is ended with its process; the promise has counted the attempt
 LIMIT_S = 60.0
@@ -38,9 +39,9 @@ class Aside:
         """Evaluate the patient there. Returns whether an evaluation was committed."""
         return self._have_done("advance", tenant, patient)
 
-    def export(self, tenant: int, id_: str) -> bool:
-        """Write one step of an export there. Returns whether it was written."""
-        return self._have_done("export", tenant, id_)
+    def step(self, work: leased.Work, tenant: int, id_: str) -> bool:
+        """Do one step of some work there. Returns whether it was done."""
+        return self._have_done(work, tenant, id_)
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -88,14 +89,18 @@ def _serve(pipe: Pipe, settings: Settings) -> None:
 
 def _done(database: Database, work: Work, tenant: int, id_: str) -> bool:
     # Here and not above: the sweep itself does neither, and would start a second later.
-    from worker import export
+    from worker import export, trying
     from worker.advance import advance
 
     try:
-        if work == "export":
-            # One step: the next patient may be waiting.
-            return export.run(database, tenant, id_, for_s=0)
-        return advance(database, tenant, id_)
+        # Of long work one step: the next patient may be waiting.
+        match work:
+            case "export":
+                return export.run(database, tenant, id_, for_s=0)
+            case "preview":
+                return trying.run(database, tenant, id_, for_s=0)
+            case _:
+                return advance(database, tenant, id_)
     except Exception:
         # Python would print the error with its message, which may hold what a record says.
         logger.exception("work_not_begun", work=work, tenant=tenant, id=id_)

@@ -1,8 +1,4 @@
-"""Write an export into files, step by step, each step in one transaction.
-
-    claim (attempt, lease)                                     a transaction of its own
-    versions as they were -> lines -> pieces of files, place   one transaction, at most some seconds
-    failed                                                     a transaction of its own
+"""Write an export into files, step by step: versions as they were -> lines -> pieces of files, place.
 
 What is in memory at one time is one page, whatever the size of the record. Between two steps a worker looks
 whether a patient waits to be evaluated, and lets go of the export then: the sweep has it taken up again.
@@ -14,25 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
-from service import clock, log
 from service.fhir import exporting, subset
 from service.fhir.subset import Shape
-from service.store import as_at, content, export_files, exports, promises, resources
+from service.store import as_at, content, export_files, exports, leased, resources
 from service.store.as_at import Name, Selection
-from service.store.database import Database, of_the_moment
+from service.store.database import Database
 from service.store.export_files import File
-from service.store.exports import Claim, Export, LeaseLost
+from service.store.exports import Export
+from service.store.leased import Claim, LeaseLost
+from worker import steps
 
 #: how long one step goes on
 STEP_S = 2.0
-#: how long a worker goes on before it takes its next message; well below the limit of a task
-TASK_S = 20.0
 #: what one page holds at most: versions, and bytes
 PAGE, PAGE_BYTES = 200, 4 * 1024 * 1024
 #: what one file holds at most, so that the record of who read it names a bounded number of patients
 FILE, FILE_BYTES = 5_000, 16 * 1024 * 1024
-
-logger = log.get()
 
 
 def run(
@@ -40,59 +33,20 @@ def run(
     tenant: int,
     id_: str,
     *,
-    for_s: float = TASK_S,
+    for_s: float = steps.TASK_S,
     step_s: float = STEP_S,
     after_step: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Write steps of an export until it is done, the time is over, or a patient waits to be evaluated.
-
-    A failure is recorded with the export, which says when to try again; nobody waits to hear of it.
-
-    Args:
-        after_step: called after each, such as to say that this process lives.
-
-    Returns:
-        whether a step was written.
-    """
-    end = time.monotonic() + for_s
-    wrote = False
-    while _step(database, tenant, id_, step_s):
-        wrote = True
-        after_step()
-        if time.monotonic() >= end or _somebody_waits(database):
-            break
-    return wrote
-
-
-def _step(database: Database, tenant: int, id_: str, step_s: float) -> bool:
-    """Write one step and return whether it was written."""
-    with database.transaction() as tx:
-        claim = exports.claim(tx, id_, tenant=tenant)
-    if claim is None:
-        return False
-    try:
-        done = database.run(lambda tx: _write(tx, claim, step_s), isolation="REPEATABLE READ")
-    except LeaseLost:
-        logger.warning("export_lease_lost", tenant=tenant, export=id_)
-        return False
-    except Exception as error:
-        # The message may hold what a record says; the name of the error tells where to look.
-        reason = type(error).__name__
-        given_up = False
-        with database.transaction() as tx:
-            if of_the_moment(error):
-                exports.give_back(tx, claim, reason)
-            else:
-                given_up = exports.failed(tx, claim, reason)
-        logger.exception("export_failed", tenant=tenant, export=id_, reason=reason, given_up=given_up)
-        return False
-    logger.info("export_finished" if done else "export_step", tenant=tenant, export=id_)
-    return True
-
-
-def _somebody_waits(database: Database) -> bool:
-    with database.transaction() as tx:
-        return bool(promises.due(tx, clock.now(tx), 1))
+    """Write steps of an export, as `steps.run` does them, and return whether one was written."""
+    return steps.run(
+        database,
+        "export",
+        id_,
+        lambda tx, claim: _write(tx, claim, step_s),
+        tenant=tenant,
+        for_s=for_s,
+        after_step=after_step,
+    )
 
 
 def _write(tx: Connection, claim: Claim, step_s: float) -> bool:
@@ -118,7 +72,7 @@ def _write(tx: Connection, claim: Claim, step_s: float) -> bool:
                 exports.reached(tx, claim, counts, place=place, after=after, gone=gone)
                 return False
         place, after, gone = place + 1, None, 0
-    exports.finished(tx, claim)
+    leased.finished(tx, claim)
     return True
 
 

@@ -1,6 +1,6 @@
 """The sweep: every two seconds, wake what is due and nobody works on.
 
-Timers are promises with a date. The sweep also has exports gone on with, brings what is stored in line with
+Timers are promises with a date. The sweep also has long work gone on with, brings what is stored in line with
 ConceptMaps, and keeps watch: each round it notes that it lives, and asks a worker through the broker to
 do the same, so that what has stopped can be told.
 
@@ -10,7 +10,7 @@ done beside it, slowly: what is urgent does not wait for Redis, nor for a worker
 
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import ModuleType
 
@@ -29,6 +29,8 @@ from service.store import (
     heartbeats,
     idempotency_keys,
     kept_forms,
+    leased,
+    previews,
     promises,
     raised_events,
     reindexing,
@@ -39,6 +41,7 @@ from service.store import (
     subscriptions,
 )
 from service.store.database import Database
+from service.store.leased import Work
 from service.store.promises import Due
 from service.store.reindexing import Progress
 from service.subscriptions import overdue
@@ -53,8 +56,8 @@ LIMIT = 200
 AGAIN_S = 10.0
 #: How many patients are done beside the sweep in one round.
 ALONE = 10
-#: How many exports are looked at in one round.
-EXPORTS = 3
+#: How many exports, and how many previews, are looked at in one round.
+LONG = 3
 #: How long in one round what is stored is translated anew.
 TRANSLATING_S = 0.5
 #: How often what nobody will ask for again is looked for.
@@ -63,7 +66,23 @@ PURGE_S = 60.0
 OVERDUE_S = 10.0
 
 #: what is kept for a time: answers under their keys, what belongs to signing in, exports and events
-KEPT = (idempotency_keys, sendings, sessions, attempts, sign_ons, kept_forms, exports, subscriptions)
+KEPT = (
+    idempotency_keys,
+    sendings,
+    sessions,
+    attempts,
+    sign_ons,
+    kept_forms,
+    exports,
+    previews,
+    subscriptions,
+)
+
+#: how a worker is woken for long work
+WAKE: Mapping[Work, Callable[[Settings, int, str], bool]] = {
+    "export": broker.wake_export,
+    "preview": broker.wake_preview,
+}
 
 logger = log.get()
 
@@ -79,7 +98,7 @@ class Sweep:
         self._beside = (Courier(settings), Feeder(settings))
         self._herald = Herald(settings)
         self._woken: dict[tuple[int, str], float] = {}
-        self._exporting: dict[tuple[int, str], float] = {}
+        self._asked: dict[Work, dict[tuple[int, str], float]] = {work: {} for work in leased.WORK}
         self._purged = float("-inf")
         self._overdue = float("-inf")
 
@@ -113,7 +132,7 @@ class Sweep:
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
         parts = (
             partial(self._tell, moment),
-            partial(self._export, moment, may_send=may_send, working=working, urgent=bool(left)),
+            partial(self._long, moment, may_send=may_send, working=working, urgent=bool(left)),
             self._translate,
             self._reindex,
             self._seal,
@@ -146,27 +165,28 @@ class Sweep:
         # ended stays with the workers, while there are any: it may be what ends them.
         return at is None or (found.attempts > 0 and working)
 
-    def _export(self, moment: float, *, may_send: bool, working: bool, urgent: bool) -> None:
-        """Wake workers for exports that nobody writes; while there are none, have one step of one written.
+    def _long(self, moment: float, *, may_send: bool, working: bool, urgent: bool) -> None:
+        """Wake workers for long work that nobody does; while there are none, have one step of one piece done.
 
         Args:
-            urgent: patients are waiting for this sweep: none is written.
+            urgent: patients are waiting for this sweep: no step is done.
         """
-        written = urgent
-        with self._database.transaction() as tx:
-            due = exports.due(tx, EXPORTS)
-        asked = {who: at for who, at in self._exporting.items() if moment - at <= AGAIN_S}
-        for who in due:
-            if who in asked:
-                continue
-            if may_send and broker.wake_export(self._settings, *who):
-                asked[who] = moment
-            alone = who not in asked or (who in self._exporting and not working)
-            if alone and not written:
-                self._beat()
-                self._aside.export(*who)
-                written = True
-        self._exporting = asked
+        did = urgent
+        for work, before in self._asked.items():
+            with self._database.transaction() as tx:
+                due = leased.due(tx, work, LONG)
+            asked = {who: at for who, at in before.items() if moment - at <= AGAIN_S}
+            for who in due:
+                if who in asked:
+                    continue
+                if may_send and WAKE[work](self._settings, *who):
+                    asked[who] = moment
+                alone = who not in asked or (who in before and not working)
+                if alone and not did:
+                    self._beat()
+                    self._aside.step(work, *who)
+                    did = True
+            self._asked[work] = asked
 
     def _tell(self, moment: float) -> None:
         """See which Tasks are overdue, and that somebody tells what happens where anybody subscribes."""

@@ -7,6 +7,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 """
 
 from functools import cache
+from typing import Literal
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -14,6 +15,9 @@ METHOD = "scrypt:32768:8:3"
 
 #: NIST SP 800-63B asks for 8 at least; nobody types one of these more than a few times a day
 SHORTEST = 12
+#: why a new password is not taken
+Fault = Literal["short", "long", "name", "repeats", "same"]
+
 #: hashing takes as long for it as for a short one, but reading it need not be unlimited
 LONGEST = 256
 
@@ -32,20 +36,20 @@ def matches(kept: str | None, password: str) -> bool:
     return right and kept is not None and len(password) <= LONGEST
 
 
-def fault(password: str, name: str) -> str | None:
-    """Return why a new password is not taken, as a sentence; None: it is.
+def fault(password: str, name: str) -> Fault | None:
+    """Return why a new password is not taken; None: it is.
 
     No rule about kinds of characters: they make passwords that are written down.
     https://pages.nist.gov/800-63-4/sp800-63b.html#passwordver
     """
     if len(password) < SHORTEST:
-        return f"The password has {len(password)} characters; take at least {SHORTEST}."
+        return "short"
     if len(password) > LONGEST:
-        return f"The password has {len(password)} characters; take at most {LONGEST}."
+        return "long"
     if name in password.casefold():
-        return "The password holds the name of the account; take another."
+        return "name"
     if len(set(password)) < SHORTEST // 3:
-        return "The password repeats a few characters; take another."
+        return "repeats"
     return None
 
 

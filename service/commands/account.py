@@ -183,8 +183,19 @@ def _password(args: argparse.Namespace) -> str:
         if getpass.getpass("The same again: ") != password:
             raise _Mistake("The two are not the same; nothing was changed.")
     if fault := passwords.fault(password, args.name):
-        raise _Mistake(fault)
+        raise _Mistake(
+            _FAULTS[fault].format(n=len(password), least=passwords.SHORTEST, most=passwords.LONGEST)
+        )
     return str(password)
+
+
+#: what is wrong with a password
+_FAULTS = {
+    "short": "The password has {n} characters; take at least {least}.",
+    "long": "The password has {n} characters; take at most {most}.",
+    "name": "The password holds the name of the account; take another.",
+    "repeats": "The password repeats a few characters; take another.",
+}
 
 
 _WORK: dict[str, Callable[[argparse.Namespace], _Work]] = {

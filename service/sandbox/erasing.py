@@ -11,7 +11,7 @@ def any_patient(tx: Connection) -> bool:
 
 
 def erase(tx: Connection) -> None:
-    """Remove all patient data: record, history, decisions, promises, deliveries, exports, events, answers.
+    """Remove all patient data: record, history, decisions, promises, deliveries, exports, previews, events.
 
     People, organisations, ConceptMaps and Subscriptions belong to the site, not to a patient, and stay.
     A worker that is at work on a patient loses its promise, and with it its transaction.
@@ -24,7 +24,9 @@ def erase(tx: Connection) -> None:
         tx.execute(delete(table))
     for table in (tables.delivery, tables.dispatch, tables.delivered):
         tx.execute(delete(table))
-    for table in (tables.export, tables.export_chunk, tables.joined_version, tables.joining):
+    for table in (tables.export, tables.export_chunk, tables.preview, tables.preview_effect):
+        tx.execute(delete(table))
+    for table in (tables.joined_version, tables.joining):
         tx.execute(delete(table))
     # How far the hospital's server was read stays: what was erased does not come back by itself.
     for table in (tables.origin, tables.set_aside):

@@ -1,47 +1,27 @@
-"""Exports: what a system asked to be written into files, who is at work on it, and how far that is.
+"""Exports: what a system asked to be written into files, and how far that is.
 
-The row of an export is its promise. It is written in short steps, each in one transaction with the place that
-was reached, so a worker that dies loses one step, and whoever takes over goes on behind the last.
-
-    ask --> claim (attempt, lease) --> reached ... finished     the files are there until it expires
-     |         |  lease runs out: claimed again     failed        after three attempts without a step
-     +---------+--------------------------------> cancelled      the files go with the next purge
-
-All times here are the database's, but the two between which a version was received.
+An export is long work, see `leased`. All times here are the database's, but the two between which a version
+was received.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
-from uuid import UUID, uuid4
+from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
-from service.store import tables
+from service.store import leased, tables
 from service.store.changes import Place
+from service.store.leased import Claim, Outcome
 
-Outcome = Literal["finished", "failed", "cancelled"]
-
-#: for how long the files are there
-KEPT = timedelta(hours=24)
 #: a download that has begun by then may still end
 GRACE = timedelta(hours=1)
 #: for how long one is tried that cannot be worked on
 LONGEST = timedelta(days=7)
-#: attempts without a step, after which it is given up
-MOST_ATTEMPTS = 3
-#: no transaction of a step lives longer, so nobody else works on it while one does
-LEASE_S = 60.0
-#: pauses after the first failure, and the second
-BACKOFF_S = (2, 15)
 #: pieces that a purge removes at once: each may hold some MiB
 PURGED_AT_ONCE = 50
-
-
-class LeaseLost(Exception):
-    """Somebody else writes the export by now, or it was cancelled; what this one did must not be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +49,6 @@ class Asked:
     def last(self) -> datetime:
         """Return the last moment that the files know of: moments have milliseconds."""
         return self.until - timedelta(milliseconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The right to write one step."""
-
-    tenant: int
-    id: str
-    token: UUID
-    #: 1 for the first since something was written
-    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +93,6 @@ _COLUMNS = (
     "extract(epoch FROM clock_timestamp() - asked_at)::float AS age_s"
 )
 _THIS = "tenant = :tenant AND id = :id"
-_MINE = f"{_THIS} AND leased_by = :token AND ended_at IS NULL"
-_FREE = (
-    "ended_at IS NULL AND expires_at > clock_timestamp() "
-    "AND (lease_until IS NULL OR lease_until <= clock_timestamp()) "
-    "AND (retry_at IS NULL OR retry_at <= clock_timestamp())"
-)
 
 
 def ask(tx: Connection, id_: str, asked: Asked, *, tenant: int) -> None:
@@ -159,34 +122,6 @@ def count_of(tx: Connection, caller: str, *, tenant: int) -> int:
     return int(tx.execute(text(statement), {"tenant": tenant, "caller": caller}).scalar_one())
 
 
-def due(tx: Connection, limit: int) -> list[tuple[int, str]]:
-    """Return tenant and id of the exports that nobody works on, the oldest first."""
-    statement = f"SELECT tenant, id FROM export WHERE {_FREE} ORDER BY asked_at LIMIT :limit"  # noqa: S608
-    return [(row.tenant, row.id) for row in tx.execute(text(statement), {"limit": limit})]
-
-
-def claim(tx: Connection, id_: str, *, tenant: int) -> Claim | None:
-    """Count an attempt and lease the export; None: somebody has it, it pauses, or it has ended.
-
-    Meant for a transaction of its own: an attempt counts even if the worker dies in it.
-    """
-    token = uuid4()
-    names = {"tenant": tenant, "id": id_, "token": token, "lease_s": LEASE_S}
-    statement = f"""
-        UPDATE export SET attempts = attempts + 1, leased_by = :token, retry_at = NULL,
-            lease_until = clock_timestamp() + make_interval(secs => :lease_s)
-        WHERE {_THIS} AND {_FREE} RETURNING attempts
-    """  # noqa: S608
-    attempt = tx.execute(text(statement), names).scalar_one_or_none()
-    if attempt is None:
-        return None
-    claimed = Claim(tenant=tenant, id=id_, token=token, attempt=attempt)
-    if attempt > MOST_ATTEMPTS:
-        _end(tx, claimed, "failed", "its workers were lost")
-        return None
-    return claimed
-
-
 def reached(
     tx: Connection, claim: Claim, counts: Mapping[str, int], *, place: int, after: Place | None, gone: int
 ) -> None:
@@ -195,50 +130,9 @@ def reached(
     Raises:
         LeaseLost: the transaction must be rolled back.
     """
-    statement = f"""
-        UPDATE export SET counts = :counts, place = :place, reached_at = :at, reached_seq = :seq,
-            gone = :gone, attempts = 0, failed_reason = NULL, lease_until = NULL, leased_by = NULL
-        WHERE {_MINE}
-    """  # noqa: S608
     at, seq = after or (None, 0)
-    named = {"counts": json.dumps(counts), "place": place, "at": at, "seq": seq, "gone": gone}
-    _assert_one(tx.execute(text(statement), {**_mine(claim), **named}).rowcount)
-
-
-def finished(tx: Connection, claim: Claim) -> None:
-    """Note that everything is written, in the transaction of the last step.
-
-    Raises:
-        LeaseLost: the transaction must be rolled back.
-    """
-    _assert_one(_end(tx, claim, "finished", None))
-
-
-def failed(tx: Connection, claim: Claim, reason: str) -> bool:
-    """Give the export back after a failure; True if it is given up now.
-
-    Args:
-        reason: names only, it is shown and logged.
-    """
-    if claim.attempt >= MOST_ATTEMPTS:
-        return _end(tx, claim, "failed", reason) == 1
-    pause = BACKOFF_S[min(claim.attempt, len(BACKOFF_S)) - 1]
-    _pause(tx, claim, reason, pause, "attempts")
-    return False
-
-
-def give_back(tx: Connection, claim: Claim, reason: str) -> None:
-    """Give the export back after a failure that says nothing about it: the attempt does not count."""
-    _pause(tx, claim, reason, BACKOFF_S[0], "attempts - 1")
-
-
-def cancel(tx: Connection, id_: str, *, tenant: int) -> bool:
-    """End the export, whether it is being written or was; its files go with the next purge."""
-    statement = f"""
-        UPDATE export SET outcome = 'cancelled', ended_at = coalesce(ended_at, clock_timestamp()),
-            lease_until = NULL, leased_by = NULL WHERE {_THIS} AND outcome IS DISTINCT FROM 'cancelled'
-    """  # noqa: S608
-    return tx.execute(text(statement), {"tenant": tenant, "id": id_}).rowcount == 1
+    named = {"counts": json.dumps(counts), "place": place, "reached_at": at, "reached_seq": seq, "gone": gone}
+    leased.reached(tx, claim, named)
 
 
 def find(tx: Connection, id_: str, *, tenant: int) -> Export | None:
@@ -314,31 +208,3 @@ def _export(row: Mapping[str, Any]) -> Export:
         outcome=row["outcome"],
         expires_at=row["expires_at"],
     )
-
-
-def _end(tx: Connection, claim: Claim, outcome: Outcome, reason: str | None) -> int:
-    statement = f"""
-        UPDATE export SET outcome = :outcome, failed_reason = :reason, ended_at = clock_timestamp(),
-            lease_until = NULL, leased_by = NULL,
-            expires_at = clock_timestamp() + make_interval(secs => :kept_s)
-        WHERE {_MINE}
-    """  # noqa: S608
-    named = {"outcome": outcome, "reason": reason, "kept_s": KEPT.total_seconds()}
-    return tx.execute(text(statement), {**_mine(claim), **named}).rowcount
-
-
-def _pause(tx: Connection, claim: Claim, reason: str, pause_s: float, attempts: str) -> None:
-    statement = f"""
-        UPDATE export SET failed_reason = :reason, attempts = {attempts}, lease_until = NULL,
-            leased_by = NULL, retry_at = clock_timestamp() + make_interval(secs => :pause) WHERE {_MINE}
-    """  # noqa: S608
-    tx.execute(text(statement), {**_mine(claim), "reason": reason, "pause": pause_s})
-
-
-def _mine(claim: Claim) -> dict[str, Any]:
-    return {"tenant": claim.tenant, "id": claim.id, "token": claim.token}
-
-
-def _assert_one(rows: int) -> None:
-    if rows != 1:
-        raise LeaseLost

@@ -26,6 +26,7 @@ OTHER = CHANGE | {"DELETE"}
 NEEDED: Mapping[str, Privileges] = {
     "access": APPEND,
     # Accounts and tokens are given by whoever owns the tables: a web process that is taken over makes none.
+    # See also COLUMNS.
     "account": READ,
     "alembic_version": READ,
     "arrival": QUEUE,
@@ -45,6 +46,8 @@ NEEDED: Mapping[str, Privileges] = {
     "joining": CHANGE,
     "origin": CHANGE,
     "overdue_task": APPEND,
+    "preview": OTHER,
+    "preview_effect": QUEUE,
     "promise": CHANGE,
     "raised_event": QUEUE,
     "reindexing": CHANGE,
@@ -70,6 +73,9 @@ NEEDED: Mapping[str, Privileges] = {
     "subscription": OTHER,
     "subscription_event": QUEUE,
 }
+
+#: of a table only some columns may be changed: whoever is signed in gives themselves another password
+COLUMNS: Mapping[str, tuple[str, ...]] = {"account": ("password",)}
 
 #: what `service.sandbox` does besides: it erases (see `erasing`) and sets the clock
 SANDBOX: Mapping[str, Privileges] = {
@@ -144,6 +150,10 @@ def grant(tx: Connection, role: str, *, sandbox: bool) -> tuple[str, ...]:
         connection.execute(
             sql.SQL("GRANT {} ON TABLE {} TO {}").format(_words(needed(name, sandbox=sandbox)), table, to)
         )
+        for column in COLUMNS.get(name, ()):
+            connection.execute(
+                sql.SQL("GRANT UPDATE ({}) ON TABLE {} TO {}").format(sql.Identifier(column), table, to)
+            )
     sequence = sql.Identifier("public", tables.RECEIPT.name)
     connection.execute(sql.SQL("REVOKE ALL ON SEQUENCE {} FROM {}").format(sequence, to))
     connection.execute(sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(sequence, to))
@@ -162,6 +172,12 @@ def missing(tx: Connection, *, sandbox: bool) -> tuple[Missing, ...]:
         Missing(table=table, privilege=privilege)
         for table in _tables(tx)
         for privilege in needed(table, sandbox=sandbox) - _held(tx, table)
+    ]
+    lacking += [
+        Missing(table=table, privilege=f"UPDATE ({column})")
+        for table in _tables(tx)
+        for column in COLUMNS.get(table, ())
+        if not _may_update(tx, table, column)
     ]
     # null where there is no such sequence: then there are no tables either
     may_use = text("SELECT has_sequence_privilege(to_regclass(:name), :privilege)")
@@ -214,6 +230,11 @@ def _held(tx: Connection, table: str) -> Privileges:
         {"asked": asked, "name": f"public.{table}"},
     )
     return frozenset(held.scalars())
+
+
+def _may_update(tx: Connection, table: str, column: str) -> bool:
+    held = text("SELECT has_column_privilege(:name, :column, 'UPDATE')")
+    return bool(tx.execute(held, {"name": f"public.{table}", "column": column}).scalar_one())
 
 
 def _words(privileges: Privileges) -> sql.Composable:

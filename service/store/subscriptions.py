@@ -5,8 +5,8 @@
                 +-- handshake failed         +-- failed too often, or for good
                           |                  |
                           +----> error <-----+      counts on; update or a person: requested again
-            off: by its owner, at its end, when its owner may no longer read, or after `KEPT_DAYS` in error;
-                 nothing is counted any more
+            off: by its owner or a person here, at its end, when its owner may no longer read, or after
+                 `KEPT_DAYS` in error; nothing is counted any more
 
 Whoever sends holds the lease of the row, so one process sends at a time for a Subscription and its events go
 out in the order of their numbers. Each change of the row by its owner takes the lease away: what was being
@@ -24,6 +24,8 @@ REQUESTED, ACTIVE, ERROR, OFF = "requested", "active", "error", "off"
 STATUSES = (REQUESTED, ACTIVE, ERROR, OFF)
 #: the answer of one that was turned off because it was in error for `KEPT_DAYS`
 GIVEN_UP = "given-up"
+#: and of one that a person of this service has turned off
+ENDED_HERE = "ended-here"
 #: how long one in error counts on, and how long events are kept for whoever asks for them again
 KEPT_DAYS = 30
 HANDSHAKE, HEARTBEAT, EVENTS = "handshake", "heartbeat", "event-notification"
@@ -205,6 +207,14 @@ def again(tx: Connection, id: str, *, tenant: int) -> bool:
     return tx.execute(text(_AGAIN), {"tenant": tenant, "id": id}).rowcount == 1
 
 
+def turn_off(tx: Connection, id: str, *, tenant: int) -> bool:
+    """Turn a Subscription off, because a person of this service wants it. Returns whether it was on.
+
+    Whoever sends for it loses the lease. Its owner reads why, and may ask for it anew.
+    """
+    return tx.execute(text(_TURN_OFF), {"tenant": tenant, "id": id, "ended": ENDED_HERE}).rowcount == 1
+
+
 def end(tx: Connection, *, tenant: int) -> int:
     """Turn off those whose end has come or that nobody has taken up for too long, and return how many."""
     return tx.execute(text(_END), {"tenant": tenant, "days": KEPT_DAYS, "given_up": GIVEN_UP}).rowcount
@@ -319,6 +329,11 @@ _AGAIN = f"""
     UPDATE subscription SET {_AFRESH},
         status = CASE WHEN status = 'error' THEN 'requested' ELSE status END
     WHERE tenant = :tenant AND id = :id AND (status = 'error' OR retry_at IS NOT NULL)
+"""  # noqa: S608
+_TURN_OFF = f"""
+    UPDATE subscription SET {_AFRESH}, status = 'off', counting_since = NULL, answer = :ended,
+        http_status = NULL
+    WHERE tenant = :tenant AND id = :id AND status <> 'off'
 """  # noqa: S608
 _END = f"""
     UPDATE subscription SET {_AFRESH}, status = 'off', counting_since = NULL,

@@ -104,6 +104,14 @@ resource = Table(
     ),
     # the worklist: what is open, among all that ever was
     Index("resource_of_work", "tenant", "type", "status", "key", postgresql_where=text(OF_WORK)),
+    # "Closed today". An index of its own: where all plans came on one day, as after a first load, the planner
+    # takes the Tasks of today for as many, and would rather read all that were ever closed.
+    Index(
+        "resource_of_task_time",
+        "tenant",
+        "received",
+        postgresql_where=text("owned AND NOT deleted AND type = 'Task'"),
+    ),
     # "3 changes, show": what the engine wrote after a page was read
     Index("resource_of_engine", "tenant", "seq", postgresql_where=text("owned")),
     Index(
@@ -545,6 +553,47 @@ export_chunk = Table(
     Column("body", Text, nullable=False),
     # a piece is written once, whoever repeats the work
     PrimaryKeyConstraint("tenant", "export", "file", "number", name="export_chunk_pkey"),
+)
+
+preview = Table(
+    "preview",
+    metadata,
+    # What would follow if a code had a meaning, or had one no more. The row is the promise to try it; whoever
+    # works on it holds the lease. `seen_at` follows the service clock, everything else the database's.
+    Column("tenant", SmallInteger, nullable=False),
+    Column("id", Text, nullable=False),  # derived from what is asked: one preview of each question
+    Column("source", ARRAY(Text), nullable=False),  # system and code
+    Column("target", ARRAY(Text), nullable=False),
+    Column("gives", Boolean, nullable=False),  # false: the meaning is taken away
+    Column("asked_by", Text, nullable=False),  # a reference, or empty
+    Column("maps", Text, nullable=False),  # the state of the ConceptMaps then
+    Column("patients", ARRAY(Text), nullable=False),  # in the order in which they are tried
+    Column("asked_at", INSTANT, nullable=False, server_default=NOW),
+    Column("seen_at", INSTANT, nullable=False),
+    Column("gone", Integer, nullable=False, server_default=text("0")),  # how many were tried
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # since one was tried
+    Column("lease_until", INSTANT),
+    Column("leased_by", Uuid),
+    Column("retry_at", INSTANT),
+    Column("failed_reason", Text),
+    Column("ended_at", INSTANT),  # null: it goes on
+    Column("outcome", Text),  # finished, failed, cancelled
+    Column("expires_at", INSTANT, nullable=False),
+    PrimaryKeyConstraint("tenant", "id", name="preview_pkey"),
+    Index("preview_unfinished", "tenant", "asked_at", postgresql_where=text("ended_at IS NULL")),
+)
+
+preview_effect = Table(
+    "preview_effect",
+    metadata,
+    # a patient for whom something would be different, or who is not evaluated already now
+    Column("tenant", SmallInteger, nullable=False),
+    Column("preview", Text, nullable=False),
+    Column("number", Integer, nullable=False),  # the place among the patients
+    Column("patient", Text, nullable=False),
+    Column("effects", Text, nullable=False),  # JSON
+    Column("failed", Text),  # the CQL definition that errs already now
+    PrimaryKeyConstraint("tenant", "preview", "number", name="preview_effect_pkey"),
 )
 
 joining = Table(

@@ -37,13 +37,15 @@ class Kind(StrEnum):
     LOST = "lost"
     FAILED_HERE = "failed-here"
     GIVEN_UP = subscriptions.GIVEN_UP
+    # a person of this service
+    ENDED_HERE = subscriptions.ENDED_HERE
 
 
 #: trying again does not help until somebody has changed something
 FINAL = frozenset({Kind.NOT_ALLOWED, Kind.NO_RIGHT, Kind.MOVED, Kind.GONE})
 
 #: what turns a Subscription off, though its owner has not asked for it
-ENDING = frozenset({Kind.NO_RIGHT, Kind.GIVEN_UP})
+ENDING = frozenset({Kind.NO_RIGHT, Kind.GIVEN_UP, Kind.ENDED_HERE})
 
 #: what stands in Subscription.error and in its status, for the subscriber
 SAID: Mapping[Kind, str] = {
@@ -61,6 +63,7 @@ SAID: Mapping[Kind, str] = {
     Kind.LOST: "the process that sends ended several times at this Subscription",
     Kind.FAILED_HERE: "the service itself failed before it had an answer",
     Kind.GIVEN_UP: f"it was in error for {subscriptions.KEPT_DAYS} days; ask for it anew",
+    Kind.ENDED_HERE: "the operators of the service have turned it off; ask them before you ask for it anew",
 }
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.openapi import document, parameters
@@ -26,6 +26,17 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """One shape in which a body may be sent."""
+
+    media: str
+    #: the example
+    text: str
+    #: the type that the example is about
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one path."""
 
@@ -38,9 +49,8 @@ class Operation:
     #: where its definition is read
     source: str
     fields: tuple[Field, ...]
-    #: None: it takes no body
-    media: str | None
-    body: str
+    #: one of each shape; empty: it takes none
+    bodies: tuple[Body, ...]
     #: status and words
     answers: tuple[tuple[str, str], ...]
 
@@ -48,6 +58,19 @@ class Operation:
     def is_tried(self) -> bool:
         """Return whether the page offers to send it: pages are opened, and their forms are their own."""
         return self.tag != document.PAGES
+
+    def body(self, media: str) -> Body | None:
+        """Return the body of a media type; the first where none has it, None where it takes no body."""
+        return next((each for each in self.bodies if each.media == media), next(iter(self.bodies), None))
+
+    def filled(self, type_: str) -> tuple[Field, ...]:
+        """Return the fields with this type where the path can name it."""
+        return tuple(
+            replace(each, value=type_)
+            if each.name == "type" and each.where == "path" and type_ in (each.choices or ())
+            else each
+            for each in self.fields
+        )
 
 
 def operations(found: Json) -> tuple[Operation, ...]:
@@ -76,8 +99,7 @@ def search_parameters(found: Json, type_: str) -> list[tuple[str, str]]:
 
 def _operation(found: Json, path: str, method: str, said: Json) -> Operation:
     content = said.get("requestBody", {}).get("content", {})
-    media = next(iter(content), None)
-    example = content[media].get("example") if media else None
+    example = next((each.get("example") for each in content.values()), None)
     return Operation(
         id=said["operationId"],
         tag=said["tags"][0],
@@ -87,12 +109,29 @@ def _operation(found: Json, path: str, method: str, said: Json) -> Operation:
         description=said.get("description", ""),
         source=said.get("externalDocs", {}).get("url", ""),
         fields=tuple(_field(_resolved(found, each), example) for each in said["parameters"]),
-        media=media,
-        body=_written(example, media),
+        bodies=_bodies(content),
         answers=tuple(
             (status, _resolved(found, each)["description"]) for status, each in said["responses"].items()
         ),
     )
+
+
+def _bodies(content: Json) -> tuple[Body, ...]:
+    """Return the first media type of each shape, with its example."""
+    first: dict[str, Body] = {}
+    for media, said in content.items():
+        example = said.get("example")
+        body = Body(media=media, text=_written(example, media), type=_type_of(example))
+        first.setdefault(json.dumps(said["schema"]), body)
+    return tuple(first.values())
+
+
+def _type_of(example: Any) -> str:
+    """Return the type that an example is about: its own, or that which a FHIRPath Patch changes."""
+    about = example if isinstance(example, dict) else {}
+    paths = (part.get("valueString") for each in about.get("parameter", ()) for part in each.get("part", ()))
+    changed = next((path.partition(".")[0] for path in paths if path), "")
+    return str(changed or about.get("resourceType", ""))
 
 
 def _field(said: Json, example: Any) -> Field:
@@ -126,9 +165,9 @@ def _at(found: Json, reference: str) -> Json:
     return found
 
 
-def _written(example: Any, media: str | None) -> str:
+def _written(example: Any, media: str) -> str:
     if example is None:
         return ""
-    if media and "json" not in media:
+    if "json" not in media:
         return "&".join(f"{name}={value}" for name, value in example.items())
     return json.dumps(example, indent=1, ensure_ascii=False)

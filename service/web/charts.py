@@ -80,13 +80,19 @@ class Chart:
     limits: tuple[Limit, ...]
     scale: tuple[Tick, ...]
     axis: tuple[Tick, ...]
-    #: every value, the newest first
+    #: the newest first, and how many there are in all
     rows: tuple[Row, ...]
+    count: int
 
     @property
     def shown_only(self) -> bool:
         """Return whether no rule holds it against a limit."""
         return not self.limits
+
+    @property
+    def crowd(self) -> str:
+        """Return many dots as one path; empty where they are few, and each is drawn by itself."""
+        return "".join(f"M{dot.x} {dot.y}h0" for dot in self.dots) if len(self.dots) > LABELLED else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +109,12 @@ class Span:
         return LEFT + (RIGHT - LEFT) * ((at - self.first) / (self.last - self.first))
 
 
-def build(situation: Situation | None, when: Moments, words: Words) -> tuple[Chart, ...]:
-    """Return the charts of one side: of each measure that has a value, or one that was set aside."""
+def build(situation: Situation | None, when: Moments, words: Words, *, rows: int) -> tuple[Chart, ...]:
+    """Return the charts of one side: of each measure that has a value, or one that was set aside.
+
+    Args:
+        rows: of a table at most so many, the newest.
+    """
     if situation is None:
         return ()
     run = situation.judge(when.now).ask(situation.memory)
@@ -133,6 +143,7 @@ def build(situation: Situation | None, when: Moments, words: Words) -> tuple[Cha
             span,
             when,
             words,
+            most=rows,
         )
         for chart, found, aside in drawn
     )
@@ -186,6 +197,8 @@ def _chart(
     span: Span,
     when: Moments,
     words: Words,
+    *,
+    most: int,
 ) -> Chart:
     low, high = (float(bound) for bound in row["value"]["range"])
 
@@ -205,7 +218,10 @@ def _chart(
     ]
     pathway = words.pathway(situation.pathway)
     rows = sorted(
-        [*(_row(f, when, words) for f in ordered), *(_set_aside(s, pathway, when, words) for s in aside)],
+        [
+            *(_row(f, when, words) for f in ordered[-most:]),
+            *(_set_aside(s, pathway, when, words) for s in aside),
+        ],
         key=lambda r: r.order,
         reverse=True,
     )
@@ -221,7 +237,8 @@ def _chart(
         ),
         scale=tuple(Tick(at=round(y(at), 1), label=words.number(at)) for at in _marks(low, high)),
         axis=_axis(span, when, words),
-        rows=tuple(rows),
+        rows=tuple(rows[:most]),
+        count=len(ordered) + len(aside),
     )
 
 

@@ -128,7 +128,7 @@ def _asked(since: datetime, tenant: int) -> dict[str, Any]:
     return {"tenant": tenant, "since": since, "open": list(OPEN_TASK), "closed": list(CLOSED_TASK)}
 
 
-#: `seq > 0` names the index that finds what changed since a time, see `tables.NUMBERED`
+#: in the words of the index `resource_of_task_time`
 _CLOSED = """
     FROM resource AS t CROSS JOIN LATERAL (
         SELECT received AS closed_at, sender AS closed_by FROM (
@@ -139,8 +139,8 @@ _CLOSED = """
             UNION ALL SELECT t.version, t.received, t.sender
         ) AS closed ORDER BY version LIMIT 1
     ) AS c
-    WHERE t.tenant = :tenant AND t.type = 'Task' AND t.seq > 0 AND t.received >= :since
-        AND t.owned AND NOT t.deleted AND t.status = ANY(:closed) AND c.closed_at >= :since
+    WHERE t.tenant = :tenant AND t.owned AND NOT t.deleted AND t.type = 'Task' AND t.received >= :since
+        AND t.status = ANY(:closed) AND c.closed_at >= :since
 """
 _COUNT = f"SELECT count(*) {_CLOSED}"
 _FIND = (

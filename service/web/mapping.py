@@ -230,6 +230,13 @@ def place_of(pathways: Sequence[Pathway], target: Code) -> tuple[str, Element, C
     return "Observation", "bodySite", None
 
 
+def title_of(pathways: Sequence[Pathway], target: Code) -> str:
+    """Return what a target is called where it is chosen; the code itself of one that no pathway reads."""
+    type, element, question = place_of(pathways, target)
+    found = meanings(pathways, element, type, question)
+    return next((meaning.title for meaning in found if meaning.code == target), target[1])
+
+
 def _candidates(
     pathway: Pathway, element: Element, type: str, question: Code | None
 ) -> Iterator[tuple[str, Json]]:

@@ -144,7 +144,7 @@ class PlanPage:
     facts: tuple[Input, ...]
     goals: tuple[Goal, ...]
     outlook: Outlook
-    timeline: tuple[timeline.Entry, ...]
+    timeline: timeline.Told
     show: str
     pathway: str
     opened: str
@@ -153,8 +153,13 @@ class PlanPage:
     links: tuple[tuple[str, str], ...]
 
 
-def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
-    """Return the page for one plan."""
+def build(record: Record, show: str, when: Moments, words: Words, *, entries: int) -> PlanPage:
+    """Return the page for one plan.
+
+    Args:
+        show: what of the timeline, one of `timeline.SHOWN`.
+        entries: of the timeline and of each table at most so many, the newest; only they are put into words.
+    """
     plan, found, pathway = record.plan, record.resources, record.pathway
     reference = elements.identity(plan)
     side = elements.side(plan) or Word("", words("person"))
@@ -203,7 +208,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
         cards=cards,
         receipts=receipts,
         offers=made,
-        charts=charts.build(record.situation, when, words),
+        charts=charts.build(record.situation, when, words, rows=entries),
         course=course.build(record.situation, when, words),
         evidence=evidence.topics(pathway, elements.stage(plan).code),
         work=tuple(work),
@@ -228,6 +233,7 @@ def build(record: Record, show: str, when: Moments, words: Words) -> PlanPage:
             show,
             when,
             words,
+            most=entries,
         ),
         show=show,
         pathway=f"{pathway.title} {pathway.version}",

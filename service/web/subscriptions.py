@@ -38,8 +38,9 @@ class Row:
     succeeded: str
     waiting: int
     next: str
-    #: a person may have it tried at once
+    #: a person may have it tried at once, and may turn it off
     may_retry: bool
+    may_end: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,4 +102,5 @@ def _row(one: Subscription, when: Moments, words: Words) -> Row:
         waiting=one.waiting,
         next=then,
         may_retry=one.status == ERROR or one.retry_at is not None,
+        may_end=one.status != OFF,
     )

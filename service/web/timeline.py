@@ -55,6 +55,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The entries that the reader sees, newest first, and how many there are in all."""
+
+    entries: tuple[Entry, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An input as a decision named it, before it is put into words."""
+
+    at: datetime
+    reference: str
+    input: Mapping[str, Any]
+    #: the version that counted before; None: it is the first
+    earlier: Mapping[str, Any] | None
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of its entry."""
+        return "data" if self.earlier is None else "fix"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """From what the timeline is told."""
 
@@ -69,18 +93,22 @@ class Sources:
     side: str
 
 
-def tell(sources: Sources, show: str, when: Moments, words: Words) -> tuple[Entry, ...]:
-    """Return the entries the reader asked for, newest first."""
-    entries = [
+def tell(sources: Sources, show: str, when: Moments, words: Words, *, most: int) -> Told:
+    """Return the entries the reader asked for: the newest of them, and how many there are."""
+    kinds = {"decisions": ("step", "person"), "data": ("data", "fix"), "corrections": ("fix",)}.get(show)
+    arrived = [a for a in _arrived(sources.rows) if kinds is None or a.kind in kinds]
+    # A record of years has hundreds, and what is not among the newest of its kind is not among the newest.
+    newest = sorted(arrived, key=lambda a: a.at, reverse=True)[:most]
+    told = [
         *_steps(sources, when, words),
         *_people(sources, when, words),
-        *_data(sources.rows, when, words),
+        *(_data(a, when, words) for a in newest),
         *_issues(sources.issues, when, words),
         *_messages(sources.messages, when, words),
     ]
-    kinds = {"decisions": ("step", "person"), "data": ("data", "fix"), "corrections": ("fix",)}.get(show)
-    wanted = [e for e in entries if kinds is None or e.kind in kinds]
-    return tuple(sorted(wanted, key=lambda e: e.order, reverse=True))
+    shown = [e for e in told if kinds is None or e.kind in kinds]
+    shown.sort(key=lambda e: e.order, reverse=True)
+    return Told(entries=tuple(shown[:most]), count=len(shown) + len(arrived) - len(newest))
 
 
 def _steps(sources: Sources, when: Moments, words: Words) -> list[Entry]:
@@ -165,40 +193,43 @@ def _decided(rows: Sequence[Row]) -> dict[str, Row]:
     return found
 
 
-def _data(rows: Sequence[Row], when: Moments, words: Words) -> list[Entry]:
+def _arrived(rows: Sequence[Row]) -> list[Arrived]:
     """Return each input that counted once, and each newer version of it as a correction."""
     found = []
-    versions: dict[str, list[tuple[str, Any]]] = {}
+    told: set[str] = set()
+    newest: dict[str, Any] = {}
     for row in sorted(rows, key=lambda r: r.number):
         for entry in row.basis.get("inputs") or ():
             reference = str(entry.get("reference") or "")
-            plain, _, version = reference.partition("/_history/")
-            known = versions.setdefault(plain, [])
-            if any(v == version for v, _ in known):
+            # Each decision names all that counted, so nearly all of it was told of an earlier one.
+            if reference in told:
                 continue
-            earlier = known[-1][1] if known else None
-            known.append((version, entry))
-            at = moments.read(str(entry.get("date") or "")) or row.at
-            value = _value(entry, words)
-            said = [
-                str(entry.get("by") or ""),
-                basis.status(entry, words),
-                words("timeline.was", value=_value(earlier, words)) if earlier is not None else "",
-            ]
-            found.append(
-                _entry(
-                    at if earlier is None else row.at,
-                    when,
-                    kind="data" if earlier is None else "fix",
-                    title=words(
-                        "timeline.input", name=words.said(str(entry.get("input") or plain)), value=value
-                    ),
-                    text=". ".join(part for part in said if part),
-                    link=f"/fhir/{reference}" if reference else "",
-                    whole_day="T" not in str(entry.get("date") or "T") and earlier is None,
-                )
-            )
+            told.add(reference)
+            plain = reference.partition("/_history/")[0]
+            earlier = newest.get(plain)
+            newest[plain] = entry
+            stated = moments.read(str(entry.get("date") or "")) if earlier is None else None
+            found.append(Arrived(at=stated or row.at, reference=reference, input=entry, earlier=earlier))
     return found
+
+
+def _data(arrived: Arrived, when: Moments, words: Words) -> Entry:
+    entry, earlier, reference = arrived.input, arrived.earlier, arrived.reference
+    name = str(entry.get("input") or reference.partition("/_history/")[0])
+    said = [
+        str(entry.get("by") or ""),
+        basis.status(entry, words),
+        words("timeline.was", value=_value(earlier, words)) if earlier is not None else "",
+    ]
+    return _entry(
+        arrived.at,
+        when,
+        kind=arrived.kind,
+        title=words("timeline.input", name=words.said(name), value=_value(entry, words)),
+        text=". ".join(part for part in said if part),
+        link=f"/fhir/{reference}" if reference else "",
+        whole_day="T" not in str(entry.get("date") or "T") and earlier is None,
+    )
 
 
 def _value(entry: Mapping[str, Any], words: Words) -> str:

@@ -1,7 +1,7 @@
 """The sweep alone: without broker and workers, patients come before exports, and it is seen to live."""
 
 import pytest
-from fhir_visits import bundle, observation, patient, put
+from fhir_visits import LOCAL, TENDERNESS, bundle, concept, observation, patient, put
 from installations import free_port
 from sqlalchemy import text
 
@@ -10,7 +10,8 @@ from service.app import create_app
 from service.automation import LIMITS_S
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import heartbeats, parameters
+from service.store import heartbeats, parameters, previews
+from service.store.previews import Question
 from worker.sweep import Sweep
 
 
@@ -18,7 +19,8 @@ from worker.sweep import Sweep
 def alone(database, owner, database_url):
     """Settings with a broker that is not there; nothing is stored, and nobody waits."""
     with owner.transaction() as tx:
-        tx.execute(text("TRUNCATE export, export_chunk, resource, history, arrival, promise, heartbeat"))
+        tx.execute(text("TRUNCATE export, export_chunk, preview, preview_effect"))
+        tx.execute(text("TRUNCATE resource, history, arrival, promise, heartbeat"))
         parameters.set_(tx, {"settle.minutes": 0}, "test", clock.now(tx))
     return Settings(database_url=database_url, broker_url=f"redis://127.0.0.1:{free_port()}/0")
 
@@ -63,6 +65,22 @@ def test_one_export_is_written_in_a_round_and_the_next_in_the_next(sweep, ask, w
         seen.append(written())
 
     assert seen == [1, 2, 3]
+
+
+def test_a_preview_goes_on_without_workers(sweep, database):
+    visit = bundle(put(patient("a")), put(observation("a-1", "Patient/a", code=concept("TENDER"))))
+    transaction.accept(database, visit, sender="hospital")
+    system, _, code = TENDERNESS.partition("|")
+    question = Question(source=(LOCAL, "TENDER"), target=(system, code), gives=True)
+    with database.transaction() as tx:
+        tx.execute(text("DELETE FROM arrival"))
+        previews.ask(tx, question, ["a"], by="", maps="", now=clock.now(tx), anew=True, tenant=0)
+
+    sweep.round(0.0)
+
+    with database.transaction() as tx:
+        found = previews.find(tx, question.id, tenant=0)
+    assert (found.outcome, found.gone) == ("finished", 1)
 
 
 def test_no_export_is_written_in_a_round_that_has_patients_to_evaluate(sweep, ask, written, database):

@@ -23,7 +23,7 @@ from service.fhir import access_events, blueprint, exporting, operations, outcom
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.operations import Given
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, NotInScope, TooMany, WentWrong
-from service.store import export_files, exports, horizon, resources, search_index
+from service.store import export_files, exports, horizon, leased, resources, search_index
 from service.store.database import Database
 from service.store.export_files import File
 from service.store.exports import Asked, Export
@@ -95,7 +95,7 @@ def cancel_export(id_: str) -> Response:
     """End the export, and have its files removed."""
     with blueprint.database().transaction() as tx:
         _own(tx, id_)
-        exports.cancel(tx, id_, tenant=TENANT)
+        leased.cancel(tx, "export", id_, tenant=TENANT)
     log.get().info("export_cancelled", export=id_, by=calling.caller().name)
     return blueprint.resource(
         reading.write(outcome.information("the export is ended, and its files are removed")).decode(),

@@ -18,6 +18,7 @@ from service.web.routes import (
     mapping,
     operations,
     owner,
+    password,
     pathway,
     patients,
     sandbox,
@@ -25,6 +26,7 @@ from service.web.routes import (
     sign_in,
     sources,
     subscriptions,
+    tried,
     value,
     worklist,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "mapping",
     "operations",
     "owner",
+    "password",
     "pathway",
     "patients",
     "sandbox",
@@ -54,6 +57,7 @@ __all__ = [
     "sign_in",
     "sources",
     "subscriptions",
+    "tried",
     "value",
     "worklist",
 ]

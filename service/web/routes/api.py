@@ -41,9 +41,21 @@ def show_operation(operation: str) -> str | tuple[str, int]:
     found = next((each for each in api.operations(kept) if each.id == operation), None)
     if found is None:
         return problem("no_page", 404)
-    type_ = request.args.get("type", "Patient")
+    body = found.body(request.args.get("media", ""))
+    # Where a body comes in several shapes, each example is about a type of its own.
+    about = body.type if body and len(found.bodies) > 1 else ""
+    asked = request.args.get("type", "")
+    type_ = asked or ("Patient" if found.id == SEARCH else about)
     listed = api.search_parameters(kept, type_) if found.id == SEARCH else []
     with visit.begin() as (_, seen):
         return visit.page(
-            seen, "operation.html", operation=found, group=TAGS[found.tag], type=type_, listed=listed
+            seen,
+            "operation.html",
+            operation=found,
+            group=TAGS[found.tag],
+            type=type_,
+            asked=asked,
+            body=body,
+            fields=found.filled(type_),
+            listed=listed,
         )

@@ -119,13 +119,16 @@ def render(
 ) -> str:
     """Return the page, with what is wrong with a form above it and its words kept."""
     show = request.args.get("show", "")
-    page: PlanPage = plan.build(record, show if show in SHOWN else SHOWN[0], seen.when, seen.words)
+    entries = ALL if request.args.get("entries") == "all" else ENTRIES
+    page: PlanPage = plan.build(
+        record, show if show in SHOWN else SHOWN[0], seen.when, seen.words, entries=entries
+    )
     values: dict[str, Any] = {
         "plan": page,
         "ground": Posting(
             action=url_for("web.decide", id=page.id), version=page.version, side=page.side.text
         ),
-        "entries": ALL if request.args.get("entries") == "all" else ENTRIES,
+        "entries": entries,
         "token": seen.forms.token,
         "trouble": trouble,
         "changed": changed,

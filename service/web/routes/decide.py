@@ -90,7 +90,7 @@ class Plan:
     def changed(self, version: int) -> tuple[str, ...]:
         """Return the newest entries of the timeline since a version of the plan."""
         old = resources.version(self.tx, "CarePlan", self.page.id, version, tenant=TENANT)
-        entries = self.page.timeline
+        entries = self.page.timeline.entries
         return tuple(e.title for e in entries if old is None or e.order[0] > old.received)[:CHANGES]
 
     def refuse(self, trouble: str, typed: Typed, changed: tuple[str, ...] = ()) -> str:
@@ -111,7 +111,7 @@ def decide(id: str) -> Answer:
         record = careplan.read(tx, seen, id)
         if record is None:
             return None
-        page = plan.build(record, "everything", seen.when, seen.words)
+        page = plan.build(record, "everything", seen.when, seen.words, entries=careplan.ENTRIES)
         return Plan(tx=tx, seen=seen, record=record, page=page)
 
     return carry_out(plan_of, unknown="no_plan")

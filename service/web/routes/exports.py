@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from service import log
 from service.fhir.references import ID
-from service.store import exports
+from service.store import exports, leased
 from service.web import exports as page
 from service.web import visit
 from service.web.exports import Exports
@@ -27,7 +27,7 @@ def end_export() -> Response | tuple[str, int]:
     if not re.fullmatch(ID, id_):
         return problem("no_page", 404)
     with visit.database().transaction() as tx:
-        exports.cancel(tx, id_, tenant=TENANT)
+        leased.cancel(tx, "export", id_, tenant=TENANT)
     log.get().info("export_cancelled", export=id_, by=seen.acting.id)
     # One that somebody else has ended meanwhile is ended as well.
     return redirect(url_for("web.show_operations", ended="export", _anchor="exports"), code=303)

@@ -14,12 +14,13 @@ from service import situation
 from service.fhir import retranslation
 from service.fhir.references import ID
 from service.situation import Instance
-from service.store import promises, resources
+from service.store import previews, promises, resources
+from service.store.previews import Preview
 from service.store.promises import Standing
 from service.store.resources import Stored
 from service.web import elements, inbox, mapping, offers, outcome, queries, tasks, visit, worklist
 from service.web.inbox import Detail, Entry, SetAside
-from service.web.mapping import Mapped
+from service.web.mapping import Code
 from service.web.offers import Offers
 from service.web.outcome import Outcome
 from service.web.pages import pages, problem
@@ -63,8 +64,11 @@ def show_unread_codes() -> str:
             codes=found[: inbox.ROWS],
             more=len(found) > inbox.ROWS,
             names={unread.key: elements.say(newest[unread.key].get("code")) for unread in found},
-            mapped=[(each, _place(each)) for each in mapping.made_here(tx, tenant=TENANT)],
+            mapped=[
+                (each, _place(each.source, each.target)) for each in mapping.made_here(tx, tenant=TENANT)
+            ],
             progress=retranslation.progress(tx, tenant=TENANT),
+            trying=[_trying(each) for each in previews.newest(tx, inbox.ROWS, tenant=TENANT)],
         )
 
 
@@ -85,10 +89,18 @@ def decide_entry(id: str) -> Answer:
     return decide.carry_out(lambda tx, seen: _read(tx, seen, id), unknown="no_task")
 
 
-def _place(mapped: Mapped) -> dict[str, str]:
-    """Return the parameters of the address of a map that was made here."""
-    type, element, question = mapping.place_of(visit.installed(), mapped.target)
-    return mapping.address(type, element, mapped.source, question)
+def _trying(found: Preview) -> tuple[Preview, str, dict[str, str]]:
+    """Return what is tried, what the code would mean, and the parameters of the address that shows it."""
+    asked = found.question
+    chosen = {"meaning": "|".join(asked.target)} if asked.gives else {"withdraw": "1"}
+    place = _place(asked.source, asked.target)
+    return found, mapping.title_of(visit.installed(), asked.target), {**place, **chosen}
+
+
+def _place(source: Code, target: Code) -> dict[str, str]:
+    """Return the parameters of the address of a code that means this."""
+    type, element, question = mapping.place_of(visit.installed(), target)
+    return mapping.address(type, element, source, question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """`/inbox/codes/mapping`: give a code a meaning, after a look at what would follow."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import redirect, request, url_for
@@ -14,10 +15,10 @@ from werkzeug.wrappers import Response
 from service import accessed, clock, preview
 from service.fhir import knowledge, retranslation, translation
 from service.fhir.translation import Translations
-from service.preview import Preview
-from service.store import horizon, resources, site
+from service.store import horizon, previews, resources, site
+from service.store.previews import Question
 from service.store.resources import VersionConflict, Write
-from service.web import elements, inbox, mapping, queries, visit, worklist
+from service.web import elements, inbox, mapping, queries, tried, visit, worklist
 from service.web.elements import Json
 from service.web.mapping import Code, Element, Mapped, Meaning
 from service.web.pages import pages, problem, refusal
@@ -25,8 +26,6 @@ from service.web.visit import TENANT, Visit
 
 Answer = Response | tuple[str, int]
 
-#: patients of a preview, newest use first: each is evaluated twice, some milliseconds
-PREVIEWED = 50
 #: values and words seen with the code that are shown
 SAMPLES = 10
 LOOKED_AT = 200
@@ -74,7 +73,7 @@ class Use:
 @pages.get("/inbox/codes/mapping")
 def show_mapping() -> Answer | str:
     """Show how a code is used, what it may mean, and what would follow."""
-    asked = _asked()
+    asked = read_address()
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
@@ -84,13 +83,13 @@ def show_mapping() -> Answer | str:
 @pages.post("/inbox/codes/mapping")
 def change_mapping() -> Answer:
     """Give a code a meaning, confirm or reject a proposed one, or withdraw it."""
-    asked, change = _asked(), request.form.get("change", "")
+    asked, change = read_address(), request.form.get("change", "")
     if asked is None or change not in CHANGES:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
         if refused := refusal(seen):
             return refused
-        mapped = _mapped(tx, asked.code)
+        mapped = made_here(tx, asked.code)
     assert seen.acting is not None
     before, after = CHANGES[change]
     version = mapped.version if mapped else 0
@@ -110,13 +109,13 @@ def change_mapping() -> Answer:
         if change == "confirm" and mapped.by in ("", seen.acting.reference):
             return problem("same_person", 422)
     body = mapping.concept_map(asked.code, target, display, after, comment)
-    if not _stored(seen, body, version):
+    if not _stored(seen, asked.code, body, version):
         return problem("mapping_changed", 409)
     _translate()
     return redirect(f"{url_for('web.show_mapping')}?{urlencode(asked.address)}#now", code=303)
 
 
-def _asked() -> Asked | None:
+def read_address() -> Asked | None:
     """Return what the address asks about; None for what names no code of a system in what is translated."""
     given = request.args
     element = next((known for known in mapping.ELEMENTS if known == given.get("element")), None)
@@ -138,7 +137,7 @@ def _meaning(asked: Asked, key: str) -> Meaning | None:
     return next((meaning for meaning in found if meaning.key == key), None)
 
 
-def _mapped(tx: Connection, code: Code) -> Mapped | None:
+def made_here(tx: Connection, code: Code) -> Mapped | None:
     """Return the map of a code that was made here, whatever its status."""
     stored = resources.current(tx, "ConceptMap", mapping.map_id(code), tenant=TENANT)
     if stored is None or stored.deleted or not stored.owned:
@@ -147,7 +146,7 @@ def _mapped(tx: Connection, code: Code) -> Mapped | None:
     return mapping.read(stored, said.resource if said else {})
 
 
-def _stored(seen: Visit, body: Json, version: int) -> bool:
+def _stored(seen: Visit, code: Code, body: Json, version: int) -> bool:
     """Store the next version of a map with who made it; False if it has another version by now.
 
     Args:
@@ -172,6 +171,9 @@ def _stored(seen: Visit, body: Json, version: int) -> bool:
         except VersionConflict:
             tx.rollback()
             return False
+        if body["status"] != "draft":
+            # What was tried of a proposal is there for the second person.
+            previews.decided(tx, code, tenant=TENANT)
     return True
 
 
@@ -183,58 +185,87 @@ def _translate() -> None:
         pass
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What an address or a form names to be decided about a code, and what has to be tried for it."""
+
+    meaning: Meaning | None
+    withdraw: bool
+    question: Question | None
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Return the parameters by which an address names it."""
+        if self.withdraw:
+            return {"withdraw": "1"}
+        return {"meaning": self.meaning.key} if self.meaning else {}
+
+
+def choice(asked: Asked, mapped: Mapped | None, given: Mapping[str, Any]) -> Choice:
+    """Return what is to be decided.
+
+    Args:
+        given: the parameters of an address, or the fields of a form.
+    """
+    status = mapped.status if mapped else ""
+    meaning = _meaning(asked, given.get("meaning", "")) if status in ("", "retired") else None
+    withdraw = status == "active" and "withdraw" in given
+    target = meaning.code if meaning else None
+    if mapped and (withdraw or status == "draft"):
+        target = mapped.target
+    question = Question(source=asked.code, target=target, gives=not withdraw) if target else None
+    return Choice(meaning=meaning, withdraw=withdraw, question=question)
+
+
+def preview_values(
+    tx: Connection,
+    seen: Visit,
+    asked: Asked,
+    mapped: Mapped | None,
+    chosen: Choice,
+    uses: Sequence[preview.Use] = (),
+) -> dict[str, Any]:
+    """Return what `_preview.html` shows.
+
+    Args:
+        uses: of the code, as far as it is wanted who has had it since.
+    """
+    found = None
+    if chosen.question:
+        maps = retranslation.state(site.read(tx, tenant=TENANT))
+        found = tried.read(tx, chosen.question, visit.installed(), maps=maps, uses=uses, tenant=TENANT)
+    moved = found.moved if found else ()
+    return {
+        "asked": asked,
+        "mapped": mapped,
+        "chosen": chosen,
+        "address": {**asked.address, **chosen.address},
+        "tried": found,
+        "moved": moved,
+        "rows": tried.ROWS,
+        "people": visit.people_of(tx, seen, {each.patient for each in moved}),
+        "plan_of": worklist.first_plans(
+            worklist.place(plan, seen.words)
+            for plan in queries.plans_of(tx, {each.patient for each in moved}, tenant=TENANT)
+        ),
+        "token": seen.forms.token,
+    }
+
+
 def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
-    mapped = _mapped(tx, asked.code)
+    mapped = made_here(tx, asked.code)
     known = knowledge.translations(tx, site.read(tx, tenant=TENANT).concept_maps, tenant=TENANT)
     uses = preview.uses(tx, asked.code, tenant=TENANT)
-    use = _use(tx, uses)
-    open_for = "" if mapped is None else mapped.status
-    meaning = _meaning(asked, request.args.get("meaning", ""))
-    target = mapped.target if mapped and open_for != "retired" else meaning.code if meaning else None
-    withdraw = open_for == "active" and "withdraw" in request.args
-    previews: tuple[Preview, ...] = ()
-    if target and (withdraw or open_for != "active"):
-        changed = _changed(known, asked.code, target, gives=not withdraw)
-        previews = tuple(_previews(tx, changed, uses, use.people[:PREVIEWED]))
-    moved = [found for found in previews if found.effects or found.failed]
+    chosen = choice(asked, mapped, request.args)
     return visit.page(
         seen,
         "mapping.html",
-        asked=asked,
-        use=use,
-        mapped=mapped,
+        **preview_values(tx, seen, asked, mapped, chosen, uses),
+        use=_use(tx, uses),
         elsewhere=_elsewhere(known, asked.code, mapped),
         meanings=mapping.meanings(visit.installed(), asked.element, asked.type, asked.question),
-        meaning=meaning,
-        withdraw=withdraw,
-        previewed=len(previews),
-        moved=moved,
-        people=visit.people_of(tx, seen, {found.patient for found in moved}),
-        plan_of=worklist.first_plans(
-            worklist.place(plan, seen.words)
-            for plan in queries.plans_of(tx, {found.patient for found in moved}, tenant=TENANT)
-        ),
         progress=retranslation.progress(tx, tenant=TENANT),
-        token=seen.forms.token,
     )
-
-
-def _previews(
-    tx: Connection,
-    changed: Translations,
-    uses: Sequence[preview.Use],
-    people: Sequence[str],
-) -> Iterator[Preview]:
-    for patient in people:
-        of_patient = [use for use in uses if use.patient == patient]
-        yield preview.of(tx, patient, changed, of_patient, tenant=TENANT)
-
-
-def _changed(known: Translations, source: Code, target: Code, *, gives: bool) -> Translations:
-    """Return the translations with one more, or without it."""
-    others = tuple(t for t in known.get(source, ()) if (t["system"], t["code"]) != target)
-    more = ({"system": target[0], "code": target[1]},) if gives else ()
-    return {**known, source: (*others, *more)}
 
 
 def _elsewhere(known: Translations, code: Code, mapped: Mapped | None) -> tuple[Json, ...]:

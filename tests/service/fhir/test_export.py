@@ -17,7 +17,7 @@ from fhir_profiles import gate, reading
 from service import clock
 from service.app import create_app
 from service.fhir import transaction
-from service.store import export_files, exports, horizon, promises, resources
+from service.store import export_files, exports, horizon, leased, promises, resources
 from service.store.database import Database
 from service.store.resources import Write
 from worker import export
@@ -100,7 +100,7 @@ def test_an_export_is_begun_asked_about_read_and_removed(client, database, visit
     manifest = finish(client, database, status)
     assert client.get(status).content_type == "application/json"
     kept_s = (client.get(status).expires - datetime.now(UTC)).total_seconds()
-    assert kept_s == pytest.approx(exports.KEPT.total_seconds(), abs=60)
+    assert kept_s == pytest.approx(leased.KEPT["export"].total_seconds(), abs=60)
     assert manifest["request"] == "http://127.0.0.1:8000/fhir/$export"
     assert (manifest["requiresAccessToken"], manifest["error"]) == (False, [])
     assert "deleted" not in manifest
@@ -225,7 +225,7 @@ def test_what_cannot_be_written_is_refused_at_once(path, query, headers, status,
     assert answer.status_code == status
     assert answer.get_json()["issue"][0]["diagnostics"]
     with database.transaction() as tx:
-        assert exports.due(tx, 1) == []
+        assert leased.due(tx, "export", 1) == []
 
 
 def test_a_client_that_asks_to_pass_over_what_is_not_known_gets_the_rest_and_is_told(
@@ -257,7 +257,7 @@ def test_whoever_asks_for_auditevents_is_told_where_those_of_accesses_are(path, 
 def test_a_head_begins_nothing(client, database):
     assert client.head("/fhir/$export", headers=ASYNC).status_code == 400
     with database.transaction() as tx:
-        assert exports.due(tx, 1) == []
+        assert leased.due(tx, "export", 1) == []
 
 
 @pytest.mark.parametrize("form", ["application/fhir+ndjson", "application/ndjson", "ndjson"])
@@ -362,13 +362,13 @@ def test_a_step_that_dies_is_done_again_and_nothing_is_written_twice(client, dat
     status = begin(client)
     id_ = id_of(status)
     with database.transaction() as tx:
-        lost = exports.claim(tx, id_, tenant=0)
+        lost = leased.claim(tx, "export", id_, tenant=0)
     # Whoever has the lease is at work, as far as others can tell.
     assert not export.run(database, 0, id_)
     _let_leases_run_out(database)
     manifest = finish(client, database, status)
-    with pytest.raises(exports.LeaseLost), database.transaction() as tx:
-        exports.finished(tx, lost)
+    with pytest.raises(leased.LeaseLost), database.transaction() as tx:
+        leased.finished(tx, lost)
 
     assert names(lines(client, manifest)) == EVERYTHING
     assert sum(file["count"] for file in manifest["output"]) == len(EVERYTHING)
@@ -398,9 +398,9 @@ def test_two_workers_never_write_the_same_export_at_once(client, database_url, v
 
 def test_an_export_whose_workers_are_lost_again_and_again_fails_and_says_so(client, database, visits):
     status = begin(client)
-    for _ in range(exports.MOST_ATTEMPTS):
+    for _ in range(leased.MOST_ATTEMPTS):
         with database.transaction() as tx:
-            assert exports.claim(tx, id_of(status), tenant=0)
+            assert leased.claim(tx, "export", id_of(status), tenant=0)
         _let_leases_run_out(database)
 
     assert not export.run(database, 0, id_of(status))
@@ -419,7 +419,7 @@ def test_an_error_is_tried_again_and_ends_the_export_without_a_value(
         raise ValueError("Rossi 1970-04-04")
 
     monkeypatch.setattr(resources, "versions", broken)
-    for _ in range(exports.MOST_ATTEMPTS):
+    for _ in range(leased.MOST_ATTEMPTS):
         assert not export.run(database, 0, id_of(status))
         with database.transaction() as tx:
             tx.execute(text("UPDATE export SET retry_at = NULL"))
@@ -433,9 +433,9 @@ def test_an_error_is_tried_again_and_ends_the_export_without_a_value(
 def test_a_cancelled_export_ends_whoever_writes_it(client, database, visits):
     status = begin(client)
     with database.transaction() as tx:
-        claim = exports.claim(tx, id_of(status), tenant=0)
+        claim = leased.claim(tx, "export", id_of(status), tenant=0)
     assert client.delete(status).status_code == 202
-    with pytest.raises(exports.LeaseLost), database.transaction() as tx:
+    with pytest.raises(leased.LeaseLost), database.transaction() as tx:
         exports.reached(tx, claim, {}, place=1, after=None, gone=0)
     assert not export.run(database, 0, id_of(status))
 
@@ -503,7 +503,7 @@ def test_what_has_expired_is_gone_and_is_removed_after_a_grace(client, database,
     )
     assert not export.run(database, 0, id_of(waiting))
     with database.transaction() as tx:
-        assert exports.due(tx, 5) == []
+        assert leased.due(tx, "export", 5) == []
     assert database.run(exports.purge) == 0
     age(exports.GRACE + timedelta(seconds=1))
     assert database.run(exports.purge) == 1

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from service.sandbox import erasing
-from service.store import migrate, privileges, tables
+from service.store import accounts, migrate, privileges, tables
 from service.store.database import Database
 from service.store.privileges import Missing, NoSuchRole
 from worker.sweep import KEPT
@@ -67,6 +67,9 @@ def test_after_the_grant_nothing_is_missing_and_nothing_is_too_much(urls, servic
         "UPDATE site_parameter SET who = 'x'",
         "DELETE FROM resource",
         "UPDATE clock SET held = true",
+        "UPDATE account SET practitioner = 'x'",
+        "UPDATE account SET disabled_at = NULL",
+        "INSERT INTO account (tenant, name, practitioner) VALUES (0, 'x', 'x')",
         "UPDATE alembic_version SET version_num = '0'",
         "CREATE TABLE public.mine (key BIGINT)",
         "ALTER TABLE decision DISABLE TRIGGER ALL",
@@ -103,6 +106,19 @@ def test_what_is_missing_is_named_by_table(urls, service):
             Missing(table="promise", privilege="UPDATE"),
             Missing(table="receipt_seq", privilege="USAGE"),
         )
+
+
+def test_a_password_may_be_changed_and_where_not_that_is_named(urls, service):
+    grant(urls)
+    with service.transaction() as tx:
+        assert accounts.set_password(tx, "nobody", "x", tenant=0) is False
+    with psycopg.connect(urls[0], autocommit=True) as owner:
+        owner.execute(f'REVOKE UPDATE (password) ON account FROM "{make_url(urls[1]).username}"')
+
+    with service.transaction() as tx:
+        missing = privileges.missing(tx, sandbox=False)
+
+    assert missing == (Missing(table="account", privilege="UPDATE (password)"),)
 
 
 def test_a_table_that_comes_later_may_be_used_at_once(urls):

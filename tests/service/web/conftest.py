@@ -514,3 +514,4 @@ def address(app: Flask) -> Iterator[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker runs here: the page waits a moment, not two seconds, before it says so."""
     monkeypatch.setattr("service.web.routes.decide.PATIENCE_S", 0.05)
+    monkeypatch.setattr("service.web.routes.tried.PATIENCE_S", 0.0)

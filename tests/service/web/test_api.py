@@ -1,13 +1,15 @@
 """`/api`: every request of the service, read and tried without any other host."""
 
+import json
 import re
+from html import unescape
 
 import pytest
 from fhir_visits import patient
 
 from fhir_profiles import reading
 from service.app import create_app
-from service.openapi import document
+from service.openapi import bodies, document
 from service.settings import Settings
 
 
@@ -36,6 +38,47 @@ def test_the_search_parameters_of_a_type_are_shown(client):
     assert client.get("/api/fhir.search?type=Nothing").status_code == 200
 
 
+def chosen(page):
+    """Return the type that the form of a page has chosen."""
+    field = page.split('data-name="type"')[1].split("</select>")[0]
+    return re.search(r"<option selected[^>]*>(\w+)<", field)[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "type_"),
+    [
+        ("fhir.search?type=Observation", "Observation"),
+        ("fhir.search", "Patient"),
+        ("fhir.search?type=Nothing", "Patient"),
+        ("fhir.read?type=CarePlan", "CarePlan"),
+        ("fhir.update?type=Encounter", "Encounter"),
+        ("fhir.update", "Observation"),
+        ("fhir.patch?media=application/fhir%2Bjson", "Observation"),
+        ("fhir.patch?media=application/fhir%2Bjson&type=Task", "Task"),
+    ],
+)
+def test_the_type_that_is_asked_about_is_filled_in(client, address, type_):
+    assert chosen(client.get(f"/api/{address}").text) == type_
+
+
+def test_a_patch_is_tried_in_each_of_its_shapes(client):
+    first = client.get("/api/fhir.patch").text
+    links = [unescape(link) for link in re.findall(r'href="(/api/fhir\.patch\?media=[^"]*)"', first)]
+    pages = [client.get(link).text for link in links]
+
+    assert [re.search(r'data-media="([^"]*)"', page)[1] for page in pages] == [
+        "application/json-patch+json",
+        "application/fhir+json",
+    ]
+    bodies = [
+        json.loads(unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", p, re.DOTALL)[1])) for p in pages
+    ]
+    assert isinstance(bodies[0], list)
+    assert bodies[1]["resourceType"] == "Parameters"
+    assert all(page.count('aria-current="true"') == 1 for page in pages)
+    assert "data-media" not in client.get("/api/fhir.read?media=application/fhir%2Bjson").text
+
+
 def test_a_page_is_described_and_not_tried(client):
     page = client.get("/api/web.decide").text
 
@@ -59,6 +102,8 @@ def test_requests_are_sent_from_the_page_and_to_this_service_alone(chromium, add
     from playwright.sync_api import sync_playwright
 
     client.put("/fhir/Patient/tried", data=reading.write(patient("tried", gender="female")))
+    about = bodies.example("observation-stored")["subject"]["reference"].partition("/")[2]
+    client.put(f"/fhir/Patient/{about}", data=reading.write(patient(about)))
     wrong = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -83,6 +128,13 @@ def test_requests_are_sent_from_the_page_and_to_this_service_alone(chromium, add
         page.get_by_role("button", name="Send").click()
         page.locator("#answer-status").get_by_text(re.compile("20[01]|422")).wait_for()
         stored = page.locator("#answer").inner_text()
+
+        page.goto("/api/fhir.patch?type=Observation")
+        page.get_by_role("link", name="application/fhir+json").click()
+        page.get_by_label("id", exact=False).first.fill("example-1")
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("200 OK").wait_for()
+        patched = page.locator("#answer").inner_text()
         sideways = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         browser.close()
 
@@ -94,4 +146,6 @@ def test_requests_are_sent_from_the_page_and_to_this_service_alone(chromium, add
     assert "/fhir/Patient?_id=tried&gender=female" in found
     assert "PUT /fhir/Observation/example-1" in stored
     assert "content-type: application/fhir+json" in stored.lower()
+    assert "PATCH /fhir/Observation/example-1" in patched
+    assert '"status": "amended"' in patched
     assert not sideways

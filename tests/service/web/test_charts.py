@@ -53,11 +53,10 @@ def figures(client, database, side="right"):
 
 
 def points(figure):
-    """Return the places of the dots, left to right."""
-    return [
-        (float(x), float(y))
-        for x, y in re.findall(r'<circle class="dot" cx="([\d.]+)" cy="([\d.]+)"', figure)
-    ]
+    """Return the places of the dots, left to right: few are circles, many are one path."""
+    few = re.findall(r'<circle class="dot" cx="([\d.]+)" cy="([\d.]+)"', figure)
+    many = re.findall(r"M([\d.]+) ([\d.]+)h0", figure)
+    return [(float(x), float(y)) for x, y in few or many]
 
 
 def rows(figure):

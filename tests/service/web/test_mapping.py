@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from fhir_profiles import reading
 from service.fhir import retranslation, transaction
-from service.store import resources
+from service.store import leased, previews, resources
+from worker import trying
 from worker.advance import advance
 
 OWN = CODES + "gluteus-medius-pathway"
@@ -63,19 +64,52 @@ def findings(record):
     return record
 
 
-@pytest.fixture
-def save(client, form):
-    """Press a button of the page of a code."""
+def press(client, address, wanted, **chosen):
+    """Post the form of a page that holds this."""
+    page = client.get(address)
+    assert page.status_code == 200
+    for found in re.findall(r'<form[^>]*method="post".*?</form>', page.text, re.DOTALL):
+        if wanted in found:
+            action = html.unescape(re.search(r'action="([^"]*)"', found)[1])
+            fields = dict(re.findall(r'<input[^>]* name="([^"]+)" value="([^"]*)"', found))
+            return client.post(action, data={name: html.unescape(v) for name, v in fields.items()} | chosen)
+    raise LookupError(wanted)
 
-    def save(code, change, element="code", meaning="", **more):
-        address = page_of(code, element, **({"meaning": meaning} if meaning else {}), **more)
-        page = client.get(address)
-        assert page.status_code == 200
-        for found in re.findall(r'<form method="post".*?</form>', page.text, re.DOTALL):
-            if f'name="change" value="{change}"' in found:
-                fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', found))
-                return client.post(address, data={name: html.unescape(v) for name, v in fields.items()})
-        raise LookupError(change)
+
+def try_all(database):
+    """Do what a worker does."""
+    with database.transaction() as tx:
+        due = leased.due(tx, "preview", 10)
+    for tenant, id_ in due:
+        while trying.run(database, tenant, id_):
+            pass
+
+
+@pytest.fixture
+def look(client, record):
+    """Have it tried what a meaning, or its end, would do; return the address of the page that tells."""
+
+    def look(code, element="code", meaning="", **more):
+        chosen = {"meaning": meaning} if meaning else {"withdraw": "1"}
+        wanted = '<select id="meaning"' if meaning else 'name="withdraw"'
+        told = press(client, page_of(code, element, **more), wanted, **chosen)
+        assert told.status_code == 303
+        try_all(record)
+        return told.location
+
+    return look
+
+
+@pytest.fixture
+def save(client, look, record):
+    """Press a button of the page of a code, after a look at what would follow."""
+
+    def save(code, change, element="code", meaning="", withdraw=False, **more):
+        address = page_of(code, element, **more)
+        if meaning or withdraw:
+            address = look(code, element, meaning, **more)
+        try_all(record)
+        return press(client, address, f'name="change" value="{change}"')
 
     return save
 
@@ -112,11 +146,11 @@ def test_the_codes_without_a_meaning_lead_there(client, findings):
     assert client.get(link).status_code == 200
 
 
-def test_the_preview_says_who_would_move_and_stores_nothing(client, act, findings, stored):
+def test_the_preview_says_who_would_move_and_stores_nothing(client, act, findings, look, stored):
     act(client, "vogt")
     before = stored("tender")
 
-    said = plain(client.get(page_of("TENDER", meaning=TENDER)).text)
+    said = plain(client.get(look("TENDER", meaning=TENDER)).text)
 
     assert "One patient with this code was evaluated as if" in said
     assert "For one of them something would be different" in said
@@ -146,9 +180,9 @@ def test_a_meaning_holds_at_once_for_what_is_stored(client, act, findings, save,
     assert stored("pain").version == 1
 
 
-def test_the_preview_is_what_then_happens(client, act, findings, save, stored):
+def test_the_preview_is_what_then_happens(client, act, findings, look, save, stored):
     act(client, "vogt")
-    said = plain(client.get(page_of("TENDER", meaning=TENDER)).text)
+    said = plain(client.get(look("TENDER", meaning=TENDER)).text)
     (promised,) = re.findall(r"Left hip no plan → (.+?) (?:Opened|Pathway|The|[A-Z])", said)
 
     save("TENDER", "save", meaning=TENDER)
@@ -173,12 +207,12 @@ def test_the_map_and_who_made_it_are_stored_as_versions(client, act, findings, s
     assert len(said) == 2
 
 
-def test_a_meaning_that_is_withdrawn_is_taken_back_after_a_look(client, act, findings, save, stored):
+def test_a_meaning_that_is_withdrawn_is_taken_back_after_a_look(client, act, findings, look, save, stored):
     act(client, "vogt")
     save("TENDER", "save", meaning=TENDER)
     advance(findings, 0, WHO)
 
-    said = plain(client.get(page_of("TENDER", withdraw=1)).text)
+    said = plain(client.get(look("TENDER")).text)
     assert "If the meaning is withdrawn" in said
     assert save("TENDER", "withdraw", withdraw=1).status_code == 303
 
@@ -232,9 +266,9 @@ def test_a_rejected_proposal_never_had_an_effect(client, act, findings, save, st
     assert "Choose a meaning" in client.get(page_of("TENDER")).text
 
 
-def test_pressed_twice_or_on_an_old_page_it_is_refused(client, act, findings, save, stored):
+def test_pressed_twice_or_on_an_old_page_it_is_refused(client, act, findings, look, stored):
     act(client, "vogt")
-    page = client.get(page_of("TENDER", meaning=TENDER)).text
+    page = client.get(look("TENDER", meaning=TENDER)).text
     fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', page.split('method="post"')[-1]))
 
     answers = [client.post(page_of("TENDER"), data=fields).status_code for _ in range(2)]
@@ -252,9 +286,9 @@ def test_without_anybody_or_without_a_token_nothing_is_written(client, act, find
 
 
 @pytest.mark.parametrize("meaning", ["", "nonsense", "http://loinc.org|1-8"])
-def test_a_meaning_that_no_pathway_reads_is_refused(client, act, findings, meaning):
+def test_a_meaning_that_no_pathway_reads_is_refused(client, act, findings, look, meaning):
     act(client, "vogt")
-    page = client.get(page_of("TENDER", meaning=TENDER)).text
+    page = client.get(look("TENDER", meaning=TENDER)).text
     fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', page.split('method="post"')[-1]))
 
     assert client.post(page_of("TENDER"), data={**fields, "meaning": meaning}).status_code == 422
@@ -352,15 +386,18 @@ def test_of_two_who_change_a_meaning_at_once_one_is_refused(app, act, findings, 
     changes = ("reject", "confirm") if urgent else ("withdraw", "withdraw")
 
     def fields(client, address, change):
+        try_all(findings)
         for found in re.findall(r'<form method="post".*?</form>', client.get(address).text, re.DOTALL):
             if f'name="change" value="{change}"' in found:
                 pairs = re.findall(r'name="([^"]+)" value="([^"]*)"', found)
                 return {name: html.unescape(value) for name, value in pairs}
         raise LookupError(change)
 
-    address = page_of("TENDER", meaning=target)
-    first.post(address, data=fields(first, address, "save"))
-    asked = page_of("TENDER", **({} if urgent else {"withdraw": 1}))
+    address = press(first, page_of("TENDER"), '<select id="meaning"', meaning=target).location
+    first.post(page_of("TENDER"), data=fields(first, address, "save"))
+    asked = page_of("TENDER")
+    if not urgent:
+        asked = press(first, asked, 'name="withdraw"').location
     forms = [fields(client, asked, change) for client, change in zip(clients, changes, strict=True)]
 
     with ThreadPoolExecutor(2) as pool:
@@ -369,3 +406,129 @@ def test_of_two_who_change_a_meaning_at_once_one_is_refused(app, act, findings, 
         )
 
     assert sorted(answers) == [303, 409]
+
+
+MANY = 30
+
+
+@pytest.fixture
+def many(record):
+    """Many whose findings came in the codes of the hospital."""
+    for n in range(MANY):
+        code = concept("TENDER")
+        found = observation(f"tender-{n}", f"Patient/many-{n}", code=code, bodySite=LEFT, valueBoolean=True)
+        send(record, put(found), who=f"many-{n}")
+    return record
+
+
+def only(database):
+    """Return the one preview there is."""
+    with database.transaction() as tx:
+        (found,) = previews.newest(tx, 2, tenant=0)
+    return found
+
+
+def test_all_who_have_the_code_are_tried_step_by_step_with_counts(client, act, many):
+    act(client, "vogt")
+    told = press(client, page_of("TENDER"), '<select id="meaning"', meaning=TENDER).location
+
+    begun = plain(client.get(told).text)
+    assert f"0 of {MANY} patients were tried." in begun
+    assert "It goes on when you leave this page" in begun
+    assert "Save: it means" not in begun
+
+    assert trying.run(many, 0, only(many).id, for_s=0, step_s=0)
+    on_the_way = plain(client.get(told).text)
+    assert f"1 of {MANY} patients were tried." in on_the_way
+    assert "For one of them something would be different." in on_the_way
+    refreshed = re.search(r'hx-get="([^"]*)"', client.get(told).text.split('id="preview"')[1])[1]
+    part = client.get(html.unescape(refreshed)).text
+    assert part.lstrip().startswith('<section class="card" id="preview"')
+    assert f'<progress id="trying" max="100" value="{100 // MANY}">' in part
+
+    try_all(many)
+    ended = client.get(html.unescape(refreshed)).text
+    assert f"{MANY} patients with this code were evaluated as if" in plain(ended)
+    assert "hx-get" not in ended
+    assert "Save: it means" in ended
+    assert only(many).moved == MANY
+
+
+def test_the_page_of_the_codes_leads_back_to_what_is_tried(client, act, many):
+    act(client, "vogt")
+    told = press(client, page_of("TENDER"), '<select id="meaning"', meaning=TENDER).location
+
+    page = client.get("/inbox/codes").text
+
+    row = page.split('id="trying"')[1].split("</section>")[0]
+    assert f"0 of {MANY} patients were tried." in plain(row)
+    (link,) = (html.unescape(link) for link in re.findall(r'<a [^>]*href="([^"]*)"', row))
+    assert sorted(unquote(link).split("?")[1].split("&")) == sorted(unquote(told).split("?")[1].split("&"))
+
+
+def test_it_can_be_ended_and_then_nothing_is_tried(client, act, many):
+    act(client, "vogt")
+    told = press(client, page_of("TENDER"), '<select id="meaning"', meaning=TENDER).location
+    running = only(many).id
+
+    assert press(client, told, "mapping/preview/end").status_code == 303
+
+    assert not trying.run(many, 0, running)
+    page = plain(client.get(told).text)
+    assert "What would follow is tried on every patient" in page
+    assert "Save: it means" not in page
+
+
+def test_whoever_asks_again_sees_what_was_tried_unless_it_is_to_be_tried_anew(client, act, findings, look):
+    act(client, "vogt")
+    told = look("TENDER", meaning=TENDER)
+    new = observation("again", "Patient/p2", code=concept("TENDER"), bodySite=LEFT, valueBoolean=True)
+    with findings.transaction() as tx:
+        tx.execute(text("UPDATE preview SET seen_at = seen_at - interval '1 day'"))
+    send(findings, put(new), who="p2")
+
+    look("TENDER", meaning=TENDER)
+    kept = only(findings)
+    assert kept.total == 1
+    assert "patients have had the code since then." in plain(client.get(told).text)
+
+    press(client, told, 'name="again"')
+    try_all(findings)
+    assert (only(findings).total, only(findings).gone) == (2, 2)
+    assert "since then" not in plain(client.get(told).text)
+
+
+def test_a_proposal_keeps_what_was_tried_for_the_second_person_and_the_decision_ends_it(
+    client, act, findings, save
+):
+    act(client, "vogt")
+    save("TENDER", "save", meaning=URGENT)
+    kept = only(findings)
+
+    act(client, "arslan")
+    assert "One patient with this code was evaluated" in plain(client.get(page_of("TENDER")).text)
+    assert save("TENDER", "confirm").status_code == 303
+
+    with findings.transaction() as tx:
+        assert previews.find(tx, kept.id, tenant=0) is None
+        assert tx.execute(text("SELECT count(*) FROM preview_effect")).scalar_one() == 0
+
+
+def test_a_worker_that_was_at_it_when_somebody_decided_keeps_nothing(client, act, many):
+    act(client, "vogt")
+    press(client, page_of("TENDER"), '<select id="meaning"', meaning=TENDER)
+    running = only(many).id
+    with many.transaction() as tx:
+        claim = leased.claim(tx, "preview", running, tenant=0)
+        previews.decided(tx, (LOCAL, "TENDER"), tenant=0)
+
+    with pytest.raises(leased.LeaseLost), many.transaction() as tx:
+        previews.reached(tx, claim, gone=1)
+
+
+def test_nothing_is_tried_without_a_form_of_ours(client, findings):
+    address = page_of("TENDER").replace("/mapping?", "/mapping/preview?")
+
+    assert client.post(address, data={"meaning": TENDER}).status_code == 422
+    with findings.transaction() as tx:
+        assert previews.newest(tx, 1, tenant=0) == []

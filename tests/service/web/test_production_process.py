@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -202,6 +203,45 @@ def test_the_sign_in_page_is_for_everybody_and_a_browser_takes_its_cookies(chrom
             assert signing_in.BEFORE not in cookies
             page.get_by_role("button", name="Sign out").press("Enter")
             page.get_by_text("You are signed out.").wait_for()
+            context.close()
+        browser.close()
+
+    assert problems == []
+
+
+@pytest.mark.requires("browser")
+def test_the_password_is_changed_in_a_browser_and_axe_finds_nothing(chromium, url, client, owner, record):
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    name, new = f"p-{uuid4().hex[:8]}", "four more words here"
+    signing_in.account(owner, name, "vogt")
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        present = signing_in.PASSWORD
+        for scheme, width in (("light", 1440), ("dark", 1440), ("light", 390)):
+            context = browser.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, ignore_https_errors=True
+            )
+            page = context.new_page()
+            page.goto(f"{url}/acting/password")
+            page.get_by_label("User", exact=True).fill(name)
+            page.get_by_label("Password", exact=True).fill(present)
+            page.get_by_role("button", name="Sign in").press("Enter")
+            page.wait_for_url("**/acting/password")
+            for old, next_ in (("not this one either", new), (present, f"{new} {scheme} {width}")):
+                page.get_by_label("Present password").fill(old)
+                page.get_by_label("New password", exact=True).fill(next_)
+                page.get_by_label("New password again").fill(next_)
+                page.get_by_role("button", name="Change the password").press("Enter")
+                page.locator(".alarm[role]").get_by_text("password").first.wait_for()
+                found = Axe().run(page).response["violations"]
+                problems += [f"{scheme} {width}: {f['id']} {f['nodes'][0]['html'][:120]}" for f in found]
+                if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                    problems.append(f"{scheme} {width}: scrolls sideways")
+            page.get_by_text("The password is changed.").wait_for()
+            present = next_
             context.close()
         browser.close()
 

@@ -6,10 +6,12 @@ Sessions end by the database's clock, so tests make them old in the database.
 import re
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import page_states
 import pytest
 import signing_in
+from fhir_visits import TENDERNESS, asked_about
 from signing_in import BASE, BEFORE, PASSWORD, SESSION
 from sqlalchemy import text
 
@@ -319,6 +321,15 @@ def checking(client, plan):
     return client.post(plan + "/decisions", base_url=BASE, data=typed).headers["Location"].partition("#")[0]
 
 
+def being_tried(client, plan):
+    """The page of a code of which a meaning is being tried."""
+    page = get(client, "/inbox/codes/mapping?" + urlencode(asked_about())).text
+    (action,) = re.findall(r'action="(/inbox/codes/mapping/preview[^"]*)"', page)
+    fields = signing_in.hidden(page, action)
+    answer = client.post(unescape(action), base_url=BASE, data={**fields, "meaning": TENDERNESS})
+    return answer.headers["Location"].partition("#")[0]
+
+
 #: each template that asks again by itself, and a page that holds it; in production there is no sandbox
 REFRESHED = {
     "_evaluating.html": None,
@@ -326,6 +337,7 @@ REFRESHED = {
     "_exports.html": lambda client, plan: "/operations",
     "_live.html": lambda client, plan: plan,
     "_outcome.html": checking,
+    "_preview.html": being_tried,
     "operations.html": lambda client, plan: "/operations",
 }
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 from subscribed import SECRET_PATH, subscribe
 
-from service.store import heartbeats, subscriptions
+from service.store import accesses, heartbeats, subscriptions
+from service.store.accesses import Filters
 from service.subscriptions.answers import Kind
 from service.web import words
 
@@ -79,9 +80,12 @@ def test_each_state_is_shown_with_what_waits_and_when_something_was_taken_last(o
     # Of the address the host alone is shown, and a button only where there is something to try.
     assert "hook.example.org" in shown
     assert SECRET_PATH not in page
-    assert [
-        id_ for id_ in ("requested", "active", "again", "error", "off") if "<button" in row(shown, f"s-{id_}")
-    ] == [
+    states = ("requested", "active", "again", "error", "off")
+    again, end = 'action="/operations/subscriptions"', 'action="/operations/subscriptions/end"'
+    assert [id_ for id_ in states if again in row(shown, f"s-{id_}")] == ["again", "error"]
+    assert [id_ for id_ in states if end in row(shown, f"s-{id_}")] == [
+        "requested",
+        "active",
         "again",
         "error",
     ]
@@ -140,6 +144,42 @@ def test_nobody_is_chosen_and_nothing_can_be_tried(record, client):
         422,
     )
     assert standing(record, "s-error").status == "error"
+
+
+def test_a_person_turns_one_off_which_ends_it_and_is_written_down(operator, record):
+    subscribe(record, "s-active", status="active", numbered=3, delivered=1)
+    shown = row(section(operator.get("/operations").text), "s-active")
+    confirm = re.search(r"<details.*?</details>", shown, re.DOTALL)[0]
+    assert words.of("en")("subscriptions.end_sure", owner="registry") in confirm
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', confirm))
+
+    for _ in range(2):
+        answer = operator.post("/operations/subscriptions/end", data=fields)
+        assert answer.status_code == 303
+
+    found = standing(record, "s-active")
+    assert (found.status, found.answer) == ("off", "ended-here")
+    page = operator.get(answer.headers["Location"]).text
+    assert words.of("en")("subscriptions.ended", id="s-active") in section(page)
+    assert words.of("en")("subscriptions.answer.ended-here") in row(section(page), "s-active")
+    with record.transaction() as tx:
+        rows = accesses.find(tx, Filters(), before=0, limit=50, tenant=0)
+    written = [a for _, a in rows if a.reference == "Subscription/s-active"]
+    assert [(a.who, a.action, a.place) for a in written] == [
+        ("Practitioner/arslan", accesses.EXECUTE, "/operations/subscriptions/end")
+    ]
+    audit = operator.get("/audit?action=E").text
+    assert "Subscription/s-active" in audit
+    assert words.of("en")("audit.no_patient") in audit
+
+
+def test_nobody_turns_one_off_without_a_form_of_ours(operator, record, client):
+    subscribe(record, "s-active", status="active")
+
+    for who, token in ((operator, "x"), (client, "")):
+        answer = who.post("/operations/subscriptions/end", data={"subscription": "s-active", "token": token})
+        assert answer.status_code == 422
+    assert standing(record, "s-active").status == "active"
 
 
 def test_the_metrics_count_what_waits_and_what_is_in_error(operator, record):

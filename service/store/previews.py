@@ -1,0 +1,230 @@
+"""Previews: what would follow if a code had a meaning, or had one no more, tried on all patients who have it.
+
+A preview is long work, see `leased`, and there is one of each question. It is kept until a person decides
+about the code, who may be a second one on another day.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from sqlalchemy import Connection, text
+
+from service.store import leased
+from service.store.leased import Claim, Outcome
+
+#: (system, code)
+Code = tuple[str, str]
+
+PURGED_AT_ONCE = 500
+_IDS = uuid5(NAMESPACE_URL, "https://w3id.org/hipway/preview")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: whether a code means this, or would not mean it any more."""
+
+    source: Code
+    target: Code
+    #: False: the meaning is taken away
+    gives: bool
+
+    @property
+    def id(self) -> str:
+        """Return the id of its preview."""
+        return str(uuid5(_IDS, "\n".join((*self.source, *self.target, str(self.gives)))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One preview, and how far it is."""
+
+    id: str
+    question: Question
+    #: the state of the ConceptMaps when it was asked for
+    maps: str
+    #: the service clock then
+    seen_at: datetime
+    #: how many patients there are to try, how many were tried, and for how many something would be different
+    total: int
+    gone: int
+    moved: int
+    failed_reason: str | None
+    #: None: it goes on
+    outcome: Outcome | None
+
+    @property
+    def percent(self) -> int:
+        """Return how much is done; 100 only at the end."""
+        if self.outcome == "finished":
+            return 100
+        return min(99, 100 * self.gone // self.total) if self.total else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What would be different for one patient."""
+
+    patient: str
+    #: JSON, see `service.preview`
+    effects: str
+    #: the CQL definition that errs already now
+    failed: str | None
+
+
+def ask(
+    tx: Connection,
+    question: Question,
+    patients: Sequence[str],
+    *,
+    by: str,
+    maps: str,
+    now: datetime,
+    anew: bool,
+    tenant: int,
+) -> None:
+    """Promise a preview, unless there is one.
+
+    Args:
+        patients: in the order in which they are tried.
+        by: who asks, as a reference; empty: nobody is named.
+        maps: the state of the ConceptMaps.
+        now: the service clock.
+        anew: one that has ended, or goes on, is begun again.
+    """
+    if anew:
+        _remove(tx, "id = :id", {"tenant": tenant, "id": question.id})
+    statement = """
+        INSERT INTO preview
+            (tenant, id, source, target, gives, asked_by, maps, patients, seen_at, expires_at)
+        VALUES (:tenant, :id, :source, :target, :gives, :by, :maps, :patients, :now,
+            clock_timestamp() + make_interval(secs => :kept_s))
+        ON CONFLICT (tenant, id) DO NOTHING
+    """
+    values = {
+        "tenant": tenant,
+        "id": question.id,
+        "source": list(question.source),
+        "target": list(question.target),
+        "gives": question.gives,
+        "by": by,
+        "maps": maps,
+        "patients": list(patients),
+        "now": now,
+        "kept_s": leased.KEPT["preview"].total_seconds(),
+    }
+    tx.execute(text(statement), values)
+
+
+def find(tx: Connection, id_: str, *, tenant: int) -> Preview | None:
+    """Return a preview; None where nobody has asked for it, or it was decided on or has expired."""
+    found = _previews(tx, "id = :id", {"tenant": tenant, "id": id_})
+    return found[0] if found else None
+
+
+def newest(tx: Connection, limit: int, *, tenant: int) -> list[Preview]:
+    """Return the previews that there are, the newest first."""
+    return _previews(tx, "true ORDER BY asked_at DESC LIMIT :limit", {"tenant": tenant, "limit": limit})
+
+
+def untried(tx: Connection, id_: str, gone: int, limit: int, *, tenant: int) -> list[str]:
+    """Return the next patients, behind those that are gone."""
+    statement = "SELECT unnest(patients[:first \\: :last]) FROM preview WHERE tenant = :tenant AND id = :id"
+    names = {"tenant": tenant, "id": id_, "first": gone + 1, "last": gone + limit}
+    return list(tx.execute(text(statement), names).scalars())
+
+
+def add(tx: Connection, id_: str, number: int, row: Row, *, tenant: int) -> None:
+    """Keep what would be different for one patient.
+
+    Args:
+        number: the place of the patient.
+    """
+    statement = """
+        INSERT INTO preview_effect (tenant, preview, number, patient, effects, failed)
+        VALUES (:tenant, :preview, :number, :patient, :effects, :failed)
+    """
+    values = {
+        "tenant": tenant,
+        "preview": id_,
+        "number": number,
+        "patient": row.patient,
+        "effects": row.effects,
+        "failed": row.failed,
+    }
+    tx.execute(text(statement), values)
+
+
+def effects(tx: Connection, id_: str, limit: int, *, tenant: int) -> list[Row]:
+    """Return what would be different, for so many patients at most."""
+    statement = """
+        SELECT patient, effects, failed FROM preview_effect
+        WHERE tenant = :tenant AND preview = :id ORDER BY number LIMIT :limit
+    """
+    rows = tx.execute(text(statement), {"tenant": tenant, "id": id_, "limit": limit})
+    return [Row(**row) for row in rows.mappings()]
+
+
+def reached(tx: Connection, claim: Claim, *, gone: int) -> None:
+    """Note how many patients were tried, in the transaction that tried them, and give the preview back.
+
+    Raises:
+        LeaseLost: the transaction must be rolled back.
+    """
+    leased.reached(tx, claim, {"gone": gone})
+
+
+def finished(tx: Connection, claim: Claim, *, gone: int) -> None:
+    """Note that all were tried, in the transaction of the last step.
+
+    Raises:
+        LeaseLost: the transaction must be rolled back.
+    """
+    statement = "UPDATE preview SET gone = :gone WHERE tenant = :tenant AND id = :id"
+    tx.execute(text(statement), {"tenant": claim.tenant, "id": claim.id, "gone": gone})
+    leased.finished(tx, claim)
+
+
+def forget(tx: Connection, id_: str, *, tenant: int) -> None:
+    """Remove a preview; whoever works on it keeps nothing of what it has done."""
+    _remove(tx, "id = :id", {"tenant": tenant, "id": id_})
+
+
+def decided(tx: Connection, source: Code, *, tenant: int) -> None:
+    """Remove what was asked about a code: somebody has decided what it means."""
+    _remove(tx, "source = :source", {"tenant": tenant, "source": list(source)})
+
+
+def purge(tx: Connection, limit: int = PURGED_AT_ONCE) -> int:
+    """Remove previews that have expired; return how many."""
+    expired = "expires_at < clock_timestamp() LIMIT :limit FOR UPDATE SKIP LOCKED"
+    chosen = tx.execute(text(f"SELECT tenant, id FROM preview WHERE {expired}"), {"limit": limit}).all()  # noqa: S608
+    for tenant, id_ in chosen:
+        forget(tx, id_, tenant=tenant)
+    return len(chosen)
+
+
+def _remove(tx: Connection, which: str, names: dict[str, Any]) -> None:
+    statement = f"""
+        WITH gone AS (DELETE FROM preview WHERE tenant = :tenant AND {which} RETURNING tenant, id)
+        DELETE FROM preview_effect e USING gone g WHERE e.tenant = g.tenant AND e.preview = g.id
+    """  # noqa: S608 - our own words
+    tx.execute(text(statement), names)
+
+
+def _previews(tx: Connection, which: str, names: dict[str, Any]) -> list[Preview]:
+    statement = f"""
+        SELECT id, source, target, gives, maps, seen_at, cardinality(patients) AS total, gone,
+            failed_reason, outcome,
+            (SELECT count(*) FROM preview_effect e WHERE e.tenant = p.tenant AND e.preview = p.id) AS moved
+        FROM preview p WHERE tenant = :tenant AND expires_at > clock_timestamp() AND {which}
+    """  # noqa: S608 - our own words
+    return [_preview(dict(row)) for row in tx.execute(text(statement), names).mappings()]
+
+
+def _preview(row: dict[str, Any]) -> Preview:
+    source, target = row.pop("source"), row.pop("target")
+    question = Question(source=(source[0], source[1]), target=(target[0], target[1]), gives=row.pop("gives"))
+    return Preview(question=question, **row)

@@ -1,0 +1,111 @@
+"""What would follow from a meaning of a code: tried on all patients who have it, while nobody need wait.
+
+asked for --> worker --> kept, until somebody decides about the code
+"""
+
+from collections.abc import Mapping
+from time import monotonic, sleep
+from urllib.parse import urlencode
+
+from flask import redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from service import broker, log, preview
+from service.fhir import retranslation
+from service.store import previews, site
+from service.web import visit
+from service.web.forms import Foreign
+from service.web.pages import pages, problem
+from service.web.routes import mapping
+from service.web.routes.mapping import Asked
+from service.web.visit import TENANT, Visit
+
+Answer = Response | tuple[str, int]
+
+#: a few patients are tried in this time, and who asked sees the result at once
+PATIENCE_S = 2.0
+LOOK_S = 0.05
+
+
+@pages.get("/inbox/codes/mapping/preview")
+def show_preview() -> Answer | str:
+    """Return the part of the page of a code that says how far it is; it asks again until all were tried."""
+    asked = mapping.read_address()
+    if asked is None:
+        return problem("no_code", 404)
+    with visit.begin() as (tx, seen):
+        mapped = mapping.made_here(tx, asked.code)
+        chosen = mapping.choice(asked, mapped, request.args)
+        return visit.page(seen, "_preview.html", **mapping.preview_values(tx, seen, asked, mapped, chosen))
+
+
+@pages.post("/inbox/codes/mapping/preview")
+def begin_preview() -> Answer:
+    """Have it tried on all patients what a decision about a code would do."""
+    asked = mapping.read_address()
+    if asked is None:
+        return problem("no_code", 404)
+    with visit.begin() as (tx, seen):
+        if refused := _refused(seen):
+            return refused
+        chosen = mapping.choice(asked, mapping.made_here(tx, asked.code), request.form)
+        if chosen.question is None:
+            return problem("no_meaning", 422)
+        uses = preview.uses(tx, asked.code, tenant=TENANT)
+        maps = retranslation.state(site.read(tx, tenant=TENANT))
+    question = chosen.question
+    with visit.database().transaction() as tx:
+        previews.ask(
+            tx,
+            question,
+            tuple(dict.fromkeys(use.patient for use in uses)),
+            by=seen.acting.reference if seen.acting else "",
+            maps=maps,
+            now=seen.clock.now,
+            anew="again" in request.form,
+            tenant=TENANT,
+        )
+    broker.wake_preview(seen.settings, TENANT, question.id)
+    _wait(question.id)
+    return _back(asked, chosen.address)
+
+
+@pages.post("/inbox/codes/mapping/preview/end")
+def end_preview() -> Answer:
+    """End what is being tried, and forget what was."""
+    asked = mapping.read_address()
+    if asked is None:
+        return problem("no_code", 404)
+    with visit.begin() as (tx, seen):
+        if refused := _refused(seen):
+            return refused
+        chosen = mapping.choice(asked, mapping.made_here(tx, asked.code), request.form)
+    question = chosen.question
+    if question is not None:
+        visit.database().run(lambda tx: previews.forget(tx, question.id, tenant=TENANT))
+        log.get().info("preview_ended", preview=question.id, by=seen.acting.id if seen.acting else "")
+    return _back(asked, chosen.address)
+
+
+def _refused(seen: Visit) -> Answer | None:
+    """Return why a form is not carried out. In a sandbox anybody may look what would follow."""
+    try:
+        seen.forms.check(request)
+    except Foreign:
+        return problem("old_form", 422)
+    return None
+
+
+def _wait(id_: str) -> None:
+    """Wait a little for the end."""
+    end = monotonic() + PATIENCE_S
+    while True:
+        found = visit.database().run(lambda tx: previews.find(tx, id_, tenant=TENANT))
+        if found is None or found.outcome is not None or monotonic() >= end:
+            return
+        sleep(LOOK_S)
+
+
+def _back(asked: Asked, chosen: Mapping[str, str]) -> Response:
+    address = urlencode({**asked.address, **chosen})
+    return redirect(f"{url_for('web.show_mapping')}?{address}#preview", code=303)
