@@ -61,6 +61,7 @@ def _look(tx: Connection, settings: Settings, now: Callable[[], datetime]) -> It
     # Of an older schema it is too early to ask: the migration comes first.
     if not may_read or schema.compatible(at):
         yield from _privileges(tx, settings, lacking)
+    yield _indexes(tx)
     yield _connections(tx, settings)
     yield _clock(tx, now)
 
@@ -119,6 +120,23 @@ def _schema(at: str | None) -> Finding:
             advice="bring every process to the newer version; until then this one works on it",
         )
     return Finding(what="schema", seen=f"{at}, as this version needs it")
+
+
+def _indexes(tx: Connection) -> Finding:
+    """Judge what an index that was built beside the work has left behind where it failed.
+
+    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+    """
+    unfinished = (
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON oid = indexrelid "
+        "WHERE NOT indisvalid AND relnamespace = current_schema()::regnamespace ORDER BY 1"
+    )
+    names = list(tx.execute(text(unfinished)).scalars())
+    return Finding(
+        what="indexes",
+        seen=f"unfinished: {', '.join(names)}" if names else "all in use",
+        fix="drop them, or build them anew: they cost each write, and no search uses them" if names else "",
+    )
 
 
 def _privileges(tx: Connection, settings: Settings, lacking: tuple[Missing, ...]) -> Iterator[Finding]:

@@ -4,24 +4,21 @@ http://hl7.org/fhir/R4/http.html
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
-from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.http import parse_options_header
 from werkzeug.wrappers import Response as BaseResponse
 
 from pathways.definition import Pathway
 from service import accessed, acting, errors
 from service.auth import calling
-from service.fhir import patching, references, sent
+from service.fhir import media_types, patching, references, sent
 from service.fhir.refusals import (
     Issue,
-    NotAcceptable,
     NotExchanged,
     NotFound,
     NotOffered,
@@ -50,15 +47,6 @@ TENANT = 0
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 #: routes that only say that something is not offered
 NOTHING_THERE = ("fhir.elsewhere", "fhir.whole_system")
-
-#: forms of FHIR JSON; a missing Content-Type is read as JSON
-READ = ("application/fhir+json", "application/json", "")
-NOT_XML = "resources are exchanged as JSON of R4, not as XML or RDF, nor of another release"
-FORMATS = ("json", "application/json", "application/fhir+json")
-#: the release of FHIR, as a parameter of a media type names it: http://hl7.org/fhir/R4/http.html#version-parameter
-FHIR_VERSION = "4.0"
-#: forms of the files of an export
-NDJSON = ("application/fhir+ndjson", "application/ndjson")
 
 
 @fhir.errorhandler(Exception)
@@ -169,42 +157,7 @@ def options() -> Response | None:
     return response
 
 
-@fhir.before_request
-def check_accept() -> None:
-    """Refuse a request for a form that is not written."""
-    wanted = request.args.get("_format")
-    accepts = request.accept_mimetypes
-    forms = (*READ[:2], *(NDJSON if request.endpoint == "fhir.export_file" else ()))
-    if wanted is None and accepts and not any(_without_parameters(accepts)[form] for form in forms):
-        raise NotAcceptable(
-            Issue(code="not-supported", text=f"{NOT_XML}: send Accept: application/fhir+json")
-        )
-    # a plus in a query means a space there, and people write it all the same
-    if wanted is not None and wanted.replace(" ", "+") not in FORMATS:
-        raise NotAcceptable(Issue(code="not-supported", text=f"{NOT_XML}: ask with _format=json, or without"))
-
-
-def check_content(forms: Sequence[str] = READ) -> None:
-    """Refuse a body in a form that is not read, or of another release.
-
-    Raises:
-        NotReadable: it is in such a form.
-    """
-    release = request.mimetype_params.get("fhirversion", FHIR_VERSION)
-    if request.mimetype not in forms or release != FHIR_VERSION:
-        raise NotReadable(Issue(code="not-supported", text=f"{NOT_XML}: send Content-Type: {forms[0]}"))
-
-
-def _without_parameters(accepts: MIMEAccept) -> MIMEAccept:
-    """Return the media types of this release without their parameters, of which only the release matters."""
-    parsed = [(*parse_options_header(value), quality) for value, quality in accepts]
-    return MIMEAccept(
-        [
-            (type_, quality)
-            for type_, options, quality in parsed
-            if options.get("fhirversion", FHIR_VERSION) == FHIR_VERSION
-        ]
-    )
+fhir.before_request(media_types.check_accept)
 
 
 @fhir.after_request

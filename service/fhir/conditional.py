@@ -18,8 +18,8 @@ OF_THE_ANSWER = ("_format", "_pretty")
 
 
 def of_query(query: bytes) -> str:
-    """Return the condition in the query of a URL; empty: there is none."""
-    return _alone(query.decode(errors="replace"))
+    """Return the condition in the query of a URL; empty: there is none. A plus is a space there."""
+    return alone(query.replace(b"+", b"%20").decode(errors="replace"))
 
 
 def of_create(header: str | None, query: bytes) -> str | None:
@@ -43,8 +43,10 @@ def of_search(condition: object, type_: str) -> object:
         return condition
     before, mark, query = condition.partition("?")
     is_search = mark and "=" not in before and before.rpartition("/")[2] == type_
-    return _alone(query if is_search else condition)
+    return alone(query if is_search else condition)
 
 
-def _alone(query: str) -> str:
-    return "&".join(pair for pair in query.split("&") if unquote(pair.partition("=")[0]) not in OF_THE_ANSWER)
+def alone(query: str) -> str:
+    """Return a condition without what shapes the answer."""
+    pairs = (pair for pair in query.split("&") if pair)
+    return "&".join(pair for pair in pairs if unquote(pair.partition("=")[0]) not in OF_THE_ANSWER)

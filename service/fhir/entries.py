@@ -126,7 +126,7 @@ def one(
     request: dict[str, Any] = {"method": method, "url": f"{type_}/{id_}" if id_ else type_}
     if condition is not None and method != "POST":
         request["url"] = f"{type_}?{condition}"
-    elif condition:
+    elif condition is not None:
         request["ifNoneExist"] = condition
     return {
         "resourceType": "Bundle",
@@ -198,6 +198,7 @@ def _target(
     at = f"{where}.request.url"
     match = _parts(request, base, where)
     type_, id_, query = match["type"], match["id"], match["query"]
+    query = conditional.alone(query) if query is not None and method != "POST" else query
     if type_ != resource["resourceType"] and method != "PATCH":
         text = "the url names another type than the resource has"
         raise NotExchanged(Issue(code="invalid", text=text, expression=at))
@@ -239,7 +240,9 @@ def _type_of(request: Json, base: str, where: str) -> str:
 
 def _parts(request: Json, base: str, where: str) -> re.Match[str]:
     url = request.get("url")
-    match = _URL.fullmatch(unquote(url.removeprefix(base))) if isinstance(url, str) else None
+    # A query is decoded where it is read, value by value.
+    path, mark, query = url.removeprefix(base).partition("?") if isinstance(url, str) else ("", "", "")
+    match = _URL.fullmatch(f"{unquote(path)}{mark}{query}")
     if match is None:
         text = "the url is not Type, Type/id or Type?identifier=system|value"
         raise NotExchanged(Issue(code="value", text=text, expression=f"{where}.request.url"))

@@ -22,9 +22,10 @@ from service import broker, log
 from service.auth import calling
 from service.fhir import admission, entries, idempotency, sent, transaction
 from service.fhir.batch import Batch
-from service.fhir.blueprint import READ, TENANT, base, check_content, database, resource
+from service.fhir.blueprint import TENANT, base, database, resource
 from service.fhir.entries import Entry, Read
 from service.fhir.idempotency import Once
+from service.fhir.media_types import READ, check_content
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
 from service.fhir.transaction import Accepted
 from service.store import idempotency_keys
@@ -43,6 +44,7 @@ def take_in(
     repeatable: bool,
     forms: Sequence[str] = READ,
     read: Callable[[bytes], dict[str, Any]] = reading.read,
+    said: str | None = None,
 ) -> Response:
     """Store what the request holds and answer it, once for a key.
 
@@ -51,6 +53,7 @@ def take_in(
         repeatable: the same Bundle sent again creates nothing, as in `transaction.store`.
         forms: the media types that are read.
         read: makes of the body what `as_bundle` takes.
+        said: to whoever sends another form, where more than resources is read.
 
     Raises:
         Throttled: there is no room now; nothing is stored.
@@ -60,7 +63,7 @@ def take_in(
     # PUT is idempotent without a key.
     key = key_of_request() if request.method == "POST" else None
     noted = sent.begin()
-    with admitted(forms) as body:
+    with admitted(forms, said) as body:
         once = Once(key=key, digest=idempotency.digest_of(request, body)) if key is not None else None
         # Without a lock first: a repetition costs no more than this.
         if once and (kept := _kept(once)):
@@ -123,13 +126,13 @@ def _store(tx: Connection, asked_for: Sequence[Entry | Read], *, repeatable: boo
 
 
 @contextmanager
-def admitted(forms: Sequence[str] = READ) -> Iterator[bytes]:
+def admitted(forms: Sequence[str] = READ, said: str | None = None) -> Iterator[bytes]:
     """Hold a turn for the length of a block, with the body of the request, unpacked.
 
     Raises:
         Throttled, Refusal, Unreadable: as in `take_in`.
     """
-    packed = _body(forms)
+    packed = _body(forms, said)
     with current_app.extensions["hipway"].intake.turn(admission.sender_of(request)):
         yield reading.inflate(packed) if _is_gzip() else packed
 
@@ -183,9 +186,9 @@ def _keep(tx: Connection, key: str, kept: idempotency_keys.Kept) -> None:
         idempotency_keys.keep(tx, key, kept, tenant=TENANT)
 
 
-def _body(forms: Sequence[str]) -> bytes:
+def _body(forms: Sequence[str], said: str | None) -> bytes:
     """Return the body as it was sent, in bounded memory."""
-    check_content(forms)
+    check_content(forms, said)
     if _encoding() not in ("identity", "gzip"):
         raise NotReadable(Issue(code="not-supported", text="the only Content-Encoding is gzip"))
     limit = reading.MAX_BYTES

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from flask import request
 
 from fhir_profiles import gate, reading
-from service.fhir import blueprint, conditional
+from service.fhir import blueprint, conditional, media_types
 from service.fhir.refusals import Issue, NotExchanged, NotReadable
 
 _T = TypeVar("_T")
@@ -141,7 +141,7 @@ def _body() -> dict[str, Any] | None:
     # Some clients name a form even of nothing.
     if not (raw := request.get_data()):
         return None
-    blueprint.check_content()
+    media_types.check_content()
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise NotReadable(Issue(code="not-supported", text="the body of an operation is sent as it is"))
     return reading.read(raw)

@@ -18,7 +18,7 @@ import hapi_decision
 import hapi_ingest
 import hapi_order
 import hapi_server
-from hapi.server import build
+from hapi.server import PROGRAM
 from optional_parts import PARTS
 
 from service.supervisor.unusable import Unusable
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench_hapi is left out: it needs {needed}.")
         return 2
     try:
-        build()
+        PROGRAM.build()
     except Unusable as error:
         print(f"bench_hapi is left out: {error}")
         return 2

@@ -23,7 +23,7 @@ import hapi_search
 import hapi_server
 import machine
 import psycopg
-from hapi.server import build
+from hapi.server import PROGRAM
 from optional_parts import PARTS
 from servers import servers
 
@@ -108,7 +108,7 @@ def _beside_hapi(args: argparse.Namespace) -> None:
         print(f"\nThe searches beside HAPI are left out: they need {needed}.")
         return
     try:
-        build()
+        PROGRAM.build()
     except Unusable as error:
         print(f"\nThe searches beside HAPI are left out: {error}")
         return

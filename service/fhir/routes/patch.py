@@ -42,6 +42,7 @@ def _patch(type_: str, id_: str | None, condition: str | None) -> Response:
             repeatable=False,
             forms=(*patching.FORMS, "application/json"),
             read=partial(patching.read, media_type=request.mimetype),
+            said=patching.NOT_ONE,
         )
     except Refusal as refusal:
         raise blueprint.renamed(refusal, type_) from refusal

@@ -6,10 +6,10 @@ below which nothing can still appear (`service.store.horizon`), and its next pag
 http://hl7.org/fhir/R4/http.html#search
 """
 
-from flask import Response, request
+from flask import Response
 
 from fhir_profiles import reading
-from service.fhir import access_events, blueprint, searching, searchset
+from service.fhir import access_events, blueprint, media_types, searching, searchset
 from service.fhir.blueprint import fhir, needs
 from service.fhir.searching import TYPES
 from service.store import horizon
@@ -19,14 +19,14 @@ from service.store.senders import READ
 @fhir.get("/<type_>")
 def search(type_: str) -> Response:
     """Return a page of the resources that match."""
-    return _answer(blueprint.known(type_), list(request.args.items(multi=True)))
+    return _answer(blueprint.known(type_), media_types.search_parameters())
 
 
 @fhir.post("/<type_>/_search")
 @needs(READ)
 def search_by_form(type_: str) -> Response:
     """Return the same; the parameters stand in the body, where no log sees them."""
-    return _answer(blueprint.known(type_), _of_form())
+    return _answer(blueprint.known(type_), media_types.search_parameters())
 
 
 @fhir.get(f"/Patient/<id_>/<any({','.join(TYPES)}):type_>")
@@ -35,18 +35,14 @@ def search_compartment(id_: str, type_: str) -> Response:
 
     http://hl7.org/fhir/R4/http.html#vsearch
     """
-    return _answer(blueprint.known(type_), list(request.args.items(multi=True)), within=id_)
+    return _answer(blueprint.known(type_), media_types.search_parameters(), within=id_)
 
 
 @fhir.post(f"/Patient/<id_>/<any({','.join(TYPES)}):type_>/_search")
 @needs(READ)
 def search_compartment_by_form(id_: str, type_: str) -> Response:
     """Return the same; the parameters stand in the body, where no log sees them."""
-    return _answer(blueprint.known(type_), _of_form(), within=id_)
-
-
-def _of_form() -> list[tuple[str, str]]:
-    return [*request.args.items(multi=True), *request.form.items(multi=True)]
+    return _answer(blueprint.known(type_), media_types.search_parameters(), within=id_)
 
 
 def _answer(type_: str, asked: list[tuple[str, str]], *, within: str | None = None) -> Response:

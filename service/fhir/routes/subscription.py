@@ -23,6 +23,7 @@ from service.fhir import (
     entries,
     idempotency,
     intake,
+    media_types,
     paging,
     placing,
     subscribing,
@@ -120,14 +121,14 @@ def delete_subscription(id_: str) -> Response:
 @fhir.get("/Subscription")
 def search_subscriptions() -> Response:
     """Return a page of the Subscriptions of whoever asks."""
-    return _search(list(request.args.items(multi=True)))
+    return _search(media_types.search_parameters())
 
 
 @fhir.post("/Subscription/_search")
 @needs(READ)
 def search_subscriptions_by_form() -> Response:
     """Return the same; the parameters stand in the body, where no log sees them."""
-    return _search([*request.args.items(multi=True), *request.form.items(multi=True)])
+    return _search(media_types.search_parameters())
 
 
 def _search(asked: Sequence[tuple[str, str]]) -> Response:

@@ -93,7 +93,7 @@ def test_a_set_up_in_order_needs_no_fix(environment, capsys):
     assert fixes() == []
     assert {found.what for found in doctor.examine()} >= {
         *("python", "settings", "data folder", "port", "base URL"),
-        *("database", "connection", "durability", "schema", "privileges", "connections", "clocks"),
+        *("database", "connection", "durability", "schema", "privileges", "indexes", "connections", "clocks"),
         *("broker", "broker's memory", "broker's disk"),
     }
     assert main(["doctor"]) == 0
@@ -183,6 +183,20 @@ def test_a_database_behind_needs_a_migration_and_one_ahead_is_only_said(
     migrate.downgrade(owner_url(url), migrate.revisions()[-2])
     assert [what for what, _ in fixes()] == ["schema"]
     assert "behind" in finding("schema").seen
+
+
+def test_an_index_that_was_never_finished_is_named(environment, new_database_url, owner_url):
+    url = new_database_url()
+    environment.setenv("HIPWAY_DATABASE_URL", url)
+    with psycopg.connect(owner_url(url), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO arrival (tenant, kind, patient, received, due_at, settles, forced) "
+            "SELECT 0, 'advance', patient, now(), now(), false, false FROM unnest(ARRAY['a', 'b']) AS patient"
+        )
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("CREATE UNIQUE INDEX CONCURRENTLY half_built ON arrival (tenant)")
+
+    assert "half_built" in dict(fixes())["indexes"]
 
 
 def test_a_role_that_lacks_something_is_told_which_table_and_what(

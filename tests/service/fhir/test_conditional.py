@@ -6,7 +6,7 @@ http://hl7.org/fhir/R4/http.html#ccreate
 from urllib.parse import quote
 
 import pytest
-from fhir_visits import MRN, bundle, patient, post
+from fhir_visits import MRN, bundle, patient, post, put_by
 
 BASE = "http://127.0.0.1:8000/fhir"
 
@@ -109,3 +109,41 @@ def test_what_shapes_the_answer_is_no_part_of_a_condition(method, client, create
     )
 
     assert answer.status_code == (204 if method == "delete" else 200)
+
+
+def test_a_plus_in_a_url_is_a_space_in_a_condition_as_in_a_search(client):
+    of_it = f"identifier={quote(MRN, safe='')}%7Ctwo+words"
+    named = patient(mrn="two words")
+
+    created = client.post(f"/fhir/Patient?{of_it}", json=named)
+    found = client.get(f"/fhir/Patient?{of_it}").get_json()["entry"]
+    updated = client.put(f"/fhir/Patient?{of_it}", json={**named, "gender": "female"})
+    removed = client.delete(f"/fhir/Patient?{of_it}")
+
+    assert [answer.status_code for answer in (created, updated, removed)] == [201, 200, 204]
+    assert [entry["resource"]["id"] for entry in found] == [created.get_json()["id"]]
+    assert client.get(f"/fhir/Patient/{created.get_json()['id']}").status_code == 410
+
+
+def test_a_percent_sign_of_a_number_is_decoded_once(client):
+    of_it = f"identifier={quote(f'{MRN}|5%41', safe='')}"
+
+    created = client.put(f"/fhir/Patient?{of_it}", json=patient(mrn="5%41"))
+
+    assert created.status_code == 201
+    assert client.put(f"/fhir/Patient?{of_it}", json=patient(mrn="5%41")).status_code == 200
+
+
+def test_a_condition_that_was_left_empty_is_no_create_without_one(create, nothing_stored):
+    assert create("left-empty", If_None_Exist="").status_code == 400
+
+
+@pytest.mark.parametrize("more", ["&_format=json", "&_pretty=true", "&", "&&"])
+def test_what_shapes_the_answer_may_stand_beside_the_condition_of_an_entry(more, send):
+    mrn = f"shaped{more.translate(str.maketrans('&_=', '...'))}"
+    entry = put_by(patient(mrn=mrn), f"{MRN}|{mrn}")
+    entry["request"]["url"] += more
+
+    answers = [send(bundle(entry)).get_json()["entry"][0]["response"]["status"] for _ in range(2)]
+
+    assert [answer[:3] for answer in answers] == ["201", "200"]

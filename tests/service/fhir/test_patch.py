@@ -148,6 +148,7 @@ def test_what_the_engine_keeps_is_patched_no_further_than_it_is_updated(client, 
     ("form", "body"),
     [
         ("application/xml-patch+xml", b"<diff/>"),
+        ("application/merge-patch+json", b'{"valueInteger": 3}'),
         ("application/fhir+xml", b"<Parameters/>"),
         ("application/fhir+json", b'{"resourceType": "Patient"}'),
         ("application/json", b'{"resourceType": "Observation"}'),

@@ -347,3 +347,25 @@ def test_a_chain_over_all_types_is_refused_with_what_to_say_instead(query, clien
 )
 def test_a_chain_over_a_few_types_is_followed(query, client):
     assert answered(client, query)["total"] == 0
+
+
+@pytest.mark.parametrize("path", ["Observation", "Patient/who/Observation", "Subscription"])
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        (b'{"code": "nobody-has-it"}', "application/json"),
+        (b"code=nobody-has-it", "text/plain"),
+        (b"code=nobody-has-it", None),
+    ],
+)
+def test_criteria_that_are_no_form_are_refused_and_not_passed_over(path, body, form, client):
+    answer = client.post(f"/fhir/{path}/_search", data=body, content_type=form)
+
+    assert answer.status_code == 415
+    assert "form" in answer.get_json()["issue"][0]["diagnostics"]
+
+
+def test_a_search_by_post_without_a_body_has_no_criteria(client):
+    assert (
+        client.post("/fhir/Observation/_search", content_type="application/octet-stream").status_code == 200
+    )
