@@ -7,50 +7,21 @@ of the kind is stored at all.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathways.cql import fhir, wording
-from pathways.cql.compiler import NODES, type_name
+from pathways.cql.compiler import type_name
+from pathways.cql.outline import TRANSPARENT
 from pathways.cql.refusal import EvaluationFailed
 from pathways.cql.scope import Compiled, Node
 from pathways.cql.values import Labelled, Tuple
-from pathways.cql.wording import words
 
 if TYPE_CHECKING:
     from pathways.cql.run import Run
 
 Explanation = dict[str, Any]
 
-# What changes a value's type or shape, not what it says.
-_TRANSPARENT = {
-    "As",
-    "ToList",
-    "ToDecimal",
-    "ToInteger",
-    "ToLong",
-    "ToDateTime",
-    "ToDate",
-    "ToString",
-    "ToQuantity",
-    "ToConcept",
-    "Convert",
-    "SingletonFrom",
-}
-# What is the same in every run and needs no reason.
-_CONSTANT = {
-    "Literal",
-    "Null",
-    "CodeRef",
-    "ConceptRef",
-    "CodeSystemRef",
-    "ValueSetRef",
-    "Quantity",
-    "Now",
-    "Today",
-    "MinValue",
-    "MaxValue",
-}
 _TRUTHS = {
     "And",
     "Or",
@@ -162,9 +133,10 @@ class _Walk:
     def part(self, node: Node) -> Explanation | None:
         """Return the tree for a node, None when it goes without saying."""
         kind = node["type"]
-        if _constant(node):
+        outline = self.run.library.outline(node)
+        if outline.constant:
             return None
-        if kind in _TRANSPARENT:
+        if kind in TRANSPARENT:
             return self.part(node["operand"])
         if kind == "ExpressionRef":
             return self.definition(self.run.library.full_name(node))
@@ -179,9 +151,9 @@ class _Walk:
         because = self.reasons(node)
         if value is None or value == []:
             because = because or [
-                found for retrieve in self.retrieves(node) if (found := self.retrieve(retrieve))
+                found for retrieve in outline.retrieves if (found := self.retrieve(retrieve))
             ]
-        text = words(node)
+        text = outline.text
         if len(because) == 1 and because[0]["text"] == text and because[0]["value"] == wording.plain(value):
             return because[0]
         return self.entry(text, value, because, is_truth=kind in _TRUTHS)
@@ -189,31 +161,24 @@ class _Walk:
     def reasons(self, node: Node) -> list[Explanation]:
         """Return the trees of what decided a node's value."""
         kind = node["type"]
-        if kind in _TRANSPARENT:
+        if kind in TRANSPARENT:
             return self.reasons(node["operand"])
         if kind in ("ExpressionRef", "ParameterRef", "Retrieve"):
             return self.parts([node])
+        outline = self.run.library.outline(node)
         if kind in ("And", "Or"):
-            return self.parts(self.deciding(node))
+            return self.parts(self.deciding(node, outline.operands))
         if kind == "If":
             chosen = node["then"] if self.value(node["condition"]) is True else node["else"]
             return self.parts([node["condition"], chosen])
-        if kind == "Query":
-            return self.parts(
-                [*(source["expression"] for source in node["source"]), *_references(_conditions(node))]
-            )
-        if kind == "FunctionRef":
-            reasons = self.parts(node.get("operand", []))
-            return reasons or self.parts(self.body_references(node))
-        return self.parts(children(node))
+        return self.parts(outline.below) or self.parts(outline.body)
 
     def parts(self, nodes: Iterable[Node]) -> list[Explanation]:
         return [part for node in nodes if (part := self.part(node)) is not None]
 
-    def deciding(self, node: Node) -> list[Node]:
-        """Return the operands, nested ones of the same kind included, that decided the answer."""
+    def deciding(self, node: Node, operands: Sequence[Node]) -> Sequence[Node]:
+        """Return those of the operands that decided the answer."""
         answer = self.value(node)
-        operands = list(_flat(node, node["type"]))
         if answer is None or answer is (node["type"] == "Or"):
             return [operand for operand in operands if self.value(operand) is answer]
         return operands
@@ -254,18 +219,6 @@ class _Walk:
         self.searches[id(told)] = told
         return told
 
-    def retrieves(self, node: Any) -> Iterator[Node]:
-        """Yield the Retrieves a node reads through, those of its functions included."""
-        for part in _nodes(node):
-            if part["type"] == "Retrieve":
-                yield part
-            elif part["type"] == "FunctionRef" and (body := self.run.library.function(part)):
-                yield from self.retrieves(body)
-
-    def body_references(self, node: Node) -> list[Node]:
-        """Return the definitions a function without told operands refers to."""
-        return list(_references(self.run.library.function(node)))
-
     def sources(self, value: Any) -> list[str]:
         """Return the references of the records a value was read from."""
         if isinstance(value, Labelled):
@@ -279,48 +232,3 @@ class _Walk:
         if isinstance(value, Mapping) and "resourceType" in value and "id" in value:
             return [fhir.reference(value)]
         return []
-
-
-def children(node: Node) -> Iterator[Node]:
-    """Yield the expressions directly in a node, in the order they are written."""
-    for value in node.values():
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, dict):
-                if part.get("type") in NODES:
-                    yield part
-                elif not str(part.get("type", "")).endswith("TypeSpecifier"):
-                    yield from children(part)
-
-
-def _constant(node: Node) -> bool:
-    if node["type"] in ("List", "Interval", "Add", "Subtract"):
-        return all(_constant(part) for part in children(node))
-    return node["type"] in _CONSTANT or (node["type"] in _TRANSPARENT and _constant(node["operand"]))
-
-
-def _flat(node: Node, kind: str) -> Iterator[Node]:
-    for operand in node["operand"]:
-        if operand["type"] == kind:
-            yield from _flat(operand, kind)
-        else:
-            yield operand
-
-
-def _conditions(query: Node) -> list[Any]:
-    return [query.get(part) for part in ("let", "relationship", "where", "return", "aggregate")]
-
-
-def _nodes(node: Any) -> Iterator[Node]:
-    if isinstance(node, list):
-        for part in node:
-            yield from _nodes(part)
-    elif isinstance(node, dict):
-        if node.get("type") in NODES:
-            yield node
-        for part in node.values():
-            if isinstance(part, (dict, list)):
-                yield from _nodes(part)
-
-
-def _references(node: Any) -> Iterator[Node]:
-    return (part for part in _nodes(node) if part["type"] in ("ExpressionRef", "ParameterRef"))

@@ -26,6 +26,7 @@ from pathways.cql.compiler import (
     is_private,
 )
 from pathways.cql.linking import Linked, link
+from pathways.cql.outline import Outline
 from pathways.cql.parameters import Parameter, parameter_defined
 from pathways.cql.refusal import EvaluationFailed, Refused
 from pathways.cql.run import Home, Run
@@ -61,6 +62,7 @@ class Library:
         self.constants: dict[str, Any] = {}
         # What `readers` has answered.
         self._readers: dict[frozenset[str], tuple[dict[str, int], list[tuple[str, ...]]]] = {}
+        self._outlines: dict[int, Outline] = {}
         self._program = program
         #: by name
         self.compiled: dict[str, Compiled] = {}
@@ -86,6 +88,14 @@ class Library:
     def outside_queries(self, node: Node) -> Closure | None:
         """Return what answers a part of a definition again; None within a query, where it has many values."""
         return self._program.outside_queries.get(id(node))
+
+    def outline(self, node: Node) -> Outline:
+        """Return what an explanation needs to know of a node."""
+        known = self._outlines.get(id(node))
+        if known is None:
+            # The library keeps its nodes, so that no other gets the identity of one.
+            known = self._outlines[id(node)] = Outline(node, self)
+        return known
 
     def full_name(self, node: Node) -> str:
         """Return the name, in this library, of the definition or parameter a reference names."""

@@ -133,7 +133,7 @@ def _element(value: Mapping[str, Any]) -> str:
 
 
 def _general(node: Node) -> str:
-    from pathways.cql.explain import children  # the two describe the same tree
+    from pathways.cql.outline import children  # the two describe the same tree
 
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", node["type"]).lower()
     parts = ", ".join(words(part) for part in children(node))
