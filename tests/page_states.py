@@ -13,7 +13,16 @@ from fhir_profiles import reading
 from service import clock
 from service.fhir import transaction
 from service.joining import join
-from service.store import accesses, exports, leased, previews, promises, resources, saved_views
+from service.store import (
+    accesses,
+    exports,
+    leased,
+    previews,
+    promises,
+    resources,
+    saved_views,
+    shared_identifiers,
+)
 from service.store.database import Database
 from service.store.exports import Asked
 from service.store.previews import Question
@@ -53,7 +62,7 @@ CODES_ASKED_ABOUT = tuple(
 
 
 def plans(record: Database, story: Any) -> dict[str, str]:
-    """Store one plan in each state, somebody of whom nothing is usable, and two who are not evaluated.
+    """Store one plan in each state, one of nothing usable, two not evaluated, and two of one identifier.
 
     Returns:
         the address of each plan, by the name of its state.
@@ -88,6 +97,9 @@ def plans(record: Database, story: Any) -> dict[str, str]:
     signed.step("open-hip", "Opened", None, "surgical-referral", "2026-06-01")
     signed.save(record)
     signed.close(record, done, by="vogt")
+    twin = story(patient="gmt-9", family="Kowalski", given="Jan").person()
+    twin.writes[0].body["identifier"] = [{"system": "urn:mrn", "value": away.patient.upper()}]
+    twin.save(record)
     transaction.accept(record, reading.read(reading.write(unusable(HELD))), sender="hospital")
     transaction.accept(record, reading.read(reading.write(local(HELD))), sender="hospital")
     assert advance(record, 0, HELD)
@@ -99,6 +111,7 @@ def plans(record: Database, story: Any) -> dict[str, str]:
             assert claim
             promises.fail(tx, claim, "EvaluationFailed: Pain Persists", max_attempts=attempts)
     with record.transaction() as tx:
+        shared_identifiers.note(tx, tenant=0)
         for name, query in (
             ("Bilder links", "view=all&side=hip-left"),
             ("Waiting", "view=plans&stage=imaging"),

@@ -37,6 +37,7 @@ from service.store import (
     seals,
     sendings,
     sessions,
+    shared_identifiers,
     sign_ons,
     subscriptions,
 )
@@ -64,6 +65,9 @@ TRANSLATING_S = 0.5
 PURGE_S = 60.0
 #: How often it is looked which Tasks have become overdue.
 OVERDUE_S = 10.0
+#: How often the identifiers of all Patients are compared, and how many times as long as it took nobody does.
+COMPARED_S = 20.0
+COMPARED_SHARE = 100
 
 #: what is kept for a time: answers under their keys, what belongs to signing in, exports and events
 KEPT = (
@@ -101,6 +105,7 @@ class Sweep:
         self._asked: dict[Work, dict[tuple[int, str], float]] = {work: {} for work in leased.WORK}
         self._purged = float("-inf")
         self._overdue = float("-inf")
+        self._compare = float("-inf")
 
     def round(self, moment: float) -> int:
         """Wake what is due and return how many were.
@@ -136,6 +141,7 @@ class Sweep:
             self._translate,
             self._reindex,
             self._seal,
+            partial(self._compare_identifiers, moment),
             partial(self._purge, moment),
         )
         for part in parts:
@@ -228,6 +234,16 @@ class Sweep:
         """Add what happened since to the chain of hashes."""
         for tenant in retranslation.TENANTS:
             self._database.run(partial(seals.seal, tenant=tenant))
+
+    def _compare_identifiers(self, moment: float) -> None:
+        """Mark the identifiers that several Patients carry; the longer that takes, the more rarely."""
+        if moment < self._compare:
+            return
+        began = time.monotonic()
+        for tenant in retranslation.TENANTS:
+            self._database.run(partial(shared_identifiers.note, tenant=tenant))
+        took = time.monotonic() - began
+        self._compare = moment + max(COMPARED_S, COMPARED_SHARE * took)
 
     def _purge(self, moment: float) -> None:
         """Remove what is kept for a time that is over; in the next round again while there are more."""

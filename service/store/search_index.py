@@ -47,6 +47,8 @@ OPEN = "_open"
 #: person or new data take it up again.
 HELD = "_held"
 APART = "_apart"
+#: An identifier of a Patient that another one carries as well (`shared_identifiers`). No body says it.
+SHARED = "_shared"
 #: the status of a plan that stands apart
 STANDING_APART = ("on-hold", "completed")
 

@@ -22,6 +22,8 @@ class Alarm:
     title: str
     text: str
     offers: tuple[Offer, ...] = ()
+    #: the section of the inbox that says more; empty: there is none
+    inbox: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

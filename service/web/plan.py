@@ -80,6 +80,8 @@ class Record:
     delivery: deliveries.Standing | None = None
     #: a bar for each record that was joined into this one
     joined: tuple[Alarm, ...] = ()
+    #: a bar where another record carries an identifier of this one
+    shared: tuple[Alarm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,7 @@ def build(record: Record, show: str, when: Moments, words: Words, *, entries: in
         sentence=_sentence(plan, side, cards, work, taken, when, words),
         map=pathway_map.draw(offers.stages(pathway), taken, when, words, _ahead(pathway, memory)),
         stops=_stops(taken, pathway, when, words),
-        alarms=(*record.joined, *alarms.raise_(watched, when, words)),
+        alarms=(*record.joined, *alarms.raise_(watched, when, words), *record.shared),
         unread=alarms.waiting(record.standing, when, words),
         cards=cards,
         receipts=receipts,

@@ -1,5 +1,9 @@
 """The sweep alone: without broker and workers, patients come before exports, and it is seen to live."""
 
+import time
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 from fhir_visits import LOCAL, TENDERNESS, bundle, concept, observation, patient, put
 from installations import free_port
@@ -12,7 +16,7 @@ from service.fhir import transaction
 from service.settings import Settings
 from service.store import heartbeats, parameters, previews
 from service.store.previews import Question
-from worker.sweep import Sweep
+from worker.sweep import COMPARED_S, COMPARED_SHARE, Sweep
 
 
 @pytest.fixture
@@ -108,3 +112,39 @@ def test_a_sweep_that_writes_an_export_late_in_its_round_is_seen_to_live(sweep, 
     with database.transaction() as tx:
         _, age_s = heartbeats.ages(tx)[heartbeats.SWEEP]
     assert age_s < LIMITS_S["sweep"]
+
+
+def test_identifiers_are_compared_now_and_then_and_the_more_there_are_the_more_rarely(
+    sweep, database, monkeypatch
+):
+    def marked():
+        with database.transaction() as tx:
+            found = tx.execute(text("SELECT value FROM search_value WHERE name = '_shared'"))
+            return sorted(found.scalars())
+
+    def stored(id_, mrn):
+        transaction.accept(database, bundle(put(patient(id_, mrn=mrn))), sender="hospital")
+
+    stored("twin-1", "7")
+    stored("twin-2", "7")
+    sweep.round(0.0)
+    first = marked()
+    stored("twin-3", "8")
+    stored("twin-4", "8")
+    sweep.round(COMPARED_S - 1)
+    soon = marked()
+    # A second passes from each look at the clock to the next.
+    seconds = count(100.0)
+    monkeypatch.setattr("worker.sweep.time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    sweep.round(COMPARED_S)
+    later = marked()
+    stored("twin-5", "9")
+    stored("twin-6", "9")
+    monkeypatch.setattr("worker.sweep.time", time)
+    for moment in (3 * COMPARED_S, COMPARED_S + COMPARED_SHARE - 1):
+        sweep.round(moment)
+        assert marked() == later
+
+    assert (first, soon, later) == (["7", "7"], ["7", "7"], ["7", "7", "8", "8"])
+    sweep.round(COMPARED_S + COMPARED_SHARE)
+    assert marked() == ["7", "7", "8", "8", "9", "9"]

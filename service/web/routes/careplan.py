@@ -12,7 +12,7 @@ from service import accessed, situation
 from service.fhir.references import ID
 from service.store import decisions, deliveries, kept_forms, promises, resources
 from service.web import deliveries as delivering
-from service.web import elements, joined, outcome, outlook, people, plan, queries, visit
+from service.web import elements, joined, outcome, outlook, people, plan, queries, shared, visit
 from service.web.elements import Json
 from service.web.pages import pages, problem
 from service.web.plan import PlanPage, Record
@@ -101,6 +101,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         situation=stands,
         delivery=_delivery(tx, seen, patient),
         joined=joined.banners(tx, seen, patient),
+        shared=shared.banner(tx, seen.words, patient),
     )
 
 

@@ -18,7 +18,7 @@ from service.store import previews, promises, resources
 from service.store.previews import Preview
 from service.store.promises import Standing
 from service.store.resources import Stored
-from service.web import elements, inbox, mapping, offers, outcome, queries, tasks, visit, worklist
+from service.web import elements, inbox, mapping, offers, outcome, queries, shared, tasks, visit, worklist
 from service.web.inbox import Detail, Entry, SetAside
 from service.web.mapping import Code
 from service.web.offers import Offers
@@ -47,6 +47,7 @@ def show_inbox() -> str:
             groups=groups,
             rows=inbox.ROWS,
             parked=parked,
+            shared=shared.rows(tx, seen, inbox.ROWS + 1),
             people=visit.people_of(tx, seen, shown),
             plan_of=worklist.first_plans(worklist.place(plan, seen.words) for plan in plans),
         )

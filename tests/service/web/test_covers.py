@@ -158,6 +158,28 @@ def test_a_role_of_ones_own_is_held_while_its_period_lasts(client, record, act):
     assert "Elif Arslan" not in client.get("/acting").text
 
 
+def test_what_somebody_who_left_had_taken_is_in_sight_of_all_who_hold_its_role(client, owned, act):
+    def taken():
+        return [
+            row
+            for row in re.findall(r"<tr[ >].*?</tr>", client.get("/?view=team").text, re.DOTALL)
+            if "Dr Maren Vogt" in row
+        ]
+
+    with owned.transaction() as tx:
+        vogt = resources.current(tx, "PractitionerRole", "vogt-role", tenant=0).resource
+        gone = {**vogt, "active": False}
+        write = Write(type="PractitionerRole", id="vogt-role", body=gone, patient=None)
+        resources.save(tx, [write], tenant=0, now=clock.now(tx))
+    assert "Maren Vogt" not in client.get("/acting").text
+
+    act(client, "lindqvist")
+    (row,) = taken()
+    assert "Modify the programme" in row
+    act(client, "arslan")
+    assert taken() == []
+
+
 def test_a_cover_with_a_code_that_somebody_sends_gives_no_right_either(client, record):
     with record.transaction() as tx:
         vogt = resources.current(tx, "PractitionerRole", "vogt-role", tenant=0).resource

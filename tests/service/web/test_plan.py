@@ -231,6 +231,18 @@ def test_a_plan_that_could_not_be_evaluated_never_looks_current(
     assert "1 patient is not evaluated." in text
 
 
+def test_the_plan_says_as_of_when_it_is_and_by_which_version_of_the_pathway(
+    client: FlaskClient, record: Database, story: Any
+):
+    told = story("referral").save(record)
+
+    html = client.get(f"/careplans/{told.plan}").text
+
+    assert "Data as of Mon 22 Jun 2026, 09:15" in plain(html.split('class="patient"')[1].split("<main")[0])
+    aside = plain(html.split("<aside")[1].split("</aside>")[0])
+    assert re.search(r"Pathway Gluteus medius tear[^.]* 1\.0\.0", aside)
+
+
 def test_a_step_taken_back_stays_in_the_timeline_struck_through(
     client: FlaskClient, record: Database, story: Any
 ):
