@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service import preview
+from service.fhir import retranslation
 from service.preview import Preview, Use
-from service.store import previews
+from service.store import previews, site
 from service.store.previews import Question
+from service.web import queries, visit, worklist
+from service.web.asked import Asked, Choice
+from service.web.mapping import Mapped
+from service.web.visit import TENANT, Visit
 
 #: patients that are shown; of more there is the number
 ROWS = 100
@@ -69,3 +75,38 @@ def read(
         newer=len({use.patient for use in uses if use.received > found.seen_at}),
         other_maps=found.maps != maps,
     )
+
+
+def values(
+    tx: Connection,
+    seen: Visit,
+    asked: Asked,
+    mapped: Mapped | None,
+    chosen: Choice,
+    uses: Sequence[Use] = (),
+) -> dict[str, Any]:
+    """Return what `_preview.html` shows.
+
+    Args:
+        uses: of the code, as far as it is wanted who has had it since.
+    """
+    found = None
+    if chosen.question:
+        maps = retranslation.state(site.read(tx, tenant=TENANT))
+        found = read(tx, chosen.question, visit.installed(), maps=maps, uses=uses, tenant=TENANT)
+    moved = found.moved if found else ()
+    return {
+        "asked": asked,
+        "mapped": mapped,
+        "chosen": chosen,
+        "address": {**asked.address, **chosen.address},
+        "tried": found,
+        "moved": moved,
+        "rows": ROWS,
+        "people": visit.people_of(tx, seen, {each.patient for each in moved}),
+        "plan_of": worklist.first_plans(
+            worklist.place(plan, seen.words)
+            for plan in queries.plans_of(tx, {each.patient for each in moved}, tenant=TENANT)
+        ),
+        "token": seen.forms.token,
+    }

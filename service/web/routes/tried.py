@@ -13,11 +13,11 @@ from werkzeug.wrappers import Response
 from service import broker, log, preview
 from service.fhir import retranslation
 from service.store import previews, site
-from service.web import visit
+from service.web import asked as asked_about
+from service.web import mapping, tried, visit
+from service.web.asked import Asked
 from service.web.forms import Foreign
 from service.web.pages import pages, problem
-from service.web.routes import mapping
-from service.web.routes.mapping import Asked
 from service.web.visit import TENANT, Visit
 
 Answer = Response | tuple[str, int]
@@ -30,25 +30,25 @@ LOOK_S = 0.05
 @pages.get("/inbox/codes/mapping/preview")
 def show_preview() -> Answer | str:
     """Return the part of the page of a code that says how far it is; it asks again until all were tried."""
-    asked = mapping.read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
-        mapped = mapping.made_here(tx, asked.code)
-        chosen = mapping.choice(asked, mapped, request.args)
-        return visit.page(seen, "_preview.html", **mapping.preview_values(tx, seen, asked, mapped, chosen))
+        mapped = mapping.map_of(tx, asked.code, tenant=TENANT)
+        chosen = asked_about.choice(asked, mapped, request.args)
+        return visit.page(seen, "_preview.html", **tried.values(tx, seen, asked, mapped, chosen))
 
 
 @pages.post("/inbox/codes/mapping/preview")
 def begin_preview() -> Answer:
     """Have it tried on all patients what a decision about a code would do."""
-    asked = mapping.read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
         if refused := _refused(seen):
             return refused
-        chosen = mapping.choice(asked, mapping.made_here(tx, asked.code), request.form)
+        chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
         if chosen.question is None:
             return problem("no_meaning", 422)
         uses = preview.uses(tx, asked.code, tenant=TENANT)
@@ -73,13 +73,13 @@ def begin_preview() -> Answer:
 @pages.post("/inbox/codes/mapping/preview/end")
 def end_preview() -> Answer:
     """End what is being tried, and forget what was."""
-    asked = mapping.read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
         if refused := _refused(seen):
             return refused
-        chosen = mapping.choice(asked, mapping.made_here(tx, asked.code), request.form)
+        chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
     question = chosen.question
     if question is not None:
         visit.database().run(lambda tx: previews.forget(tx, question.id, tenant=TENANT))
