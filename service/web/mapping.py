@@ -191,6 +191,11 @@ def map_of(tx: Connection, source: Code, *, tenant: int) -> Mapped | None:
     return read(stored, said.resource if said else {})
 
 
+def hold(tx: Connection, source: Code, *, tenant: int) -> None:
+    """Hold the map of a code until the transaction ends: whoever changes it, or asks about it, waits."""
+    resources.lock_identities(tx, tenant, [("ConceptMap", map_id(source))])
+
+
 def concept_map(source: Code, target: Code, display: str, status: Status, comment: str) -> dict[str, Any]:
     """Return the ConceptMap of a code."""
     id = map_id(source)

@@ -30,7 +30,7 @@ class Tried:
     preview: previews.Preview | None = None
     #: the patients for whom something would be different, as many as are shown
     moved: tuple[Preview, ...] = ()
-    #: of patients, how many have had the code since it was tried
+    #: of patients, how many have an entry with the code that came since it was asked for
     newer: int = 0
     #: other meanings have changed since
     other_maps: bool = False
@@ -52,19 +52,21 @@ def read(
     pathways: Sequence[Pathway],
     *,
     maps: str,
-    uses: Sequence[Use] = (),
+    uses: Sequence[Use] | None = None,
     tenant: int,
 ) -> Tried:
-    """Return what is known of a question.
+    """Return what is known of a question; of what goes on only how far it is.
 
     Args:
         maps: the state of the ConceptMaps now.
-        uses: of the code, as far as it is wanted who has had it since.
+        uses: of the code; None: they are read where they are needed.
     """
     found = previews.find(tx, question.id, tenant=tenant)
-    if found is None:
-        return Tried(question=question)
+    if found is None or found.outcome is None:
+        return Tried(question=question, preview=found)
     rows = previews.effects(tx, question.id, ROWS, tenant=tenant)
+    if uses is None:
+        uses = preview.uses(tx, question.source, tenant=tenant)
     return Tried(
         question=question,
         preview=found,
@@ -72,7 +74,7 @@ def read(
             Preview(patient=row.patient, effects=preview.read(row.effects, pathways), failed=row.failed)
             for row in rows
         ),
-        newer=len({use.patient for use in uses if use.received > found.seen_at}),
+        newer=_newer(tx, found, uses, tenant=tenant),
         other_maps=found.maps != maps,
     )
 
@@ -83,12 +85,12 @@ def values(
     asked: Asked,
     mapped: Mapped | None,
     chosen: Choice,
-    uses: Sequence[Use] = (),
+    uses: Sequence[Use] | None = None,
 ) -> dict[str, Any]:
     """Return what `_preview.html` shows.
 
     Args:
-        uses: of the code, as far as it is wanted who has had it since.
+        uses: of the code; None: they are read where they are needed.
     """
     found = None
     if chosen.question:
@@ -110,3 +112,12 @@ def values(
         ),
         "token": seen.forms.token,
     }
+
+
+def _newer(tx: Connection, found: previews.Preview, uses: Sequence[Use], *, tenant: int) -> int:
+    """Return how many patients have an entry with the code that was not there when it was asked for.
+
+    Who was not to be tried is one of them whatever the clock says: one that was set stands still.
+    """
+    newer = {use.patient for use in uses if use.received >= found.seen_at}
+    return len(newer | previews.not_tried(tx, found.id, {use.patient for use in uses}, tenant=tenant))

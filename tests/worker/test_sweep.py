@@ -74,7 +74,7 @@ def test_a_preview_goes_on_without_workers(sweep, database):
     question = Question(source=(LOCAL, "TENDER"), target=(system, code), gives=True)
     with database.transaction() as tx:
         tx.execute(text("DELETE FROM arrival"))
-        previews.ask(tx, question, ["a"], by="", maps="", now=clock.now(tx), anew=True, tenant=0)
+        previews.ask(tx, question, ["a"], by="", maps="", seen_at=clock.now(tx), anew=True, tenant=0)
 
     sweep.round(0.0)
 

@@ -15,6 +15,7 @@ from service import accessed, clock, preview
 from service.fhir import knowledge, retranslation
 from service.fhir.translation import Translations
 from service.store import horizon, previews, resources, site
+from service.store.previews import Question
 from service.store.resources import VersionConflict, Write
 from service.web import asked as asked_about
 from service.web import elements, inbox, mapping, tried, visit
@@ -93,21 +94,25 @@ def change_mapping() -> Answer:
         if change == "confirm" and mapped.by in ("", seen.acting.reference):
             return problem("same_person", 422)
     body = mapping.concept_map(asked.code, target, display, after, comment)
-    if not _stored(seen, asked.code, body, version):
+    # What was tried of a proposal is there for the second person.
+    proposed = Question(source=asked.code, target=target, gives=True) if after == "draft" else None
+    if not _stored(seen, asked.code, body, version, proposed):
         return problem("mapping_changed", 409)
     _translate()
     return redirect(f"{url_for('web.show_mapping')}?{urlencode(asked.address)}#now", code=303)
 
 
-def _stored(seen: Visit, code: Code, body: Json, version: int) -> bool:
+def _stored(seen: Visit, code: Code, body: Json, version: int, proposed: Question | None) -> bool:
     """Store the next version of a map with who made it; False if it has another version by now.
 
     Args:
         version: of the map as it was read; 0: there was none.
+        proposed: the question that waits for a second person; what else was asked is decided.
     """
     assert seen.acting is not None
     who = {"reference": seen.acting.reference, "display": seen.acting.name}
     with visit.database().transaction() as tx:
+        mapping.hold(tx, code, tenant=TENANT)
         horizon.announce(tx)
         now = clock.now(tx)
         said = mapping.provenance(body["id"], version + 1, who, now)
@@ -124,9 +129,7 @@ def _stored(seen: Visit, code: Code, body: Json, version: int) -> bool:
         except VersionConflict:
             tx.rollback()
             return False
-        if body["status"] != "draft":
-            # What was tried of a proposal is there for the second person.
-            previews.decided(tx, code, tenant=TENANT)
+        previews.decided(tx, code, kept=proposed, tenant=TENANT)
     return True
 
 

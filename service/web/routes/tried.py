@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from service import broker, log, preview
 from service.fhir import retranslation
-from service.store import previews, site
+from service.store import horizon, previews, site
 from service.web import asked as asked_about
 from service.web import mapping, tried, visit
 from service.web.asked import Asked
@@ -48,20 +48,24 @@ def begin_preview() -> Answer:
     with visit.begin() as (tx, seen):
         if refused := _refused(seen):
             return refused
-        chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
-        if chosen.question is None:
-            return problem("no_meaning", 422)
-        uses = preview.uses(tx, asked.code, tenant=TENANT)
-        maps = retranslation.state(site.read(tx, tenant=TENANT))
-    question = chosen.question
+        # Before the transaction that looks for the patients, as the horizon wants it.
+        seen_at = horizon.read(tx)
     with visit.database().transaction() as tx:
+        maps = retranslation.state(site.read(tx, tenant=TENANT))
+        uses = preview.uses(tx, asked.code, tenant=TENANT)
+        # Whoever decides about the code now waits, or has decided, and then this would be left over.
+        mapping.hold(tx, asked.code, tenant=TENANT)
+        chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
+        question = chosen.question
+        if question is None:
+            return problem("no_meaning", 422)
         previews.ask(
             tx,
             question,
             tuple(dict.fromkeys(use.patient for use in uses)),
             by=seen.acting.reference if seen.acting else "",
             maps=maps,
-            now=seen.clock.now,
+            seen_at=seen_at,
             anew="again" in request.form,
             tenant=TENANT,
         )

@@ -2,14 +2,20 @@
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
 import pytest
 from fhir_visits import LOCAL, concept, observation, put
-from meanings import LEFT, TENDER, URGENT, page_of, plain, press, send, try_all
+from locks import wait_for_one_who_waits
+from meanings import LEFT, OWN, TENDER, URGENT, WHO, page_of, plain, press, send, try_all
 from sqlalchemy import text
 
-from service.store import leased, previews
+from service import clock
+from service.store import accesses, horizon, leased, previews, resources
+from service.store.accesses import Filters
+from service.store.resources import Write
+from service.web import mapping
 from worker import trying
 
 pytestmark = pytest.mark.usefixtures("impatient", "no_maps")
@@ -26,6 +32,32 @@ def many(record):
         found = observation(f"tender-{n}", f"Patient/many-{n}", code=code, bodySite=LEFT, valueBoolean=True)
         send(record, put(found), who=f"many-{n}")
     return record
+
+
+def tender(who):
+    """An entry with the code."""
+    of = f"Patient/{who}"
+    return observation(f"tender-{who}", of, code=concept("TENDER"), bodySite=LEFT, valueBoolean=True)
+
+
+def begin(client, meaning=TENDER):
+    """Have a meaning tried, and return the address of the page that tells."""
+    answer = press(client, page_of("TENDER"), '<select id="meaning"', meaning=meaning)
+    assert answer.status_code == 303
+    return answer.location
+
+
+def part_of(client, told):
+    """Return the address of the part that a page puts in again."""
+    shown = client.get(told).text.split('id="preview"')[1]
+    return html.unescape(re.search(r'hx-get="([^"]*)"', shown)[1])
+
+
+def seen_by_refreshing(database):
+    """Return whom the part of the page told of, each time it was asked for."""
+    with database.transaction() as tx:
+        rows = accesses.find(tx, Filters(), before=0, limit=50, tenant=0)
+    return [access.patients for _, access in rows if access.place == "/inbox/codes/mapping/preview"]
 
 
 def only(database):
@@ -89,15 +121,13 @@ def test_it_can_be_ended_and_then_nothing_is_tried(client, act, many):
 def test_whoever_asks_again_sees_what_was_tried_unless_it_is_to_be_tried_anew(client, act, findings, look):
     act(client, "vogt")
     told = look("TENDER", meaning=TENDER)
-    new = observation("again", "Patient/p2", code=concept("TENDER"), bodySite=LEFT, valueBoolean=True)
-    with findings.transaction() as tx:
-        tx.execute(text("UPDATE preview SET seen_at = seen_at - interval '1 day'"))
-    send(findings, put(new), who="p2")
+    # The clock was set: everything is received in one moment.
+    send(findings, put(tender("p2")), who="p2")
 
     look("TENDER", meaning=TENDER)
     kept = only(findings)
     assert kept.total == 1
-    assert "patients have had the code since then." in plain(client.get(told).text)
+    assert "One patient has a newer entry with this code." in plain(client.get(told).text)
 
     press(client, told, 'name="again"')
     try_all(findings)
@@ -139,3 +169,78 @@ def test_nothing_is_tried_without_a_form_of_ours(client, findings):
     assert client.post(address, data={"meaning": TENDER}).status_code == 422
     with findings.transaction() as tx:
         assert previews.newest(tx, 1, tenant=0) == []
+
+
+def test_nobody_is_seen_before_anybody_is_shown(client, act, many):
+    act(client, "vogt")
+    told = begin(client)
+    assert trying.run(many, 0, only(many).id, for_s=0, step_s=0)
+    part = part_of(client, told)
+
+    for _ in range(3):
+        assert "ROSSI" not in client.get(part).text
+    assert seen_by_refreshing(many) == []
+
+    try_all(many)
+    assert "ROSSI" in client.get(part).text
+    assert [len(patients) for patients in seen_by_refreshing(many)] == [MANY]
+
+
+def test_whoever_watches_to_the_end_is_told_who_has_had_the_code_since(client, act, many):
+    act(client, "vogt")
+    told = begin(client)
+    part = part_of(client, told)
+    send(many, put(tender("late")), who="late")
+    assert "newer entry" not in plain(client.get(part).text)
+
+    try_all(many)
+
+    assert "One patient has a newer entry with this code." in plain(client.get(part).text)
+
+
+def test_what_was_under_way_when_it_was_asked_is_told_as_newer(client, act, findings, record):
+    act(client, "vogt")
+    with record.transaction() as tx:
+        clock.unset(tx)
+    with record.transaction() as tx:
+        horizon.announce(tx)
+        received = clock.now(tx)
+        told = begin(client)
+        entry = Write(
+            type="Observation", id="late", body={**tender(WHO), "id": "late"}, patient=WHO, owned=False
+        )
+        resources.save(tx, [entry], tenant=0, now=received)
+        try_all(record)
+
+    assert (only(record).total, only(record).seen_at <= received) == (1, True)
+    assert "One patient has a newer entry with this code." in plain(client.get(told).text)
+
+
+def test_of_a_code_that_is_decided_on_meanwhile_nothing_is_tried(app, act, findings):
+    first = app.test_client()
+    act(first, "arslan")
+    with ThreadPoolExecutor(1) as pool:
+        with findings.transaction() as tx:
+            mapping.hold(tx, (LOCAL, "TENDER"), tenant=0)
+            asking = pool.submit(press, first, page_of("TENDER"), '<select id="meaning"', meaning=URGENT)
+            wait_for_one_who_waits(findings)
+            body = mapping.concept_map(
+                (LOCAL, "TENDER"), (OWN, "greater-trochanter-tenderness"), "", "active", ""
+            )
+            decided = Write(type="ConceptMap", id=body["id"], body=body, owned=True)
+            resources.save(tx, [decided], tenant=0, now=clock.now(tx))
+            previews.decided(tx, (LOCAL, "TENDER"), tenant=0)
+        answer = asking.result()
+
+    assert answer.status_code == 422
+    with findings.transaction() as tx:
+        assert previews.newest(tx, 5, tenant=0) == []
+
+
+def test_of_two_meanings_that_were_tried_the_one_that_is_proposed_stays(client, act, findings, look, save):
+    act(client, "vogt")
+    look("TENDER", meaning=TENDER)
+
+    save("TENDER", "save", meaning=URGENT)
+
+    assert "|".join(only(findings).question.target) == URGENT
