@@ -70,7 +70,7 @@ class Row:
     patient: str
     #: JSON, see `service.preview`
     effects: str
-    #: the CQL definition that errs already now
+    #: the CQL definition that errs already now, or the name of another error
     failed: str | None
 
 

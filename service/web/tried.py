@@ -42,8 +42,13 @@ class Tried:
 
     @property
     def ended(self) -> bool:
-        """Return whether there is something to decide by."""
+        """Return whether it was tried, on all patients or as far as it went: then it may be decided."""
         return self.preview is not None and self.preview.outcome is not None
+
+    @property
+    def untried(self) -> int:
+        """Return how many patients were not tried, because it was given up."""
+        return self.preview.total - self.preview.gone if self.preview and self.ended else 0
 
 
 def read(

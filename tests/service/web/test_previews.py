@@ -3,6 +3,7 @@
 import html
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -10,8 +11,9 @@ from fhir_visits import LOCAL, concept, observation, put
 from locks import wait_for_one_who_waits
 from meanings import LEFT, OWN, TENDER, URGENT, WHO, page_of, plain, press, send, try_all
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service import clock
+from service import clock, snapshot
 from service.store import accesses, horizon, leased, previews, resources
 from service.store.accesses import Filters
 from service.store.resources import Write
@@ -244,3 +246,55 @@ def test_of_two_meanings_that_were_tried_the_one_that_is_proposed_stays(client, 
     save("TENDER", "save", meaning=URGENT)
 
     assert "|".join(only(findings).question.target) == URGENT
+
+
+def test_who_cannot_be_tried_is_named_and_the_others_are_tried(client, act, many, monkeypatch):
+    act(client, "vogt")
+    told = begin(client)
+    snapshot_of = snapshot.read
+
+    def read(tx, who, *rest, **more):
+        if who == "many-3":
+            tx.execute(text("SELECT 1 / 0"))
+        return snapshot_of(tx, who, *rest, **more)
+
+    monkeypatch.setattr(snapshot, "read", read)
+    try_all(many)
+
+    assert (only(many).outcome, only(many).gone, only(many).moved) == ("finished", MANY, MANY)
+    shown = plain(client.get(told).text)
+    assert shown.count("Could not be evaluated: DataError.") == 1
+    assert "not known" not in shown
+
+
+def test_what_the_database_cannot_do_now_is_tried_again(client, act, findings, monkeypatch):
+    act(client, "vogt")
+    begin(client)
+
+    def read(*_, **__):
+        raise PoolTimeout
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "read", read)
+        assert not trying.run(findings, 0, only(findings).id)
+    assert (only(findings).gone, only(findings).failed_reason) == (0, "TimeoutError")
+    with findings.transaction() as tx:
+        tx.execute(text("UPDATE preview SET retry_at = NULL"))
+
+    try_all(findings)
+
+    assert (only(findings).outcome, only(findings).moved) == ("finished", 1)
+
+
+def test_a_trial_that_was_given_up_says_so_beside_the_decision(client, act, many):
+    act(client, "vogt")
+    told = begin(client)
+    assert trying.run(many, 0, only(many).id, for_s=0, step_s=0)
+    with many.transaction() as tx:
+        claim = leased.claim(tx, "preview", only(many).id, tenant=0)
+        assert leased.failed(tx, replace(claim, attempt=leased.MOST_ATTEMPTS), "ValueError")
+
+    page = client.get(told).text
+
+    (form,) = (f for f in re.findall(r"<form.*?</form>", page, re.DOTALL) if 'value="save"' in f)
+    assert f"{MANY - 1} patients who have this code were not tried" in plain(form)
