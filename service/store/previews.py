@@ -43,6 +43,8 @@ class Preview:
 
     id: str
     question: Question
+    #: who asked, as a reference; empty: nobody was named
+    asked_by: str
     #: the state of the ConceptMaps when it was asked for
     maps: str
     #: what was received before this moment of the service clock was there then
@@ -122,6 +124,12 @@ def find(tx: Connection, id_: str, *, tenant: int) -> Preview | None:
     """Return a preview; None where nobody has asked for it, or it was decided on or has expired."""
     found = _previews(tx, "id = :id", {"tenant": tenant, "id": id_})
     return found[0] if found else None
+
+
+def goes_on(tx: Connection, id_: str, *, tenant: int) -> bool:
+    """Return whether a preview is there and has not ended; cheap enough to be asked again and again."""
+    statement = "SELECT outcome IS NULL FROM preview WHERE tenant = :tenant AND id = :id"
+    return bool(tx.execute(text(statement), {"tenant": tenant, "id": id_}).scalar_one_or_none())
 
 
 def newest(tx: Connection, limit: int, *, tenant: int) -> list[Preview]:
@@ -239,7 +247,7 @@ def _remove(tx: Connection, which: str, names: dict[str, Any]) -> None:
 
 def _previews(tx: Connection, which: str, names: dict[str, Any]) -> list[Preview]:
     statement = f"""
-        SELECT id, source, target, gives, maps, seen_at, cardinality(patients) AS total, gone,
+        SELECT id, source, target, gives, asked_by, maps, seen_at, cardinality(patients) AS total, gone,
             failed_reason, outcome,
             (SELECT count(*) FROM preview_effect e WHERE e.tenant = p.tenant AND e.preview = p.id) AS moved
         FROM preview p WHERE tenant = :tenant AND expires_at > clock_timestamp() AND {which}

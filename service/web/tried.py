@@ -108,6 +108,7 @@ def values(
         "chosen": chosen,
         "address": {**asked.address, **chosen.address},
         "tried": found,
+        "asked_by": _name(seen, found.preview) if found and found.preview else "",
         "moved": moved,
         "rows": ROWS,
         "people": visit.people_of(tx, seen, {each.patient for each in moved}),
@@ -126,3 +127,9 @@ def _newer(tx: Connection, found: previews.Preview, uses: Sequence[Use], *, tena
     """
     newer = {use.patient for use in uses if use.received >= found.seen_at}
     return len(newer | previews.not_tried(tx, found.id, {use.patient for use in uses}, tenant=tenant))
+
+
+def _name(seen: Visit, found: previews.Preview) -> str:
+    """Return who asked; of somebody who is no colleague any more the reference."""
+    names = {colleague.reference: colleague.name for colleague in seen.colleagues}
+    return names.get(found.asked_by, found.asked_by)

@@ -24,7 +24,7 @@ Answer = Response | tuple[str, int]
 
 #: a few patients are tried in this time, and who asked sees the result at once
 PATIENCE_S = 2.0
-LOOK_S = 0.05
+LOOK_S = 0.25
 
 
 @pages.get("/inbox/codes/mapping/preview")
@@ -103,10 +103,7 @@ def _refused(seen: Visit) -> Answer | None:
 def _wait(id_: str) -> None:
     """Wait a little for the end."""
     end = monotonic() + PATIENCE_S
-    while True:
-        found = visit.database().run(lambda tx: previews.find(tx, id_, tenant=TENANT))
-        if found is None or found.outcome is not None or monotonic() >= end:
-            return
+    while visit.database().run(lambda tx: previews.goes_on(tx, id_, tenant=TENANT)) and monotonic() < end:
         sleep(LOOK_S)
 
 

@@ -4,6 +4,7 @@ import html
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import monotonic, sleep
 from urllib.parse import unquote
 
 import pytest
@@ -62,10 +63,14 @@ def seen_by_refreshing(database):
     return [access.patients for _, access in rows if access.place == "/inbox/codes/mapping/preview"]
 
 
+def previews_of(database):
+    with database.transaction() as tx:
+        return previews.newest(tx, 5, tenant=0)
+
+
 def only(database):
     """Return the one preview there is."""
-    with database.transaction() as tx:
-        (found,) = previews.newest(tx, 2, tenant=0)
+    (found,) = previews_of(database)
     return found
 
 
@@ -87,11 +92,15 @@ def test_all_who_have_the_code_are_tried_step_by_step_with_counts(client, act, m
     assert part.lstrip().startswith('<section class="card" id="preview"')
     assert f'<progress id="trying" max="100" value="{100 // MANY}">' in part
 
+    assert seen_by_refreshing(many) == []
+
     try_all(many)
     ended = client.get(html.unescape(refreshed)).text
     assert f"{MANY} patients with this code were evaluated as if" in plain(ended)
     assert "hx-get" not in ended
     assert "Save: it means" in ended
+    assert "newer entry" not in ended
+    assert [len(patients) for patients in seen_by_refreshing(many)] == [MANY]
     assert only(many).moved == MANY
 
 
@@ -169,8 +178,7 @@ def test_nothing_is_tried_without_a_form_of_ours(client, findings):
     address = page_of("TENDER").replace("/mapping?", "/mapping/preview?")
 
     assert client.post(address, data={"meaning": TENDER}).status_code == 422
-    with findings.transaction() as tx:
-        assert previews.newest(tx, 1, tenant=0) == []
+    assert previews_of(findings) == []
 
 
 def test_nobody_is_seen_before_anybody_is_shown(client, act, many):
@@ -235,8 +243,7 @@ def test_of_a_code_that_is_decided_on_meanwhile_nothing_is_tried(app, act, findi
         answer = asking.result()
 
     assert answer.status_code == 422
-    with findings.transaction() as tx:
-        assert previews.newest(tx, 5, tenant=0) == []
+    assert previews_of(findings) == []
 
 
 def test_of_two_meanings_that_were_tried_the_one_that_is_proposed_stays(client, act, findings, look, save):
@@ -298,3 +305,32 @@ def test_a_trial_that_was_given_up_says_so_beside_the_decision(client, act, many
 
     (form,) = (f for f in re.findall(r"<form.*?</form>", page, re.DOTALL) if 'value="save"' in f)
     assert f"{MANY - 1} patients who have this code were not tried" in plain(form)
+
+
+def test_what_is_tried_within_a_moment_is_seen_at_once(client, act, findings, monkeypatch):
+    act(client, "vogt")
+    monkeypatch.setattr("service.web.routes.tried.PATIENCE_S", 30.0)
+
+    def work():
+        while not previews_of(findings):
+            sleep(0.05)
+        try_all(findings)
+
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(work)
+        began = monotonic()
+        told = begin(client)
+        ended = only(findings).outcome
+        worker.result()
+
+    assert (ended, monotonic() - began < 15) == ("finished", True)
+    assert "One patient with this code was evaluated" in plain(client.get(told).text)
+
+
+def test_the_page_says_who_asked(client, act, findings, look):
+    act(client, "vogt")
+    told = look("TENDER", meaning=TENDER)
+
+    act(client, "arslan")
+
+    assert "As of Mon 22 Jun 2026, 09:15, asked by Dr Maren Vogt" in plain(client.get(told).text)
