@@ -1,7 +1,7 @@
 """Previews: what would follow if a code had a meaning, or had one no more, tried on all patients who have it.
 
 A preview is long work, see `leased`, and there is one of each question. It is kept until a person decides
-about the code, who may be a second one on another day.
+about the code, who may be a second one on another day, and for 30 days at most.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,6 +1,6 @@
 """What would follow from a meaning of a code: tried on all patients who have it, while nobody need wait.
 
-asked for --> worker --> kept, until somebody decides about the code
+asked for --> worker --> kept, until somebody decides about the code, for 30 days at most
 """
 
 from collections.abc import Mapping
