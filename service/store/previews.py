@@ -49,10 +49,12 @@ class Preview:
     maps: str
     #: what was received before this moment of the service clock was there then
     seen_at: datetime
-    #: how many patients there are to try, how many were tried, and for how many something would be different
+    #: how many patients there are to try, and how many were tried
     total: int
     gone: int
+    #: for how many of those something would be different, and how many could not be evaluated
     moved: int
+    failed: int
     failed_reason: str | None
     #: None: it goes on
     outcome: Outcome | None
@@ -248,9 +250,11 @@ def _remove(tx: Connection, which: str, names: dict[str, Any]) -> None:
 def _previews(tx: Connection, which: str, names: dict[str, Any]) -> list[Preview]:
     statement = f"""
         SELECT id, source, target, gives, asked_by, maps, seen_at, cardinality(patients) AS total, gone,
-            failed_reason, outcome,
-            (SELECT count(*) FROM preview_effect e WHERE e.tenant = p.tenant AND e.preview = p.id) AS moved
-        FROM preview p WHERE tenant = :tenant AND expires_at > clock_timestamp() AND {which}
+            failed_reason, outcome, moved, failed
+        FROM preview p CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE e.failed IS NULL) AS moved, count(e.failed) AS failed
+            FROM preview_effect e WHERE e.tenant = p.tenant AND e.preview = p.id
+        ) AS e WHERE tenant = :tenant AND expires_at > clock_timestamp() AND {which}
     """  # noqa: S608 - our own words
     return [_preview(dict(row)) for row in tx.execute(text(statement), names).mappings()]
 

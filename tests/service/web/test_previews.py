@@ -268,8 +268,10 @@ def test_who_cannot_be_tried_is_named_and_the_others_are_tried(client, act, many
     monkeypatch.setattr(snapshot, "read", read)
     try_all(many)
 
-    assert (only(many).outcome, only(many).gone, only(many).moved) == ("finished", MANY, MANY)
+    found = only(many)
+    assert (found.outcome, found.gone, found.moved, found.failed) == ("finished", MANY, MANY - 1, 1)
     shown = plain(client.get(told).text)
+    assert f"For {MANY - 1} of them something would be different. One of them could not" in shown
     assert shown.count("Could not be evaluated: DataError.") == 1
     assert "not known" not in shown
 
