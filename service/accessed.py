@@ -1,7 +1,8 @@
 """Whose data are in an answer: noted while it is made, written down before it leaves.
 
 A row is written in a transaction of its own and committed before the answer is sent; where it cannot be
-written, nothing is shown. Answers without data of a patient leave no row.
+written, nothing is shown. Answers without data of a patient leave no row here; to turn a Subscription off,
+which is about no patient, writes its own.
 
 http://hl7.org/fhir/R4/auditevent.html
 """

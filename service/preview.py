@@ -45,7 +45,7 @@ class Preview:
 
     patient: str
     effects: tuple[Effect, ...]
-    #: the CQL definition that errs already now: the patient is not evaluated at all
+    #: the CQL definition that errs already now, or the name of another error: the patient is not evaluated
     failed: str | None = None
 
 

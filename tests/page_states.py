@@ -159,7 +159,7 @@ def try_meanings(record: Database) -> None:
     with record.transaction() as tx:
         now = clock.now(tx)
         for question in asked.values():
-            previews.ask(tx, question, [HELD, "gmt-2"], by="", maps="0:0", now=now, anew=True, tenant=0)
+            previews.ask(tx, question, [HELD, "gmt-2"], by="", maps="0:0", seen_at=now, anew=True, tenant=0)
         for meaning in (GOING_ON, FAILING):
             claim = leased.claim(tx, "preview", asked[meaning].id, tenant=0)
             assert claim

@@ -53,7 +53,7 @@ def run(settings: Settings) -> NoReturn:
 
 
 def create(settings: Settings) -> Celery:
-    """Return the application with its task, ready to run as a worker.
+    """Return the application with its tasks, ready to run as a worker.
 
     Raises:
         InvalidPathway: a pathway cannot be run.

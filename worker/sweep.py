@@ -10,6 +10,7 @@ done beside it, slowly: what is urgent does not wait for Redis, nor for a worker
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import ModuleType
@@ -102,6 +103,8 @@ class Sweep:
         self._beside = (Courier(settings), Feeder(settings))
         self._herald = Herald(settings)
         self._woken: dict[tuple[int, str], float] = {}
+        #: long work in the order of the next round
+        self._turns = deque(leased.WORK)
         self._asked: dict[Work, dict[tuple[int, str], float]] = {work: {} for work in leased.WORK}
         self._purged = float("-inf")
         self._overdue = float("-inf")
@@ -178,7 +181,10 @@ class Sweep:
             urgent: patients are waiting for this sweep: no step is done.
         """
         did = urgent
-        for work, before in self._asked.items():
+        # Each kind comes first in its turn: a round does one step, and an export may take hours of them.
+        self._turns.rotate()
+        for work in self._turns:
+            before = self._asked[work]
             with self._database.transaction() as tx:
                 due = leased.due(tx, work, LONG)
             asked = {who: at for who, at in before.items() if moment - at <= AGAIN_S}

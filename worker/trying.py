@@ -5,14 +5,18 @@ somebody whose evaluation is due goes first.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from service import preview
+from service import log, preview
 from service.fhir import knowledge
+from service.fhir.translation import Translations
+from service.preview import Preview, Use
 from service.store import previews, site
-from service.store.database import Database
+from service.store.database import RETRIED, Database, of_the_moment, sqlstate
 from service.store.leased import Claim, LeaseLost
 from service.store.previews import Row
 from worker import steps
@@ -65,7 +69,7 @@ def _try(tx: Connection, claim: Claim, step_s: float) -> bool:
         uses = preview.uses_of(tx, question.source, patients, tenant=tenant)
         for patient in patients:
             gone += 1
-            found = preview.of(tx, patient, changed, uses[patient], tenant=tenant)
+            found = _of(tx, patient, changed, uses[patient], tenant=tenant)
             if found.effects or found.failed:
                 row = Row(patient=patient, effects=preview.written(found.effects), failed=found.failed)
                 previews.add(tx, claim.id, gone, row, tenant=tenant)
@@ -74,3 +78,21 @@ def _try(tx: Connection, claim: Claim, step_s: float) -> bool:
                 return False
     previews.finished(tx, claim, gone=gone)
     return True
+
+
+def _of(tx: Connection, patient: str, changed: Translations, uses: Sequence[Use], *, tenant: int) -> Preview:
+    """Return what would happen to a patient; of one who cannot be tried, why: the others still are."""
+    try:
+        with tx.begin_nested():
+            return preview.of(tx, patient, changed, uses, tenant=tenant)
+    except Exception as error:
+        if of_the_moment(error) or _to_be_repeated(error):
+            raise
+        # The message may hold what a record says; the name of the error tells where to look.
+        reason = type(error).__name__
+        log.get().exception("patient_not_tried", tenant=tenant, patient=patient, reason=reason)
+        return Preview(patient=patient, effects=(), failed=reason)
+
+
+def _to_be_repeated(error: Exception) -> bool:
+    return isinstance(error, (DBAPIError, psycopg.Error)) and sqlstate(error) in RETRIED

@@ -7,7 +7,10 @@ on in a new one.
 https://cheatsheetseries.owasp.org/cheatsheets/Authentication_Cheat_Sheet.html#change-password-feature
 """
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from service import log
 from service.auth import passwords, tokens
@@ -16,10 +19,21 @@ from service.auth.sign_in import NotSignedIn, SignedIn, TooEarly
 from service.store import accounts, attempts, sessions
 from service.store.accounts import Account
 from service.store.attempts import Try
-from service.store.database import Database
+from service.store.database import Database, sqlstate
+
+#: insufficient privilege, https://www.postgresql.org/docs/current/errcodes-appendix.html
+_NOT_GRANTED = "42501"
 
 
-def password(database: Database, who: Try, old: str, new: str) -> SignedIn | NotSignedIn | TooEarly | Fault:
+@dataclass(frozen=True, slots=True)
+class NotGranted:
+    """The service may not write passwords: its role was granted what an earlier version needs."""
+
+
+Answer = SignedIn | NotSignedIn | NotGranted | TooEarly | Fault
+
+
+def password(database: Database, who: Try, old: str, new: str) -> Answer:
     """Change the password of an account, and sign its owner in anew.
 
     Args:
@@ -59,7 +73,16 @@ def password(database: Database, who: Try, old: str, new: str) -> SignedIn | Not
         sessions.begin(tx, tokens.digest(cookie), who.name, who.address, tenant=who.tenant)
         return True
 
-    if not database.run(change):
+    try:
+        changed = database.run(change)
+    except DBAPIError as error:
+        if sqlstate(error) != _NOT_GRANTED:
+            raise
+        # The old password was right, so this was no try to find it out.
+        database.run(lambda tx: attempts.forgive(tx, who))
+        log.get().error("password change not granted", account=who.name)
+        return NotGranted()
+    if not changed:
         log.get().info("password change refused", account=who.name)
         return NotSignedIn()
     log.get().info("password changed", account=who.name)

@@ -32,7 +32,8 @@ ENTITY_TYPES = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
 
 DOCUMENTATION = (
-    "With type=rest a search finds who saw or did what, of each request about patients: by patient, agent "
+    "With type=rest a search finds who saw or did what, of each request about patients, and who turned a "
+    "Subscription off, which is about none: by patient, agent "
     "(Practitioner/id), action, date and _id, each given once, but date as often as needed; the newest first "
     "(_sort=-date), and no other order. Such AuditEvents are read only, by search "
     "and read, have no history and no labels, and are in no export; reading them is written down as well. "

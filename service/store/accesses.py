@@ -1,7 +1,7 @@
-"""Who saw or did what: one row for each request about patients, written once.
+"""Who saw or did what: one row for each request about patients, or that ends what another system is told.
 
-The place is the template of a route and the patients are ids, so that the record of accesses tells
-nothing that the record itself does not (http://hl7.org/fhir/R4/auditevent.html).
+A row is written once. The place is the template of a route and the patients are ids, so that the record of
+accesses tells nothing that the record itself does not (http://hl7.org/fhir/R4/auditevent.html).
 """
 
 from collections.abc import Collection

@@ -59,7 +59,7 @@ def known(tx: Connection, *, tenant: int) -> Sequence[Account]:
 def hold(tx: Connection, name: str, *, tenant: int) -> None:
     """Hold an account until the transaction ends, so that a change of it and a sign-in follow one another.
 
-    The service may only read accounts, and so cannot lock the row.
+    By its name and not its row: until the grant is run again the service may only read accounts.
     """
     resources.lock_identities(tx, tenant, [("account", name)])
 

@@ -1,10 +1,10 @@
 """Previews: what would follow if a code had a meaning, or had one no more, tried on all patients who have it.
 
 A preview is long work, see `leased`, and there is one of each question. It is kept until a person decides
-about the code, who may be a second one on another day.
+about the code, who may be a second one on another day, and for 30 days at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,14 +43,18 @@ class Preview:
 
     id: str
     question: Question
+    #: who asked, as a reference; empty: nobody was named
+    asked_by: str
     #: the state of the ConceptMaps when it was asked for
     maps: str
-    #: the service clock then
+    #: what was received before this moment of the service clock was there then
     seen_at: datetime
-    #: how many patients there are to try, how many were tried, and for how many something would be different
+    #: how many patients there are to try, and how many were tried
     total: int
     gone: int
+    #: for how many of those something would be different, and how many could not be evaluated
     moved: int
+    failed: int
     failed_reason: str | None
     #: None: it goes on
     outcome: Outcome | None
@@ -70,7 +74,7 @@ class Row:
     patient: str
     #: JSON, see `service.preview`
     effects: str
-    #: the CQL definition that errs already now
+    #: the CQL definition that errs already now, or the name of another error
     failed: str | None
 
 
@@ -81,7 +85,7 @@ def ask(
     *,
     by: str,
     maps: str,
-    now: datetime,
+    seen_at: datetime,
     anew: bool,
     tenant: int,
 ) -> None:
@@ -91,7 +95,7 @@ def ask(
         patients: in the order in which they are tried.
         by: who asks, as a reference; empty: nobody is named.
         maps: the state of the ConceptMaps.
-        now: the service clock.
+        seen_at: the horizon below which no entry of theirs was missing, see `service.store.horizon`.
         anew: one that has ended, or goes on, is begun again.
     """
     if anew:
@@ -99,7 +103,7 @@ def ask(
     statement = """
         INSERT INTO preview
             (tenant, id, source, target, gives, asked_by, maps, patients, seen_at, expires_at)
-        VALUES (:tenant, :id, :source, :target, :gives, :by, :maps, :patients, :now,
+        VALUES (:tenant, :id, :source, :target, :gives, :by, :maps, :patients, :seen_at,
             clock_timestamp() + make_interval(secs => :kept_s))
         ON CONFLICT (tenant, id) DO NOTHING
     """
@@ -112,7 +116,7 @@ def ask(
         "by": by,
         "maps": maps,
         "patients": list(patients),
-        "now": now,
+        "seen_at": seen_at,
         "kept_s": leased.KEPT["preview"].total_seconds(),
     }
     tx.execute(text(statement), values)
@@ -122,6 +126,12 @@ def find(tx: Connection, id_: str, *, tenant: int) -> Preview | None:
     """Return a preview; None where nobody has asked for it, or it was decided on or has expired."""
     found = _previews(tx, "id = :id", {"tenant": tenant, "id": id_})
     return found[0] if found else None
+
+
+def goes_on(tx: Connection, id_: str, *, tenant: int) -> bool:
+    """Return whether a preview is there and has not ended; cheap enough to be asked again and again."""
+    statement = "SELECT outcome IS NULL FROM preview WHERE tenant = :tenant AND id = :id"
+    return bool(tx.execute(text(statement), {"tenant": tenant, "id": id_}).scalar_one_or_none())
 
 
 def newest(tx: Connection, limit: int, *, tenant: int) -> list[Preview]:
@@ -134,6 +144,16 @@ def untried(tx: Connection, id_: str, gone: int, limit: int, *, tenant: int) -> 
     statement = "SELECT unnest(patients[:first \\: :last]) FROM preview WHERE tenant = :tenant AND id = :id"
     names = {"tenant": tenant, "id": id_, "first": gone + 1, "last": gone + limit}
     return list(tx.execute(text(statement), names).scalars())
+
+
+def not_tried(tx: Connection, id_: str, patients: Collection[str], *, tenant: int) -> set[str]:
+    """Return those of some patients who are not among the ones to be tried."""
+    statement = """
+        SELECT unnest(CAST(:patients AS text[]))
+        EXCEPT SELECT unnest(patients) FROM preview WHERE tenant = :tenant AND id = :id
+    """
+    names = {"tenant": tenant, "id": id_, "patients": sorted(patients)}
+    return set(tx.execute(text(statement), names).scalars())
 
 
 def add(tx: Connection, id_: str, number: int, row: Row, *, tenant: int) -> None:
@@ -192,34 +212,49 @@ def forget(tx: Connection, id_: str, *, tenant: int) -> None:
     _remove(tx, "id = :id", {"tenant": tenant, "id": id_})
 
 
-def decided(tx: Connection, source: Code, *, tenant: int) -> None:
-    """Remove what was asked about a code: somebody has decided what it means."""
-    _remove(tx, "source = :source", {"tenant": tenant, "source": list(source)})
+def decided(tx: Connection, source: Code, *, kept: Question | None = None, tenant: int) -> None:
+    """Remove what was asked about a code: somebody has decided what it means.
+
+    Args:
+        kept: the question that waits for a second person.
+    """
+    names = {"tenant": tenant, "source": list(source), "kept": kept.id if kept else ""}
+    _remove(tx, "source = :source AND id <> :kept", names)
 
 
 def purge(tx: Connection, limit: int = PURGED_AT_ONCE) -> int:
-    """Remove previews that have expired; return how many."""
+    """Remove previews that have expired, and effects whose preview is gone; return how many."""
     expired = "expires_at < clock_timestamp() LIMIT :limit FOR UPDATE SKIP LOCKED"
     chosen = tx.execute(text(f"SELECT tenant, id FROM preview WHERE {expired}"), {"limit": limit}).all()  # noqa: S608
     for tenant, id_ in chosen:
         forget(tx, id_, tenant=tenant)
-    return len(chosen)
+    orphans = """
+        DELETE FROM preview_effect e
+        WHERE NOT EXISTS (SELECT FROM preview p WHERE p.tenant = e.tenant AND p.id = e.preview)
+    """
+    return len(chosen) + tx.execute(text(orphans)).rowcount
 
 
 def _remove(tx: Connection, which: str, names: dict[str, Any]) -> None:
-    statement = f"""
-        WITH gone AS (DELETE FROM preview WHERE tenant = :tenant AND {which} RETURNING tenant, id)
-        DELETE FROM preview_effect e USING gone g WHERE e.tenant = g.tenant AND e.preview = g.id
-    """  # noqa: S608 - our own words
-    tx.execute(text(statement), names)
+    """Remove previews with their effects, in a transaction that sees what others have committed meanwhile.
+
+    Two statements: the first one may wait for a step that is being committed, and a statement sees nothing
+    that was committed after it began. The effects of that step are seen by the second.
+    """
+    previews = f"DELETE FROM preview WHERE tenant = :tenant AND {which} RETURNING id"  # noqa: S608 - our own words
+    gone = list(tx.execute(text(previews), names).scalars())
+    effects = "DELETE FROM preview_effect WHERE tenant = :tenant AND preview = ANY(:gone)"
+    tx.execute(text(effects), {"tenant": names["tenant"], "gone": gone})
 
 
 def _previews(tx: Connection, which: str, names: dict[str, Any]) -> list[Preview]:
     statement = f"""
-        SELECT id, source, target, gives, maps, seen_at, cardinality(patients) AS total, gone,
-            failed_reason, outcome,
-            (SELECT count(*) FROM preview_effect e WHERE e.tenant = p.tenant AND e.preview = p.id) AS moved
-        FROM preview p WHERE tenant = :tenant AND expires_at > clock_timestamp() AND {which}
+        SELECT id, source, target, gives, asked_by, maps, seen_at, cardinality(patients) AS total, gone,
+            failed_reason, outcome, moved, failed
+        FROM preview p CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE e.failed IS NULL) AS moved, count(e.failed) AS failed
+            FROM preview_effect e WHERE e.tenant = p.tenant AND e.preview = p.id
+        ) AS e WHERE tenant = :tenant AND expires_at > clock_timestamp() AND {which}
     """  # noqa: S608 - our own words
     return [_preview(dict(row)) for row in tx.execute(text(statement), names).mappings()]
 

@@ -210,7 +210,29 @@ def beyond(tx: Connection, *, sandbox: bool) -> tuple[str, ...]:
     return (
         *(word for word, holds in words if holds),
         *(f"holds {', '.join(more)} on {table}" for table, more in surplus if more),
+        *_columns_beyond(tx, sandbox=sandbox),
     )
+
+
+def _columns_beyond(tx: Connection, *, sandbox: bool) -> tuple[str, ...]:
+    """Return, in words, which columns alone may be written and need not be."""
+    found = tx.execute(text(_OF_COLUMNS), {"tables": [table for table in _tables(tx) if table in NEEDED]})
+    return tuple(
+        f"holds {row.privilege} ({row.name}) on {row.table}"
+        for row in found
+        if row.privilege not in needed(row.table, sandbox=sandbox)
+        and not (row.privilege == "UPDATE" and row.name in COLUMNS.get(row.table, ()))
+    )
+
+
+_OF_COLUMNS = """
+    SELECT t.relname AS table, p.privilege, c.attname AS name
+    FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
+        CROSS JOIN (VALUES ('INSERT'), ('UPDATE')) AS p (privilege)
+    WHERE t.relnamespace = CAST('public' AS regnamespace) AND t.relname = ANY(:tables)
+        AND has_column_privilege(t.oid, c.attnum, p.privilege) AND NOT has_table_privilege(t.oid, p.privilege)
+    ORDER BY 1, 2, 3
+"""
 
 
 def _tables(tx: Connection) -> tuple[str, ...]:

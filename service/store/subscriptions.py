@@ -171,6 +171,12 @@ def count(tx: Connection, *, tenant: int) -> Count:
     return Count(**tx.execute(text(_COUNT), {"tenant": tenant}).mappings().one())
 
 
+def is_known(tx: Connection, id: str, *, tenant: int) -> bool:
+    """Return whether there is a Subscription with this id, whoever made it."""
+    statement = "SELECT EXISTS (SELECT FROM subscription WHERE tenant = :tenant AND id = :id)"
+    return bool(tx.execute(text(statement), {"tenant": tenant, "id": id}).scalar_one())
+
+
 def any_live(tx: Connection, *, tenant: int) -> bool:
     """Return whether anything is or may be to be sent or counted."""
     statement = "SELECT EXISTS (SELECT FROM subscription WHERE tenant = :tenant AND status <> 'off')"
@@ -320,7 +326,7 @@ _AFRESH = """
 """
 _CHANGE = f"""
     UPDATE subscription SET {_AFRESH}, body = :body, secret = coalesce(:secret, secret), topic = :topic,
-        status = :status, ends_at = :ends_at, heartbeat_s = :heartbeat_s,
+        status = :status, ends_at = :ends_at, heartbeat_s = :heartbeat_s, answer = NULL, http_status = NULL,
         counting_since = CASE WHEN :off THEN NULL ELSE counting_since END
     WHERE key = :key
 """  # noqa: S608 - constants of this module, here and below

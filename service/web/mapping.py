@@ -182,6 +182,20 @@ def made_here(tx: Connection, *, tenant: int) -> tuple[Mapped, ...]:
     return tuple(mapped for mapped in found if mapped is not None)
 
 
+def map_of(tx: Connection, source: Code, *, tenant: int) -> Mapped | None:
+    """Return the map of a code that was made here, whatever its status."""
+    stored = resources.current(tx, "ConceptMap", map_id(source), tenant=tenant)
+    if stored is None or stored.deleted or not stored.owned:
+        return None
+    said = resources.current(tx, "Provenance", said_id(stored.id, stored.version), tenant=tenant)
+    return read(stored, said.resource if said else {})
+
+
+def hold(tx: Connection, source: Code, *, tenant: int) -> None:
+    """Hold the map of a code until the transaction ends: whoever changes it, or asks about it, waits."""
+    resources.lock_identities(tx, tenant, [("ConceptMap", map_id(source))])
+
+
 def concept_map(source: Code, target: Code, display: str, status: Status, comment: str) -> dict[str, Any]:
     """Return the ConceptMap of a code."""
     id = map_id(source)

@@ -71,20 +71,38 @@ def test_one_export_is_written_in_a_round_and_the_next_in_the_next(sweep, ask, w
     assert seen == [1, 2, 3]
 
 
-def test_a_preview_goes_on_without_workers(sweep, database):
+@pytest.fixture
+def tried(database):
+    """Ask for a preview of one patient, and return how it ended."""
     visit = bundle(put(patient("a")), put(observation("a-1", "Patient/a", code=concept("TENDER"))))
     transaction.accept(database, visit, sender="hospital")
     system, _, code = TENDERNESS.partition("|")
     question = Question(source=(LOCAL, "TENDER"), target=(system, code), gives=True)
     with database.transaction() as tx:
         tx.execute(text("DELETE FROM arrival"))
-        previews.ask(tx, question, ["a"], by="", maps="", now=clock.now(tx), anew=True, tenant=0)
+        previews.ask(tx, question, ["a"], by="", maps="", seen_at=clock.now(tx), anew=True, tenant=0)
 
+    def tried():
+        with database.transaction() as tx:
+            found = previews.find(tx, question.id, tenant=0)
+        return found.outcome, found.gone
+
+    return tried
+
+
+def test_a_preview_goes_on_without_workers(sweep, tried):
     sweep.round(0.0)
 
-    with database.transaction() as tx:
-        found = previews.find(tx, question.id, tenant=0)
-    assert (found.outcome, found.gone) == ("finished", 1)
+    assert tried() == ("finished", 1)
+
+
+def test_exports_keep_no_preview_from_its_step(sweep, ask, written, tried):
+    ask(3)
+
+    for moment in (0.0, 2.0):
+        sweep.round(moment)
+
+    assert (tried(), written()) == (("finished", 1), 1)
 
 
 def test_no_export_is_written_in_a_round_that_has_patients_to_evaluate(sweep, ask, written, database):

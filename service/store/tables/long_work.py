@@ -106,6 +106,6 @@ preview_effect = Table(
     Column("number", Integer, nullable=False),  # the place among the patients
     Column("patient", Text, nullable=False),
     Column("effects", Text, nullable=False),  # JSON
-    Column("failed", Text),  # the CQL definition that errs already now
+    Column("failed", Text),  # the CQL definition that errs already now, or the name of another error
     PrimaryKeyConstraint("tenant", "preview", "number", name="preview_effect_pkey"),
 )

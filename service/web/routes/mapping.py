@@ -1,11 +1,10 @@
 """`/inbox/codes/mapping`: give a code a meaning, after a look at what would follow."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import redirect, request, url_for
@@ -13,14 +12,16 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from service import accessed, clock, preview
-from service.fhir import knowledge, retranslation, translation
+from service.fhir import knowledge, retranslation
 from service.fhir.translation import Translations
 from service.store import horizon, previews, resources, site
 from service.store.previews import Question
 from service.store.resources import VersionConflict, Write
-from service.web import elements, inbox, mapping, queries, tried, visit, worklist
+from service.web import asked as asked_about
+from service.web import elements, inbox, mapping, tried, visit
+from service.web.asked import Asked
 from service.web.elements import Json
-from service.web.mapping import Code, Element, Mapped, Meaning
+from service.web.mapping import Code, Mapped
 from service.web.pages import pages, problem, refusal
 from service.web.visit import TENANT, Visit
 
@@ -44,22 +45,6 @@ CHANGES: dict[str, tuple[tuple[str, ...], mapping.Status]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the address asks about."""
-
-    type: str
-    element: Element
-    code: Code
-    #: of an answer, the code it answers
-    question: Code | None
-
-    @property
-    def address(self) -> dict[str, str]:
-        """Return the parameters of the address."""
-        return mapping.address(self.type, self.element, self.code, self.question)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
     """How a code is used: whose it is, and what comes with it, each with how often."""
 
@@ -73,7 +58,7 @@ class Use:
 @pages.get("/inbox/codes/mapping")
 def show_mapping() -> Answer | str:
     """Show how a code is used, what it may mean, and what would follow."""
-    asked = read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
@@ -83,20 +68,20 @@ def show_mapping() -> Answer | str:
 @pages.post("/inbox/codes/mapping")
 def change_mapping() -> Answer:
     """Give a code a meaning, confirm or reject a proposed one, or withdraw it."""
-    asked, change = read_address(), request.form.get("change", "")
+    asked, change = asked_about.read(request.args), request.form.get("change", "")
     if asked is None or change not in CHANGES:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
         if refused := refusal(seen):
             return refused
-        mapped = made_here(tx, asked.code)
+        mapped = mapping.map_of(tx, asked.code, tenant=TENANT)
     assert seen.acting is not None
     before, after = CHANGES[change]
     version = mapped.version if mapped else 0
     if (mapped.status if mapped else "") not in before or request.form.get("version") != str(version):
         return problem("mapping_changed", 409)
     if change == "save":
-        meaning = _meaning(asked, request.form.get("meaning", ""))
+        meaning = asked_about.meaning(asked, request.form.get("meaning", ""))
         if meaning is None:
             return problem("no_meaning", 422)
         target, display = meaning.code, meaning.display
@@ -109,52 +94,25 @@ def change_mapping() -> Answer:
         if change == "confirm" and mapped.by in ("", seen.acting.reference):
             return problem("same_person", 422)
     body = mapping.concept_map(asked.code, target, display, after, comment)
-    if not _stored(seen, asked.code, body, version):
+    # What was tried of a proposal is there for the second person.
+    proposed = Question(source=asked.code, target=target, gives=True) if after == "draft" else None
+    if not _stored(seen, asked.code, body, version, proposed):
         return problem("mapping_changed", 409)
     _translate()
     return redirect(f"{url_for('web.show_mapping')}?{urlencode(asked.address)}#now", code=303)
 
 
-def read_address() -> Asked | None:
-    """Return what the address asks about; None for what names no code of a system in what is translated."""
-    given = request.args
-    element = next((known for known in mapping.ELEMENTS if known == given.get("element")), None)
-    type, code = given.get("type", ""), (given.get("system", ""), given.get("code", ""))
-    question = given.get("question", "").rpartition("|")
-    if element is None or type not in translation.TRANSLATED or not all(code):
-        return None
-    return Asked(
-        type=type,
-        element=element,
-        code=code,
-        question=(question[0], question[2]) if element == "value" else None,
-    )
-
-
-def _meaning(asked: Asked, key: str) -> Meaning | None:
-    """Return what was chosen, in the words of the definition: a map says the same in every language."""
-    found = mapping.meanings(visit.installed(), asked.element, asked.type, asked.question)
-    return next((meaning for meaning in found if meaning.key == key), None)
-
-
-def made_here(tx: Connection, code: Code) -> Mapped | None:
-    """Return the map of a code that was made here, whatever its status."""
-    stored = resources.current(tx, "ConceptMap", mapping.map_id(code), tenant=TENANT)
-    if stored is None or stored.deleted or not stored.owned:
-        return None
-    said = resources.current(tx, "Provenance", mapping.said_id(stored.id, stored.version), tenant=TENANT)
-    return mapping.read(stored, said.resource if said else {})
-
-
-def _stored(seen: Visit, code: Code, body: Json, version: int) -> bool:
+def _stored(seen: Visit, code: Code, body: Json, version: int, proposed: Question | None) -> bool:
     """Store the next version of a map with who made it; False if it has another version by now.
 
     Args:
         version: of the map as it was read; 0: there was none.
+        proposed: the question that waits for a second person; what else was asked is decided.
     """
     assert seen.acting is not None
     who = {"reference": seen.acting.reference, "display": seen.acting.name}
     with visit.database().transaction() as tx:
+        mapping.hold(tx, code, tenant=TENANT)
         horizon.announce(tx)
         now = clock.now(tx)
         said = mapping.provenance(body["id"], version + 1, who, now)
@@ -171,9 +129,7 @@ def _stored(seen: Visit, code: Code, body: Json, version: int) -> bool:
         except VersionConflict:
             tx.rollback()
             return False
-        if body["status"] != "draft":
-            # What was tried of a proposal is there for the second person.
-            previews.decided(tx, code, tenant=TENANT)
+        previews.decided(tx, code, kept=proposed, tenant=TENANT)
     return True
 
 
@@ -185,82 +141,15 @@ def _translate() -> None:
         pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What an address or a form names to be decided about a code, and what has to be tried for it."""
-
-    meaning: Meaning | None
-    withdraw: bool
-    question: Question | None
-
-    @property
-    def address(self) -> dict[str, str]:
-        """Return the parameters by which an address names it."""
-        if self.withdraw:
-            return {"withdraw": "1"}
-        return {"meaning": self.meaning.key} if self.meaning else {}
-
-
-def choice(asked: Asked, mapped: Mapped | None, given: Mapping[str, Any]) -> Choice:
-    """Return what is to be decided.
-
-    Args:
-        given: the parameters of an address, or the fields of a form.
-    """
-    status = mapped.status if mapped else ""
-    meaning = _meaning(asked, given.get("meaning", "")) if status in ("", "retired") else None
-    withdraw = status == "active" and "withdraw" in given
-    target = meaning.code if meaning else None
-    if mapped and (withdraw or status == "draft"):
-        target = mapped.target
-    question = Question(source=asked.code, target=target, gives=not withdraw) if target else None
-    return Choice(meaning=meaning, withdraw=withdraw, question=question)
-
-
-def preview_values(
-    tx: Connection,
-    seen: Visit,
-    asked: Asked,
-    mapped: Mapped | None,
-    chosen: Choice,
-    uses: Sequence[preview.Use] = (),
-) -> dict[str, Any]:
-    """Return what `_preview.html` shows.
-
-    Args:
-        uses: of the code, as far as it is wanted who has had it since.
-    """
-    found = None
-    if chosen.question:
-        maps = retranslation.state(site.read(tx, tenant=TENANT))
-        found = tried.read(tx, chosen.question, visit.installed(), maps=maps, uses=uses, tenant=TENANT)
-    moved = found.moved if found else ()
-    return {
-        "asked": asked,
-        "mapped": mapped,
-        "chosen": chosen,
-        "address": {**asked.address, **chosen.address},
-        "tried": found,
-        "moved": moved,
-        "rows": tried.ROWS,
-        "people": visit.people_of(tx, seen, {each.patient for each in moved}),
-        "plan_of": worklist.first_plans(
-            worklist.place(plan, seen.words)
-            for plan in queries.plans_of(tx, {each.patient for each in moved}, tenant=TENANT)
-        ),
-        "token": seen.forms.token,
-    }
-
-
 def _page(tx: Connection, seen: Visit, asked: Asked) -> str:
-    mapped = made_here(tx, asked.code)
+    mapped = mapping.map_of(tx, asked.code, tenant=TENANT)
     known = knowledge.translations(tx, site.read(tx, tenant=TENANT).concept_maps, tenant=TENANT)
     uses = preview.uses(tx, asked.code, tenant=TENANT)
-    chosen = choice(asked, mapped, request.args)
+    chosen = asked_about.choice(asked, mapped, request.args)
     return visit.page(
         seen,
         "mapping.html",
-        **preview_values(tx, seen, asked, mapped, chosen, uses),
+        **tried.values(tx, seen, asked, mapped, chosen, uses),
         use=_use(tx, uses),
         elsewhere=_elsewhere(known, asked.code, mapped),
         meanings=mapping.meanings(visit.installed(), asked.element, asked.type, asked.question),

@@ -7,6 +7,7 @@ from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from service.auth import changing, passwords
+from service.auth.changing import NotGranted
 from service.auth.sign_in import NotSignedIn, SignedIn, TooEarly
 from service.store import accounts
 from service.store.attempts import Try
@@ -52,6 +53,8 @@ def change_password() -> Answer:
             return answer
         case NotSignedIn():
             return _page(trouble="wrong", status=422)
+        case NotGranted():
+            return _page(trouble="not_granted", status=503)
         case fault:
             return _page(trouble=fault, status=422)
 

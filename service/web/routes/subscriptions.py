@@ -35,11 +35,11 @@ def tell_again() -> Response | tuple[str, int]:
 def end_subscription() -> Response | tuple[str, int]:
     """Turn one Subscription of another system off. Who did it is in the record of accesses."""
     wanted = request.form.get("subscription", "")
-    with visit.begin() as (_, seen):
+    with visit.begin() as (tx, seen):
         if refused := refusal(seen):
             return refused
         assert seen.acting is not None
-        if not re.fullmatch(ID, wanted):
+        if not _is_known(tx, wanted):
             return problem("no_page", 404)
     with visit.database().transaction() as tx:
         # One that is off by now, whoever did that, is as it should be.
@@ -67,5 +67,9 @@ def section(tx: Connection, seen: Visit) -> dict[str, object]:
     return {
         "found": page.build(known, subscriptions.count(tx, tenant=TENANT).all, ages, seen.when, seen.words),
         "asked": asked if re.fullmatch(ID, asked) else "",
-        "ended": ended if re.fullmatch(ID, ended) else "",
+        "ended": ended if _is_known(tx, ended) else "",
     }
+
+
+def _is_known(tx: Connection, id: str) -> bool:
+    return re.fullmatch(ID, id) is not None and subscriptions.is_known(tx, id, tenant=TENANT)

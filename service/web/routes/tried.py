@@ -1,6 +1,6 @@
 """What would follow from a meaning of a code: tried on all patients who have it, while nobody need wait.
 
-asked for --> worker --> kept, until somebody decides about the code
+asked for --> worker --> kept, until somebody decides about the code, for 30 days at most
 """
 
 from collections.abc import Mapping
@@ -12,56 +12,60 @@ from werkzeug.wrappers import Response
 
 from service import broker, log, preview
 from service.fhir import retranslation
-from service.store import previews, site
-from service.web import visit
+from service.store import horizon, previews, site
+from service.web import asked as asked_about
+from service.web import mapping, tried, visit
+from service.web.asked import Asked
 from service.web.forms import Foreign
 from service.web.pages import pages, problem
-from service.web.routes import mapping
-from service.web.routes.mapping import Asked
 from service.web.visit import TENANT, Visit
 
 Answer = Response | tuple[str, int]
 
 #: a few patients are tried in this time, and who asked sees the result at once
 PATIENCE_S = 2.0
-LOOK_S = 0.05
+LOOK_S = 0.25
 
 
 @pages.get("/inbox/codes/mapping/preview")
 def show_preview() -> Answer | str:
     """Return the part of the page of a code that says how far it is; it asks again until all were tried."""
-    asked = mapping.read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
-        mapped = mapping.made_here(tx, asked.code)
-        chosen = mapping.choice(asked, mapped, request.args)
-        return visit.page(seen, "_preview.html", **mapping.preview_values(tx, seen, asked, mapped, chosen))
+        mapped = mapping.map_of(tx, asked.code, tenant=TENANT)
+        chosen = asked_about.choice(asked, mapped, request.args)
+        return visit.page(seen, "_preview.html", **tried.values(tx, seen, asked, mapped, chosen))
 
 
 @pages.post("/inbox/codes/mapping/preview")
 def begin_preview() -> Answer:
     """Have it tried on all patients what a decision about a code would do."""
-    asked = mapping.read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
         if refused := _refused(seen):
             return refused
-        chosen = mapping.choice(asked, mapping.made_here(tx, asked.code), request.form)
-        if chosen.question is None:
-            return problem("no_meaning", 422)
-        uses = preview.uses(tx, asked.code, tenant=TENANT)
-        maps = retranslation.state(site.read(tx, tenant=TENANT))
-    question = chosen.question
+        # Before the transaction that looks for the patients, as the horizon wants it.
+        seen_at = horizon.read(tx)
     with visit.database().transaction() as tx:
+        maps = retranslation.state(site.read(tx, tenant=TENANT))
+        uses = preview.uses(tx, asked.code, tenant=TENANT)
+        # Whoever decides about the code now waits, or has decided, and then this would be left over.
+        mapping.hold(tx, asked.code, tenant=TENANT)
+        chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
+        question = chosen.question
+        if question is None:
+            return problem("no_meaning", 422)
         previews.ask(
             tx,
             question,
             tuple(dict.fromkeys(use.patient for use in uses)),
             by=seen.acting.reference if seen.acting else "",
             maps=maps,
-            now=seen.clock.now,
+            seen_at=seen_at,
             anew="again" in request.form,
             tenant=TENANT,
         )
@@ -73,13 +77,13 @@ def begin_preview() -> Answer:
 @pages.post("/inbox/codes/mapping/preview/end")
 def end_preview() -> Answer:
     """End what is being tried, and forget what was."""
-    asked = mapping.read_address()
+    asked = asked_about.read(request.args)
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
         if refused := _refused(seen):
             return refused
-        chosen = mapping.choice(asked, mapping.made_here(tx, asked.code), request.form)
+        chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
     question = chosen.question
     if question is not None:
         visit.database().run(lambda tx: previews.forget(tx, question.id, tenant=TENANT))
@@ -99,10 +103,7 @@ def _refused(seen: Visit) -> Answer | None:
 def _wait(id_: str) -> None:
     """Wait a little for the end."""
     end = monotonic() + PATIENCE_S
-    while True:
-        found = visit.database().run(lambda tx: previews.find(tx, id_, tenant=TENANT))
-        if found is None or found.outcome is not None or monotonic() >= end:
-            return
+    while visit.database().run(lambda tx: previews.goes_on(tx, id_, tenant=TENANT)) and monotonic() < end:
         sleep(LOOK_S)
 
 

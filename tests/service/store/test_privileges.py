@@ -149,3 +149,20 @@ def test_too_much_is_said_in_words(urls):
     database.close()
 
     assert words == ("is a superuser",) if is_superuser else "may create tables" in words
+
+
+def test_a_column_that_may_be_written_and_need_not_be_is_named(urls, service):
+    grant(urls)
+    with psycopg.connect(urls[0], autocommit=True) as owner:
+        role = make_url(urls[1]).username
+        owner.execute(f'GRANT UPDATE (disabled_at), INSERT (name) ON account TO "{role}"')
+
+    with service.transaction() as tx:
+        assert privileges.beyond(tx, sandbox=False) == (
+            "holds INSERT (name) on account",
+            "holds UPDATE (disabled_at) on account",
+        )
+
+    grant(urls)
+    with service.transaction() as tx:
+        assert privileges.beyond(tx, sandbox=False) == ()

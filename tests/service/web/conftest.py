@@ -12,8 +12,11 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
+from fhir_visits import concept, observation, put
 from flask import Flask
 from flask.testing import FlaskClient
+from meanings import LEFT, WHO, page_of, press, send, try_all
+from sqlalchemy import text
 from werkzeug.serving import make_server
 
 from pathways.memory import Hold, Memory, Order, Task
@@ -515,3 +518,64 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker runs here: the page waits a moment, not two seconds, before it says so."""
     monkeypatch.setattr("service.web.routes.decide.PATIENCE_S", 0.05)
     monkeypatch.setattr("service.web.routes.tried.PATIENCE_S", 0.0)
+
+
+@pytest.fixture
+def no_maps(record):
+    """ConceptMaps belong to the site and outlive its patients: each test begins without."""
+    with record.transaction() as tx:
+        for table in ("resource", "history"):
+            tx.execute(text(f"DELETE FROM {table} WHERE type IN ('ConceptMap', 'Provenance')"))
+        tx.execute(text("DELETE FROM retranslation"))
+
+
+@pytest.fixture
+def findings(record):
+    """Somebody whose findings came in the codes of the hospital."""
+    codes = (("tender", {"valueBoolean": True}), ("pain", {"valueInteger": 7}))
+    send(
+        record,
+        *(
+            put(observation(name, f"Patient/{WHO}", code=concept(name.upper()), bodySite=LEFT, **value))
+            for name, value in codes
+        ),
+    )
+    return record
+
+
+@pytest.fixture
+def look(client, record):
+    """Have it tried what a meaning, or its end, would do; return the address of the page that tells."""
+
+    def look(code, element="code", meaning="", **more):
+        chosen = {"meaning": meaning} if meaning else {"withdraw": "1"}
+        wanted = '<select id="meaning"' if meaning else 'name="withdraw"'
+        told = press(client, page_of(code, element, **more), wanted, **chosen)
+        assert told.status_code == 303
+        try_all(record)
+        return told.location
+
+    return look
+
+
+@pytest.fixture
+def save(client, look, record):
+    """Press a button of the page of a code, after a look at what would follow."""
+
+    def save(code, change, element="code", meaning="", withdraw=False, **more):
+        address = page_of(code, element, **more)
+        if meaning or withdraw:
+            address = look(code, element, meaning, **more)
+        try_all(record)
+        return press(client, address, f'name="change" value="{change}"')
+
+    return save
+
+
+@pytest.fixture
+def stored(record):
+    def stored(id, type="Observation"):
+        with record.transaction() as tx:
+            return resources.current(tx, type, id, tenant=0)
+
+    return stored

@@ -97,10 +97,11 @@ def test_what_is_wrong_is_said_and_nothing_is_changed(client, production, name, 
     assert signing_in.sign_in(signing_in.browser(production), name).status_code == 303
 
 
-def test_a_password_that_holds_the_name_is_not_taken(client, name):
+def test_a_password_that_holds_the_name_is_not_taken(client, production, name):
     answer = change(client, new=f"my name is {name} today")
 
     assert words.of("en")("password.name") in answer.text
+    assert signing_in.sign_in(signing_in.browser(production), name).status_code == 303
 
 
 def test_who_tries_old_passwords_waits_as_at_the_sign_in(client, name, record):
@@ -114,6 +115,37 @@ def test_who_tries_old_passwords_waits_as_at_the_sign_in(client, name, record):
     with record.transaction() as tx:
         tx.execute(text("UPDATE sign_in_failure SET at = at - interval '2 seconds'"))
     assert change(client).status_code == 303
+
+
+@pytest.fixture
+def not_granted(owner):
+    """The database refuses to write passwords, as it does until the grant was run again."""
+    refuse = """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'permission denied' USING ERRCODE = 'insufficient_privilege'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON account FOR EACH ROW EXECUTE FUNCTION refuse();
+    """
+    with owner.transaction() as tx:
+        tx.execute(text(refuse))
+    yield
+    with owner.transaction() as tx:
+        tx.execute(text("DROP FUNCTION refuse CASCADE"))
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_until_the_service_may_write_passwords_that_is_said_and_no_try_is_counted(
+    client, production, name, record, not_granted, language
+):
+    client.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
+
+    answer = change(client)
+
+    assert answer.status_code == 503
+    assert words.of(language)("password.not_granted") in answer.text
+    assert is_in(client)
+    with record.transaction() as tx:
+        assert tx.execute(text("SELECT count(*) FROM sign_in_failure")).scalar_one() == 0
+    assert signing_in.sign_in(signing_in.browser(production), name).status_code == 303
 
 
 def test_without_a_form_of_ours_or_a_sign_in_nothing_is_changed(client, production, name):

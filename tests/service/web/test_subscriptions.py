@@ -10,6 +10,7 @@ from subscribed import SECRET_PATH, subscribe
 
 from service.store import accesses, heartbeats, subscriptions
 from service.store.accesses import Filters
+from service.store.subscriptions import New
 from service.subscriptions.answers import Kind
 from service.web import words
 
@@ -171,6 +172,34 @@ def test_a_person_turns_one_off_which_ends_it_and_is_written_down(operator, reco
     audit = operator.get("/audit?action=E").text
     assert "Subscription/s-active" in audit
     assert words.of("en")("audit.no_patient") in audit
+
+
+def test_what_is_not_there_is_not_said_to_be_turned_off(operator, record, form):
+    subscribe(record, "s-active", status="active")
+    fields = form(operator.get("/operations").text, "end").values
+
+    answer = operator.post("/operations/subscriptions/end", data={**fields, "subscription": "nobody"})
+
+    assert answer.status_code == 404
+    for id_ in ("nobody", "a/b"):
+        shown = section(operator.get(f"/operations?untold={id_}").text)
+        assert words.of("en")("subscriptions.ended", id=id_) not in shown
+    assert standing(record, "s-active").status == "active"
+
+
+def test_one_that_is_asked_for_anew_is_no_longer_said_to_be_turned_off_here(operator, record):
+    subscribe(record, "s-active", status="active")
+    with record.transaction() as tx:
+        subscriptions.turn_off(tx, "s-active", tenant=0)
+    found = standing(record, "s-active")
+    assert words.of("en")("subscriptions.answer.ended-here") in operator.get("/operations").text
+
+    anew = New(body=found.body, topic="order-signed", status="requested", ends_at=None, heartbeat_s=None)
+    with record.transaction() as tx:
+        subscriptions.change(tx, found.key, anew, same_events=True)
+
+    assert standing(record, "s-active").answer is None
+    assert words.of("en")("subscriptions.answer.ended-here") not in operator.get("/operations").text
 
 
 def test_nobody_turns_one_off_without_a_form_of_ours(operator, record, client):
