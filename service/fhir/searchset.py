@@ -35,7 +35,9 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
     condition = wanted.condition
     total = None
     if wanted.total != "none":
-        total = finding.total(tx, condition.text, condition.values, exact=wanted.total == "accurate")
+        total = finding.total(
+            tx, condition.text, condition.values, exact=wanted.total == "accurate", few=wanted.few
+        )
     page = Page(resources=(), more=False)
     if wanted.count:
         page = finding.page(
@@ -45,6 +47,7 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
             count=wanted.count,
             after=_place(tx, wanted),
             order=[one.order for one in wanted.sort],
+            few=wanted.few,
         )
     along = including.carry_out(tx, wanted.include, page.resources, tenant=tenant, types=TYPES)
     accessed.note(found.patient for found in (*page.resources, *along))

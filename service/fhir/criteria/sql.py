@@ -76,11 +76,13 @@ def row(table: str, names: Sequence[str], matches: Sql, *, of: str, as_: str = "
         of: the alias of the resource.
         as_: the alias of the row, as the match has it.
     """
+    # Of one name the planner knows that an index has its rows in the order of their resources, of a list not.
+    is_named, name = (f"{as_}.name = %s", names[0]) if len(names) == 1 else (named(as_), list(names))
     text = (
-        f"EXISTS (SELECT FROM {table} {as_} WHERE {of_resource(as_, of)} AND {named(as_)} "
+        f"EXISTS (SELECT FROM {table} {as_} WHERE {of_resource(as_, of)} AND {is_named} "
         f"AND ({matches.text}) {FENCE if of == 'r' else ''})"
     )
-    return Sql(text, (list(names), *matches.values))
+    return Sql(text, (name, *matches.values))
 
 
 def named(as_: str) -> str:
