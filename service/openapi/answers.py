@@ -22,7 +22,7 @@ REFUSALS: Mapping[int, str] = {
     412: "The resource has another version than If-Match names, or several match a condition; of CDS Hooks: "
     "data that are needed did not come along.",
     413: "The request is larger than what is read.",
-    415: "The body is in a form that is not read: send JSON.",
+    415: "The body is in a form that is not read: send JSON; to search, a form.",
     422: "A resource is not valid, a reference cannot be settled, or an Idempotency-Key is that of another "
     "request.",
     429: "More is sent than can be stored now, or the caller has as many exports as one may have. Nothing "

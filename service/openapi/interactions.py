@@ -105,7 +105,7 @@ INTERACTIONS: Mapping[str, Interaction] = {
         parameters=(*SEARCH, "Prefer"),
         body="Form",
         good={200: _FOUND},
-        refused=(*_READS, 413),
+        refused=(*_READS, 413, 415),
         searches=True,
     ),
     "search_compartment": Interaction(
@@ -116,7 +116,7 @@ INTERACTIONS: Mapping[str, Interaction] = {
         parameters=(*SEARCH, "Prefer"),
         body="Form",
         good={200: _FOUND},
-        refused=(*_READS, 413),
+        refused=(*_READS, 413, 415),
         searches=True,
     ),
     "create": Interaction(
@@ -246,7 +246,7 @@ INTERACTIONS: Mapping[str, Interaction] = {
         parameters=_OF_SUBSCRIPTIONS,
         body="Form",
         good={200: _SUBSCRIPTIONS},
-        refused=(400, 406, 413),
+        refused=(400, 406, 413, 415),
         criteria=subscribing.PARAMETERS,
     ),
 }
