@@ -15,16 +15,16 @@ _WAITING = """
 """
 
 
-def wait_for_one_who_waits(database: Database) -> None:
-    """Return as soon as a transaction of this database waits for a lock.
+def wait_for_who_waits(database: Database, count: int = 1) -> None:
+    """Return as soon as so many transactions of this database wait for a lock.
 
     Raises:
-        AssertionError: nobody does.
+        AssertionError: they do not.
     """
     end = monotonic() + LONGEST_S
     while monotonic() < end:
         with database.transaction() as tx:
-            if tx.execute(text(_WAITING)).scalar_one():
+            if tx.execute(text(_WAITING)).scalar_one() >= count:
                 return
         sleep(LOOK_S)
-    raise AssertionError("nobody waits for a lock")
+    raise AssertionError(f"fewer than {count} wait for a lock")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pathways.cql import fhir, wording
 from pathways.cql.compiler import type_name
-from pathways.cql.outline import TRANSPARENT
 from pathways.cql.refusal import EvaluationFailed
 from pathways.cql.scope import Compiled, Node
 from pathways.cql.values import Labelled, Tuple
+from pathways.cql.wording import TRANSPARENT
 
 if TYPE_CHECKING:
     from pathways.cql.run import Run

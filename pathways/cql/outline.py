@@ -9,26 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pathways.cql.compiler import NODES
 from pathways.cql.scope import Node
-from pathways.cql.wording import words
+from pathways.cql.wording import TRANSPARENT, words
 
 if TYPE_CHECKING:
     from pathways.cql.library import Library
 
-# What changes a value's type or shape, not what it says.
-TRANSPARENT = {
-    "As",
-    "ToList",
-    "ToDecimal",
-    "ToInteger",
-    "ToLong",
-    "ToDateTime",
-    "ToDate",
-    "ToString",
-    "ToQuantity",
-    "ToConcept",
-    "Convert",
-    "SingletonFrom",
-}
 # What is the same in every run and needs no reason.
 _CONSTANT = {
     "Literal",

@@ -49,7 +49,8 @@ _BETWEEN = {
 # Of a long list a reader wants to see what kind of thing it holds; its sources are given in full.
 _SHOWN = 10
 _SUFFIX = {"IsNull": "is not known", "IsTrue": "is true", "IsFalse": "is false"}
-_SILENT = {
+# What changes a value's type or shape, not what it says.
+TRANSPARENT = {
     "As",
     "ToList",
     "ToDecimal",
@@ -68,7 +69,7 @@ _SILENT = {
 def words(node: Node) -> str:
     """Return an expression as one would say it."""
     kind = node["type"]
-    if kind in _SILENT:
+    if kind in TRANSPARENT:
         return words(node["operand"])
     if kind in _BETWEEN and len(node["operand"]) == 2:
         left, right = (words(operand) for operand in node["operand"])

@@ -134,8 +134,11 @@ def failed(error: Exception) -> BaseResponse:
 
 def refusal(seen: Visit) -> tuple[str, int] | None:
     """Return the page that says why a posted form is not carried out; None if who acts may post it."""
-    if seen.acting is None:
-        return problem("nobody", 422)
+    return problem("nobody", 422) if seen.acting is None else foreign(seen)
+
+
+def foreign(seen: Visit) -> tuple[str, int] | None:
+    """Return the page that says that a posted form is none of ours, or an old one; None: it is ours."""
     try:
         seen.forms.check(request)
     except Foreign:

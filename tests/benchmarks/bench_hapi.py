@@ -18,10 +18,6 @@ import hapi_decision
 import hapi_ingest
 import hapi_order
 import hapi_server
-from hapi.server import PROGRAM
-from optional_parts import PARTS
-
-from service.supervisor.unusable import Unusable
 
 PARTS_OF_IT = ("ingest", "decision", "order")
 ROUNDS, SECONDS, WARM_UP_S = 3, 3.0, 60.0
@@ -31,14 +27,8 @@ DECISIONS, ORDERS = 10, 20
 def main(arguments: Sequence[str]) -> int:
     """Print the tables and return the exit code; 2 when there is no HAPI here."""
     given = _read(arguments)
-    is_here, needed = PARTS["hapi"]
-    if not is_here():
-        print(f"bench_hapi is left out: it needs {needed}.")
-        return 2
-    try:
-        PROGRAM.build()
-    except Unusable as error:
-        print(f"bench_hapi is left out: {error}")
+    if lacking := hapi_server.lacking():
+        print(f"bench_hapi is left out: {lacking}")
         return 2
     _run(given, given.only or PARTS_OF_IT)
     return 0

@@ -12,10 +12,9 @@ Observations that were posted to both.
 """
 
 import argparse
-import http.client
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import filling
@@ -23,11 +22,8 @@ import hapi_search
 import hapi_server
 import machine
 import psycopg
-from hapi.server import PROGRAM
-from optional_parts import PARTS
+from hapi_search import LOINC, UCUM, Ask, asker
 from servers import servers
-
-from service.supervisor.unusable import Unusable
 
 PATIENTS = 20_000
 EACH = 50
@@ -36,9 +32,6 @@ WARM = 10
 AIM_MS = 20
 COUNT = 50
 PAGE = 1_000
-
-LOINC = "http://loinc.org"
-UCUM = "http://unitsofmeasure.org"
 
 #: queries about one patient, whose number is put in; then those about everybody
 OF_A_PATIENT = (
@@ -91,7 +84,7 @@ def _large(args: argparse.Namespace) -> None:
         _fill(running.database_url, args.patients)
         filling.analyze(running.database_url)
         port = running.web()
-        ask = _asker(port)
+        ask = asker(port)
         print(f"{args.patients * EACH:,} Observations of {args.patients:,} patients; ms, p50 and p95")
         for query in (*OF_A_PATIENT, *OF_EVERYBODY):
             _print(query, _measured(ask, query, args.patients, args.rounds))
@@ -103,14 +96,8 @@ def _large(args: argparse.Namespace) -> None:
 
 
 def _beside_hapi(args: argparse.Namespace) -> None:
-    is_here, needed = PARTS["hapi"]
-    if not is_here():
-        print(f"\nThe searches beside HAPI are left out: they need {needed}.")
-        return
-    try:
-        PROGRAM.build()
-    except Unusable as error:
-        print(f"\nThe searches beside HAPI are left out: {error}")
+    if lacking := hapi_server.lacking():
+        print(f"\nThe searches beside HAPI are left out: {lacking}")
         return
     with hapi_server.server(hapi_server.DEFAULT_INTERVAL_MS) as server:
         print(f"\n{server.describe()}")
@@ -127,21 +114,7 @@ def _fill(url: str, patients: int) -> None:
             connection.commit()
 
 
-def _asker(port: int) -> Callable[[str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-
-    def ask(query: str) -> bytes:
-        connection.request("GET", f"/fhir/{query}")
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{query}: {body[:300]!r}")
-        return body
-
-    return ask
-
-
-def _measured(ask: Callable[[str], bytes], query: str, patients: int, rounds: int) -> Sequence[float]:
+def _measured(ask: Ask, query: str, patients: int, rounds: int) -> Sequence[float]:
     found = []
     for number in range(WARM + rounds):
         asked = query.format(n=1 + number * 7919 % patients)

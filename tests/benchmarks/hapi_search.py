@@ -63,7 +63,7 @@ def run(server: Server, *, patients: int = PATIENTS, rounds: int = ROUNDS) -> No
             f"{hapi_server.load()}"
         )
         print(f"{'hipway':>17}{'HAPI':>18}")
-        ours, theirs = _asker(web), _asker(server.port)
+        ours, theirs = asker(web), asker(server.port)
         for query in QUERIES:
             _beside(query, ours, theirs, patients, rounds)
 
@@ -131,7 +131,8 @@ def _post(port: int, bodies: Sequence[bytes]) -> float:
     return sent.elapsed_s
 
 
-def _asker(port: int) -> Ask:
+def asker(port: int) -> Ask:
+    """Return what asks a server for a query over one connection; it raises unless the answer is 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def ask(query: str) -> bytes:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import httpx
 import machine
-from hapi.server import Hapi
+from hapi.server import PROGRAM, Hapi
 from installations import free_port
+from optional_parts import PARTS
 from playing import Json
 
 from fhir_profiles import reading
@@ -88,6 +89,18 @@ class Server:
         answer = self.send(method, path, None if body is None else reading.write(body))
         told: Json = json.loads(answer, parse_float=Decimal)
         return told
+
+
+def lacking() -> str | None:
+    """Return why there can be no HAPI here, as the rest of a sentence; None: it is built."""
+    is_here, needed = PARTS["hapi"]
+    if not is_here():
+        return f"it needs {needed}."
+    try:
+        PROGRAM.build()
+    except Unusable as error:
+        return str(error)
+    return None
 
 
 @contextmanager

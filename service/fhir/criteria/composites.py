@@ -38,8 +38,9 @@ def _together(asked: Asked, choice: str, types: tuple[str, ...]) -> Sql:
         matches = _row(part, value, as_, types)
         tables.append(f"{sql.TABLES[part.parameter.kind]} {as_}")
         same = f" AND {as_}.part = c0.part" if number and beside and components[0][1] else ""
-        conditions.append(f"{sql.of_resource(as_, asked.of)} AND {sql.named(as_)} AND ({matches.text}){same}")
-        found += [list(part.kept_as), *matches.values]
+        is_named = sql.named(as_, part.kept_as)
+        conditions.append(f"{sql.of_resource(as_, asked.of)} AND {is_named.text} AND ({matches.text}){same}")
+        found += [*is_named.values, *matches.values]
     fence = sql.FENCE if asked.of == "r" else ""
     text = f"EXISTS (SELECT FROM {', '.join(tables)} WHERE {' AND '.join(conditions)} {fence})"
     return Sql(text, tuple(found))

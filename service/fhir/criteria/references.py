@@ -77,14 +77,15 @@ def chained(asked: Asked, targets: Iterable[str], inner: Callable[[str, str], Sq
             found.append(Sql(text, (type_, *wanted.values)))
         if only_by_column(asked.type, asked.parameter):
             continue
+        is_named = sql.named(f"{as_}s", asked.kept_as)
         # Said both ways, so that either may be looked for first.
         same = f"{as_}s.value = %s || {as_}.id AND {as_}.id = substr({as_}s.value, %s)"
         text = (
             f"EXISTS (SELECT FROM search_value {as_}s JOIN resource {as_} ON {there} AND {same} "
             f"WHERE {as_}s.key = {asked.of}.key AND {as_}s.tenant = {asked.of}.tenant "
-            f"AND {as_}s.type = {asked.of}.type AND {sql.named(f'{as_}s')} AND {wanted.text})"
+            f"AND {as_}s.type = {asked.of}.type AND {is_named.text} AND {wanted.text})"
         )
-        values = (type_, f"{type_}/", len(type_) + 2, list(asked.kept_as), *wanted.values)
+        values = (type_, f"{type_}/", len(type_) + 2, *is_named.values, *wanted.values)
         found.append(Sql(text, values))
     return sql.any_of(found)
 
@@ -107,12 +108,14 @@ def referring(asked: Asked, to: str, type_: str, inner: Callable[[str, str], Sql
         )
         found.append(Sql(text, (asked.type, *wanted.values)))
     if not only_by_column(asked.type, asked.parameter):
+        is_named = sql.named(f"{as_}s", asked.kept_as)
         text = (
             f"EXISTS (SELECT FROM search_value {as_}s JOIN resource {as_} ON {as_}.key = {as_}s.key "
-            f"AND {there} WHERE {as_}s.tenant = {to}.tenant AND {as_}s.type = %s AND {sql.named(f'{as_}s')} "
+            f"AND {there} WHERE {as_}s.tenant = {to}.tenant AND {as_}s.type = %s AND {is_named.text} "
             f"AND {as_}s.value = %s || {to}.id AND {wanted.text})"
         )
-        found.append(Sql(text, (asked.type, asked.type, list(asked.kept_as), f"{type_}/", *wanted.values)))
+        values = (asked.type, asked.type, *is_named.values, f"{type_}/", *wanted.values)
+        found.append(Sql(text, values))
     return sql.any_of(found)
 
 

@@ -76,18 +76,22 @@ def row(table: str, names: Sequence[str], matches: Sql, *, of: str, as_: str = "
         of: the alias of the resource.
         as_: the alias of the row, as the match has it.
     """
-    # Of one name the planner knows that an index has its rows in the order of their resources, of a list not.
-    is_named, name = (f"{as_}.name = %s", names[0]) if len(names) == 1 else (named(as_), list(names))
+    is_named = named(as_, names)
     text = (
-        f"EXISTS (SELECT FROM {table} {as_} WHERE {of_resource(as_, of)} AND {is_named} "
+        f"EXISTS (SELECT FROM {table} {as_} WHERE {of_resource(as_, of)} AND {is_named.text} "
         f"AND ({matches.text}) {FENCE if of == 'r' else ''})"
     )
-    return Sql(text, (name, *matches.values))
+    return Sql(text, (*is_named.values, *matches.values))
 
 
-def named(as_: str) -> str:
-    """Return the condition that a row has one of some names, its one parameter."""
-    return f"{as_}.name = ANY(%s)"
+def named(as_: str, names: Sequence[str]) -> Sql:
+    """Return the condition that a row has one of the names.
+
+    Of one name the planner knows that an index has its rows in the order of their resources, of a list not.
+    """
+    if len(names) == 1:
+        return Sql(f"{as_}.name = %s", (names[0],))
+    return Sql(f"{as_}.name = ANY(%s)", (list(names),))
 
 
 def _joined(word: str, parts: Iterable[Sql]) -> Sql:

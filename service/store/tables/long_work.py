@@ -17,6 +17,21 @@ from sqlalchemy import (
 
 from service.store.tables.base import INSTANT, NOW, metadata
 
+
+def _lease_columns() -> list[Column[object]]:
+    """Return by what long work is leased, repeated and ended, see `service.store.leased`."""
+    return [
+        Column("attempts", Integer, nullable=False, server_default=text("0")),  # since a step was done
+        Column("lease_until", INSTANT),
+        Column("leased_by", Uuid),
+        Column("retry_at", INSTANT),
+        Column("failed_reason", Text),
+        Column("ended_at", INSTANT),  # null: it goes on
+        Column("outcome", Text),  # finished, failed, cancelled
+        Column("expires_at", INSTANT, nullable=False),
+    ]
+
+
 export = Table(
     "export",
     metadata,
@@ -39,14 +54,7 @@ export = Table(
     Column("reached_at", INSTANT),
     Column("reached_seq", BigInteger, nullable=False, server_default=text("0")),
     Column("gone", BigInteger, nullable=False, server_default=text("0")),  # versions of that type
-    Column("attempts", Integer, nullable=False, server_default=text("0")),  # since something was written
-    Column("lease_until", INSTANT),
-    Column("leased_by", Uuid),
-    Column("retry_at", INSTANT),
-    Column("failed_reason", Text),
-    Column("ended_at", INSTANT),  # null: it goes on
-    Column("outcome", Text),  # finished, failed, cancelled
-    Column("expires_at", INSTANT, nullable=False),
+    *_lease_columns(),
     PrimaryKeyConstraint("tenant", "id", name="export_pkey"),
     Index("export_unfinished", "tenant", "asked_at", postgresql_where=text("ended_at IS NULL")),
 )
@@ -85,14 +93,7 @@ preview = Table(
     Column("asked_at", INSTANT, nullable=False, server_default=NOW),
     Column("seen_at", INSTANT, nullable=False),
     Column("gone", Integer, nullable=False, server_default=text("0")),  # how many were tried
-    Column("attempts", Integer, nullable=False, server_default=text("0")),  # since one was tried
-    Column("lease_until", INSTANT),
-    Column("leased_by", Uuid),
-    Column("retry_at", INSTANT),
-    Column("failed_reason", Text),
-    Column("ended_at", INSTANT),  # null: it goes on
-    Column("outcome", Text),  # finished, failed, cancelled
-    Column("expires_at", INSTANT, nullable=False),
+    *_lease_columns(),
     PrimaryKeyConstraint("tenant", "id", name="preview_pkey"),
     Index("preview_unfinished", "tenant", "asked_at", postgresql_where=text("ended_at IS NULL")),
 )

@@ -5,9 +5,8 @@ from werkzeug.wrappers import Response
 
 from service import acting
 from service.web import visit
-from service.web.forms import Foreign
 from service.web.inside import inside
-from service.web.pages import pages, problem
+from service.web.pages import foreign, pages, problem
 
 #: one working day
 COOKIE_S = 12 * 3600
@@ -31,10 +30,8 @@ def act_as() -> Response | tuple[str, int]:
     if not visit.settings().sandbox:
         return problem("no_page", 404)
     with visit.begin() as (_, seen):
-        try:
-            seen.forms.check(request)
-        except Foreign:
-            return problem("old_form", 422)
+        if refused := foreign(seen):
+            return refused
         wanted = request.form.get("person", "")
         found = next((c for c in seen.colleagues if c.id == wanted), None)
     answer = redirect(inside(request.form.get("back", "")) or url_for("web.show_worklist"), code=303)

@@ -12,8 +12,7 @@ from service.auth.sign_in import NotSignedIn, SignedIn, TooEarly
 from service.store import accounts
 from service.store.attempts import Try
 from service.web import signed_in, visit
-from service.web.forms import Foreign
-from service.web.pages import pages, problem
+from service.web.pages import foreign, pages, problem
 from service.web.visit import TENANT
 
 Answer = Response | tuple[str, int]
@@ -34,10 +33,8 @@ def change_password() -> Answer:
     if session is None:
         return problem("no_page", 404)
     with visit.begin() as (_, seen):
-        try:
-            seen.forms.check(request)
-        except Foreign:
-            return problem("old_form", 422)
+        if refused := foreign(seen):
+            return refused
     old, new = request.form.get("old", ""), request.form.get("new", "")
     if new != request.form.get("again", ""):
         return _page(trouble="different", status=422)

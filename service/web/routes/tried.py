@@ -16,9 +16,8 @@ from service.store import horizon, previews, site
 from service.web import asked as asked_about
 from service.web import mapping, tried, visit
 from service.web.asked import Asked
-from service.web.forms import Foreign
-from service.web.pages import pages, problem
-from service.web.visit import TENANT, Visit
+from service.web.pages import foreign, pages, problem
+from service.web.visit import TENANT
 
 Answer = Response | tuple[str, int]
 
@@ -46,7 +45,8 @@ def begin_preview() -> Answer:
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
-        if refused := _refused(seen):
+        # In a sandbox anybody may look what would follow.
+        if refused := foreign(seen):
             return refused
         # Before the transaction that looks for the patients, as the horizon wants it.
         seen_at = horizon.read(tx)
@@ -81,7 +81,7 @@ def end_preview() -> Answer:
     if asked is None:
         return problem("no_code", 404)
     with visit.begin() as (tx, seen):
-        if refused := _refused(seen):
+        if refused := foreign(seen):
             return refused
         chosen = asked_about.choice(asked, mapping.map_of(tx, asked.code, tenant=TENANT), request.form)
     question = chosen.question
@@ -89,15 +89,6 @@ def end_preview() -> Answer:
         visit.database().run(lambda tx: previews.forget(tx, question.id, tenant=TENANT))
         log.get().info("preview_ended", preview=question.id, by=seen.acting.id if seen.acting else "")
     return _back(asked, chosen.address)
-
-
-def _refused(seen: Visit) -> Answer | None:
-    """Return why a form is not carried out. In a sandbox anybody may look what would follow."""
-    try:
-        seen.forms.check(request)
-    except Foreign:
-        return problem("old_form", 422)
-    return None
 
 
 def _wait(id_: str) -> None:

@@ -1,12 +1,12 @@
 """Many senders at once: one of each resource, every input kept, no deadlock reaches a client."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from fhir_visits import MRN, URN, bundle, observation, patient, post, practitioner, put, put_by, visit
+from locks import wait_for_who_waits
 from sqlalchemy import text
 
 from service.fhir.transaction import Accepted, accept
@@ -150,7 +150,7 @@ def test_a_name_that_is_lost_while_others_wait_is_given_once(busy):
         )
 
     def rename() -> None:
-        until(lambda: waiting_for_a_lock(busy) == len(awaited))
+        wait_for_who_waits(busy, len(awaited))
         send(busy, bundle(put(practitioner("renamed"))))
 
     with busy.transaction() as holding:
@@ -167,16 +167,3 @@ def test_a_name_that_is_lost_while_others_wait_is_given_once(busy):
     assert len(results) == len(awaited)
     assert len(made) == 1
     assert made != {"renamed"}
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def waiting_for_a_lock(database) -> int:
-    statement = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    with database.transaction() as tx:
-        return int(tx.execute(text(statement)).scalar_one())

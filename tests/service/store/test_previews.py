@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from locks import wait_for_one_who_waits
+from locks import wait_for_who_waits
 from sqlalchemy import text
 
 from service.store import leased, previews
@@ -54,7 +54,7 @@ def test_what_a_step_commits_while_the_preview_is_removed_goes_with_it(database,
             previews.add(tx, asked.id, 1, Row(patient="a", effects="[]", failed=None), tenant=0)
             previews.reached(tx, asked, gone=1)
             removed = pool.submit(database.run, REMOVALS[how])
-            wait_for_one_who_waits(database)
+            wait_for_who_waits(database)
         removed.result()
 
     assert left(database) == (1 if how == "asked anew" else 0, 0)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 from fhir_visits import LOCAL, concept, observation, put
-from locks import wait_for_one_who_waits
+from locks import wait_for_who_waits
 from meanings import LEFT, OWN, TENDER, URGENT, WHO, page_of, plain, press, send, try_all
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -233,7 +233,7 @@ def test_of_a_code_that_is_decided_on_meanwhile_nothing_is_tried(app, act, findi
         with findings.transaction() as tx:
             mapping.hold(tx, (LOCAL, "TENDER"), tenant=0)
             asking = pool.submit(press, first, page_of("TENDER"), '<select id="meaning"', meaning=URGENT)
-            wait_for_one_who_waits(findings)
+            wait_for_who_waits(findings)
             body = mapping.concept_map(
                 (LOCAL, "TENDER"), (OWN, "greater-trochanter-tenderness"), "", "active", ""
             )
