@@ -230,15 +230,18 @@ def two_nodes(folder: Path, database_url: str, **variables: str) -> Iterator[Clu
 
 
 @contextmanager
-def one_node(
-    folder: Path, database_url: str, broker_url: str, names: tuple[str, ...] = PROCESSES
-) -> Iterator[Node]:
-    """Run a node, or some processes of one, for a block."""
+def one_node(folder: Path, database_url: str, names: tuple[str, ...] = PROCESSES) -> Iterator[Node]:
+    """Run a node, or some processes of one, for a block.
+
+    The broker is its own: a worker takes every message of the broker it listens to, also those of
+    other tests.
+    """
     folder.mkdir()
+    broker = Valkey(folder / "valkey")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
         "HIPWAY_DATABASE_URL": database_url,
-        "HIPWAY_BROKER_URL": broker_url,
+        "HIPWAY_BROKER_URL": broker.start(),
         "HIPWAY_DEMO": "0",
     }
     running = Node(1, folder, environment, names)
@@ -247,6 +250,7 @@ def one_node(
         yield running
     finally:
         running.stop()
+        broker.stop()
 
 
 def _alternating(first: int, count: int) -> Iterator[int]:

@@ -33,6 +33,8 @@ KINDS: dict[str, tuple[int, str]] = {
 OF = {"web process": "web", "worker process": "worker", "database session": "database"}
 
 PAUSE_S = (1.0, 7.0)
+#: until each has been hit once, so that a short run disturbs all of them too
+FIRST_PAUSE_S = (0.5, 2.5)
 #: longer than a lease, so that somebody else does the work of what is suspended
 SUSPENDED_S = (0.2, 12.0)
 #: without a supervisor nothing that ended starts again, which is no news after a moment
@@ -82,7 +84,7 @@ class Faults:
 
     def _run(self) -> None:
         try:
-            while not self._stop.wait(self._random.uniform(*PAUSE_S)):
+            while not self._stop.wait(self._random.uniform(*(FIRST_PAUSE_S if self._first else PAUSE_S))):
                 self._hit()
         except Exception as error:  # noqa: BLE001 - the test tells of it
             self.error = error

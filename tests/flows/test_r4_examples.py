@@ -49,9 +49,9 @@ class Number(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def client(scratch: Path, new_database_url: Callable[[], str], broker_url: str) -> Iterator[httpx.Client]:
+def client(scratch: Path, new_database_url: Callable[[], str]) -> Iterator[httpx.Client]:
     with (
-        one_node(scratch / "examples", new_database_url(), broker_url, ("web",)) as node,
+        one_node(scratch / "examples", new_database_url(), ("web",)) as node,
         httpx.Client(
             base_url=f"{node.remote.url}/fhir",
             headers={"Content-Type": "application/fhir+json"},

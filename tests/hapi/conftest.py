@@ -19,7 +19,7 @@ from service.commands import main
 TIMEOUT_S = 120
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hapi_url(scratch: Path) -> Iterator[str]:
     """The base of a running server."""
     if url := os.environ.get("HIPWAY_HAPI_URL"):
@@ -34,7 +34,7 @@ def hapi_url(scratch: Path) -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hapi(hapi_url: str) -> Iterator[httpx.Client]:
     """A client of the server, which holds everything that `hipway publish` sends."""
     assert main(["publish", "--to", hapi_url]) == 0
