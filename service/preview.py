@@ -21,7 +21,7 @@ from service.fhir import translation
 from service.fhir.translation import Translations
 from service.record import entry
 from service.snapshot import Snapshot
-from service.store import resources, tables
+from service.store import driver, resources, tables
 from service.store.resources import Stored
 
 #: (system, code)
@@ -131,7 +131,7 @@ def of(
     """
     installed = catalogue.pathways()
     seen = snapshot.read(tx, patient, installed, tenant=tenant)
-    with resources.together(tx):
+    with driver.together(tx):
         answer = resources.ask_all(tx, {(use.type, use.id) for use in uses}, tenant=tenant)
     otherwise = {
         found.reference: translated

@@ -13,7 +13,7 @@ from pathways.outlook import Situation
 from pathways.steps import PERSON
 from service import record
 from service.record import entry
-from service.store import decisions, resources
+from service.store import decisions, driver, resources
 from service.store import parameters as site_parameters
 
 #: what rules read
@@ -65,7 +65,7 @@ def read(
     Args:
         remembered: as `memories` returns it.
     """
-    with resources.together(tx):
+    with driver.together(tx):
         received = resources.ask_of_patient(
             tx,
             which.patient,
@@ -77,7 +77,7 @@ def read(
         )
         own = resources.ask_of_patient(tx, which.patient, types=ANSWERED, owned=True, tenant=tenant)
     entries = [entry(stored) for stored in received()]
-    with resources.together(tx):
+    with driver.together(tx):
         people = resources.ask_all(tx, record.people(entries), tenant=tenant)
     found = record.of(which.patient, entries, map(entry, own()), people().values())
     if found is None or which.side not in remembered:

@@ -16,7 +16,7 @@ from pathways.memory import Memory
 from pathways.record import Record
 from service import in_force, record, situation
 from service.record import entry
-from service.store import decisions, horizon, joinings, promises, resources, site
+from service.store import decisions, driver, horizon, joinings, promises, resources, site
 
 #: what hospitals send that rules read, and what people decided
 RECEIVED = (*situation.TYPES, "Task")
@@ -52,7 +52,7 @@ class Snapshot:
 
 def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Snapshot:
     """Return what the pathways may look at for a patient."""
-    with resources.together(tx):
+    with driver.together(tx):
         horizon.announce(tx)
         wanted = promises.ask_wanted(tx, who, tenant=tenant)
         latest = decisions.ask_latest(tx, who, tenant=tenant)
@@ -73,7 +73,7 @@ def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) 
     goes = who in joined()[0]
     entries, owned = [*map(entry, received())], [*map(entry, own())]
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
-    with resources.together(tx):
+    with driver.together(tx):
         people = resources.ask_all(tx, record.people(entries), tenant=tenant)
         pasts = {
             pathway.name: in_force.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)

@@ -24,7 +24,7 @@ from pathways.sheet import Sheet
 from pathways.steps import PERSON, Outcome
 from service import log, outputs, snapshot
 from service.snapshot import Snapshot
-from service.store import decisions, promises, raised_events, resources
+from service.store import decisions, driver, promises, raised_events, resources
 from service.store.database import Database, of_the_moment
 from service.store.promises import Claim, LeaseLost
 from service.store.raised_events import Event
@@ -97,7 +97,7 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
             rows += decided
             events += told
             next_due = min(filter(None, (next_due, due)), default=None)
-    with resources.together(tx):
+    with driver.together(tx):
         decisions.append(tx, rows, read=seen.read, tenant=claim.tenant)
         raised_events.append(tx, events, tenant=claim.tenant)
         settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)

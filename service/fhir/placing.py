@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from service.fhir.entries import Entry
 from service.fhir.refusals import Ambiguous, Issue, NotExchanged
-from service.store import content, resources, search_index
+from service.store import content, driver, resources, search_index
 from service.store.resources import Head, Identity, IndexName, Name
 
 
@@ -126,7 +126,7 @@ def place(
     missing_names = wanted.names - by_value.keys() - looked.locked
     if missing_ids or missing_names:
         # They were there, and had lost their name a moment later.
-        with resources.together(tx):
+        with driver.together(tx):
             resources.lock_identities(tx, tenant, (*missing_ids, *missing_names))
             # Whoever held a lock has committed by now, so this look finds what they made.
             again = resources.ask(tx, missing_ids, missing_names, tenant=tenant)

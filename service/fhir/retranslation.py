@@ -18,10 +18,10 @@ from sqlalchemy import Connection, text
 
 from service.fhir import knowledge, translation
 from service.fhir.translation import Translations
-from service.store import content, horizon, promises, resources, site
+from service.store import content, driver, horizon, promises, resources, site
+from service.store.driver import raw
 from service.store.resources import Stored, Write
 from service.store.site import Site
-from service.store.writing import raw
 
 #: the tenant that is served, and so translated
 TENANTS = (0,)
@@ -186,7 +186,7 @@ def _retranslate(tx: Connection, rows: Sequence[_Row], at: Site, *, tenant: int)
 
 def _writes(tx: Connection, rows: Sequence[_Row], translations: Translations, *, tenant: int) -> list[Write]:
     """Return new versions of those that are not as they are translated now; they are locked."""
-    with resources.together(tx):
+    with driver.together(tx):
         answer = resources.ask_all(tx, {(row.type, row.id) for row in rows}, tenant=tenant)
     outdated = {identity for identity, found in answer().items() if _outdated(found, translations)}
     # A sender may have changed one meanwhile; what is read under the lock is what is translated.

@@ -32,7 +32,7 @@ from service.fhir.entries import Entry, Read
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid, OutOfDate
 from service.joining import persons
-from service.store import horizon, joinings, parameters, promises, referrers, resources, site
+from service.store import driver, horizon, joinings, parameters, promises, referrers, resources, site
 from service.store.database import Database
 from service.store.resources import Head, VersionConflict
 from service.store.site import Site
@@ -154,7 +154,7 @@ def _store(
     wanted = placing.wanted(
         entries, also=needed.identities, also_by_identifier=needed.by_identifier, repeatable=repeatable
     )
-    with resources.together(tx):
+    with driver.together(tx):
         _announce(tx, entries)
         site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
         joinings_asked = joinings.ask(tx, wanted.patients, tenant=tenant)

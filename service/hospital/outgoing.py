@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.fhir.ownership import ENGINE
-from service.store import origins, resources
+from service.store import driver, origins, resources
 from service.store.ledger import Output
 from service.store.resources import Identity, Stored
 
@@ -138,7 +138,7 @@ def _targets(tx: Connection, bodies: Sequence[Json], *, tenant: int, server: str
     Nobody but the record knows who made an id: those of a hospital may have the form of ours.
     """
     named = {identity for body in bodies for identity in references(body)}
-    with resources.together(tx):
+    with driver.together(tx):
         asked = resources.ask_all(tx, sorted(named), tenant=tenant)
     known = asked()
     of_others = [identity for identity, target in known.items() if not target.owned]

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from service.fhir import translation
 from service.hospital import comparing, theirs
-from service.store import origins, resources
+from service.store import driver, origins, resources
 from service.store.origins import Origin
 from service.store.resources import IndexName, Stored
 
@@ -83,7 +83,7 @@ class Placing:
         ours = {*named, *((link.type, link.id) for link in self._links.values())}
         _, self._by_name = resources.find(tx, (), names, tenant=tenant)
         also = {head.identity for carrying in self._by_name.values() for head in carrying}
-        with resources.together(tx):
+        with driver.together(tx):
             asked = resources.ask_all(tx, ours | also, tenant=tenant)
         self._stored = asked()
         self._elsewhere = origins.of_ours(tx, sorted(ours | also), tenant=tenant, server=server)

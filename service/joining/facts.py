@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from service.fhir import references
 from service.store import content, resources, search_index
+from service.store.driver import raw
 from service.store.resources import Stored
-from service.store.writing import COLUMNS, raw, stored
+from service.store.writing import COLUMNS, stored
 
 Json = Mapping[str, Any]
 

@@ -15,8 +15,8 @@ from psycopg.rows import class_row, tuple_row
 from sqlalchemy import Connection
 
 from service.store.changes import Place
+from service.store.driver import raw
 from service.store.tables import NUMBERED
-from service.store.writing import raw
 
 #: rows that are fetched at once; they hold no content
 FETCHED = 5_000

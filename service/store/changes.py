@@ -13,9 +13,9 @@ from psycopg.rows import tuple_row
 from sqlalchemy import Connection
 
 from service.store import resources
+from service.store.driver import raw
 from service.store.resources import Stored
 from service.store.tables import NUMBERED
-from service.store.writing import raw
 
 #: when it was received, and its number
 Place = tuple[datetime, int]

@@ -10,7 +10,8 @@ from datetime import datetime
 from psycopg.rows import dict_row
 from sqlalchemy import Connection
 
-from service.store.writing import COLUMNS, Stored, raw, stored
+from service.store.driver import raw
+from service.store.writing import COLUMNS, Stored, stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

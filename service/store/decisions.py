@@ -16,8 +16,8 @@ from psycopg.rows import dict_row
 from sqlalchemy import ColumnElement, Connection, select
 
 from service.store import content, tables
+from service.store.driver import raw
 from service.store.versions import as_json
-from service.store.writing import raw
 
 #: pathway and instance
 Instance = tuple[str, str]

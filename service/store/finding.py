@@ -11,7 +11,8 @@ from typing import Any
 from psycopg.rows import dict_row
 from sqlalchemy import Connection
 
-from service.store.writing import COLUMNS, Stored, raw, stored
+from service.store.driver import raw
+from service.store.writing import COLUMNS, Stored, stored
 
 #: Counting more than so many takes longer than finding them: then it is done only when it is asked for.
 COUNTED = 1_000

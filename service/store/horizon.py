@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 from sqlalchemy import Connection
 
 from service import clock
-from service.store.writing import raw
+from service.store.driver import raw
 
 #: marks our locks of two numbers: this and the upper bits of the moment, then its lower bits
 MARK = 0x6877

@@ -14,8 +14,8 @@ import msgspec
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
+from service.store.driver import raw
 from service.store.resources import Identity
-from service.store.writing import raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
+from service.store.driver import raw
 from service.store.indexing import shortening
-from service.store.writing import raw
 
 #: the elements of meta, and the names by which they are found
 NAMES = {"profile": "_profile", "security": "_security", "tag": "_tag"}

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from service.store import tables
-from service.store.writing import raw
+from service.store.driver import raw
 
 Privileges = frozenset[str]
 

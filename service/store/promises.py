@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, text
 
-from service.store.writing import raw, together
+from service.store.driver import raw, together
 
 #: no input waits longer, however many follow
 LONGEST_SETTLE = timedelta(minutes=60)

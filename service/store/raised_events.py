@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from service.store.driver import raw
 from service.store.versions import as_json
-from service.store.writing import raw
 
 #: any number that nothing else in this database locks
 NUMBERING_LOCK = 4_816_201_022

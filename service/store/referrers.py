@@ -9,8 +9,9 @@ read, and a removed fact is a withdrawn one.
 from psycopg.rows import dict_row
 from sqlalchemy import Connection
 
+from service.store.driver import raw
 from service.store.resources import Identity, Stored
-from service.store.writing import COLUMNS, raw, stored
+from service.store.writing import COLUMNS, stored
 
 #: our own space of locks of two numbers
 PATIENTS = (0x6878, 0)

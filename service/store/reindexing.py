@@ -12,9 +12,9 @@ from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import content, search_index
+from service.store.driver import raw
 from service.store.indexing.extraction import VERSION
 from service.store.versions import FORGET, INSERT_INDEX, Index, index_parameters
-from service.store.writing import raw
 
 #: resources at once: some tenths of a second, in which nobody else can change them
 AT_ONCE = 500

@@ -7,6 +7,7 @@ from psycopg.rows import class_row, dict_row
 from sqlalchemy import Connection
 
 from service.store import search_index
+from service.store.driver import raw, together
 from service.store.tables import CODED, CODINGS, OF_CODED
 from service.store.versions import as_json
 from service.store.writing import (
@@ -24,10 +25,8 @@ from service.store.writing import (
     look_up,
     look_up_or_lock,
     look_up_parameters,
-    raw,
     save,
     stored,
-    together,
 )
 
 __all__ = [
@@ -58,7 +57,6 @@ __all__ = [
     "recall_all",
     "save",
     "senders",
-    "together",
     "version",
     "versions",
 ]

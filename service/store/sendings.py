@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from service.store.writing import raw
+from service.store.driver import raw
 
 KEPT = timedelta(days=30)
 KEPT_OF_SENDER = timedelta(days=365)

@@ -20,8 +20,8 @@ from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import content
+from service.store.driver import raw
 from service.store.search_index import SHARED, Json, shortened
-from service.store.writing import raw
 
 #: Patients of one identifier that are named, and that are counted: a placeholder may stand in thousands
 NAMED = 5

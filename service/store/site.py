@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from service import clock
 from service.clock import Clock
 from service.store import parameters
-from service.store.writing import raw
+from service.store.driver import raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

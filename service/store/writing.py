@@ -9,17 +9,16 @@ Practitioner, and visits must not queue behind one another for it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import content, search_index
+from service.store.driver import raw, together
 from service.store.search_index import Json
 from service.store.versions import Index, Version, as_json, supersede
 from service.store.versions import write as write_versions
@@ -242,22 +241,6 @@ def lock_identities(tx: Connection, tenant: int, names: Iterable[tuple[str, ...]
     keys = sorted({lock_key(tenant, name) for name in names})
     if keys:
         raw(tx).execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
-
-
-def raw(tx: Connection) -> psycopg.Connection[Any]:
-    """Return the driver's connection, for statements whose round trips count."""
-    connection: psycopg.Connection[Any] = tx.connection.driver_connection  # type: ignore[assignment]
-    return connection
-
-
-@contextmanager
-def together(tx: Connection) -> Iterator[None]:
-    """Send what the block executes by the driver without waiting for each: one round trip for all.
-
-    Results are fetched after the block; a fetch within it would be a round trip more.
-    """
-    with raw(tx).pipeline():
-        yield
 
 
 def stored(row: dict[str, Any]) -> Stored:

@@ -20,7 +20,7 @@ from fhir_profiles import canonical
 from pathways.definition import Pathway
 from pathways.record import pairs
 from pathways.values import OF_SIDES
-from service.store import content, resources
+from service.store import content, driver, resources
 from service.store.resources import Stored
 from service.web import queries
 from service.web.elements import Json, reference
@@ -171,7 +171,7 @@ def read(stored: Stored, said: Json) -> Mapped | None:
 def made_here(tx: Connection, *, tenant: int) -> tuple[Mapped, ...]:
     """Return every map that was made here, the newest first."""
     made = queries.maps_made_here(tx, tenant=tenant)
-    with resources.together(tx):
+    with driver.together(tx):
         maps = resources.ask_all(tx, {("ConceptMap", id) for id, _ in made}, tenant=tenant)
         said = resources.ask_all(tx, {("Provenance", said_id(*each)) for each in made}, tenant=tenant)
     bodies, who = maps(), said()

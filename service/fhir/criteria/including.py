@@ -12,7 +12,7 @@ from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.conditions import parameters_of, targets
 from service.fhir.criteria.references import by_column, only_by_column
 from service.fhir.refusals import Issue, NotExchanged, TooLarge
-from service.store import finding, resources
+from service.store import driver, finding, resources
 from service.store.resources import Identity, Stored
 
 #: with one page; more are refused, so that nobody takes a part for the whole
@@ -122,7 +122,7 @@ def _include(
             type_, _, id_ = reference.partition("/")
             wanted.add((type_, id_))
     wanted = {identity for identity in wanted if identity[0] in leads_to and identity[0] in types}
-    with resources.together(tx):
+    with driver.together(tx):
         answer = resources.ask_all(tx, wanted, tenant=tenant)
     return [each for each in answer().values() if not each.deleted]
 

@@ -14,7 +14,7 @@ from service import situation
 from service.fhir import retranslation
 from service.fhir.references import ID
 from service.situation import Instance
-from service.store import previews, promises, resources
+from service.store import driver, previews, promises, resources
 from service.store.previews import Preview
 from service.store.promises import Standing
 from service.store.resources import Stored
@@ -230,6 +230,6 @@ def _set_aside(tx: Connection, issue: Stored, current: Stored | None) -> SetAsid
 
 def _current(tx: Connection, identities: set[tuple[str, str]]) -> dict[str, Stored]:
     """Return the current versions of those that exist, by reference."""
-    with resources.together(tx):
+    with driver.together(tx):
         answer = resources.ask_all(tx, identities, tenant=TENANT)
     return {stored.reference: stored for stored in answer().values() if not stored.deleted}

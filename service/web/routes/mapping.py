@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 from service import accessed, clock, preview
 from service.fhir import knowledge, retranslation
 from service.fhir.translation import Translations
-from service.store import horizon, previews, resources, site
+from service.store import driver, horizon, previews, resources, site
 from service.store.previews import Question
 from service.store.resources import VersionConflict, Write
 from service.web import asked as asked_about
@@ -166,7 +166,7 @@ def _elsewhere(known: Translations, code: Code, mapped: Mapped | None) -> tuple[
 def _use(tx: Connection, uses: Sequence[preview.Use]) -> Use:
     """Return how the code is used, as far as the newest entries tell."""
     newest = {(use.type, use.id) for use in uses[:LOOKED_AT]}
-    with resources.together(tx):
+    with driver.together(tx):
         answer = resources.ask_all(tx, newest, tenant=TENANT)
     bodies = [found.resource for found in answer().values()]
     accessed.note(use.patient for use in uses[:LOOKED_AT])

@@ -17,9 +17,9 @@ from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from service.store import reindexing, resources
+from service.store.driver import raw
 from service.store.indexing import extraction
 from service.store.resources import Write
-from service.store.writing import raw
 from worker.sweep import Sweep
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)

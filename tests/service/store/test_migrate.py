@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from service.store import decisions, migrate, promises, reindexing, resources, schema
 from service.store.database import Database
+from service.store.driver import raw
 from service.store.migrate import Move, NotMigrated
 from service.store.resources import Write
-from service.store.writing import raw
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
