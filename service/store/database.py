@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from service.store import driver
+
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 Result = TypeVar("Result")
 
@@ -72,7 +74,7 @@ class Database:
                 ),
             },
         )
-        _ask_idle_ones(self._engine)
+        _keep_ready(self._engine)
 
     @contextmanager
     def transaction(self, isolation: Isolation | None = None) -> Iterator[Connection]:
@@ -116,17 +118,21 @@ class Database:
         self._engine.dispose()
 
 
-def _ask_idle_ones(engine: Engine) -> None:
-    """Have a connection that lay idle asked whether it still works, and replaced if not, before it is used.
+def _keep_ready(engine: Engine) -> None:
+    """Have each connection put back as it was, and one that lay idle asked whether it still works.
 
-    One that was in use a moment ago is not asked: a round trip for each transaction costs more than the
-    error it would prevent, which senders and the queue know how to repeat.
+    One that does not is replaced before it is used. One that was in use a moment ago is not asked: a round
+    trip for each transaction costs more than the error it would prevent, which senders and the queue know how
+    to repeat.
     https://docs.sqlalchemy.org/en/20/core/pooling.html#custom-legacy-pessimistic-ping
     """
 
     @event.listens_for(engine, "checkin")
-    def _put_back(_connection: object, record: ConnectionPoolEntry) -> None:
+    def _put_back(connection: psycopg.Connection[Any] | None, record: ConnectionPoolEntry) -> None:
         record.info["idle_since"] = time.monotonic()
+        # None: it was lost.
+        if connection is not None:
+            driver.as_before(connection)
 
     @event.listens_for(engine, "checkout")
     def _take(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:

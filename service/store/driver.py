@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection
+
+_BEGIN = {None: "BEGIN"} | {
+    level: f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" for level in IsolationLevel
+}
 
 
 def raw(tx: Connection) -> psycopg.Connection[Any]:
@@ -18,7 +24,22 @@ def raw(tx: Connection) -> psycopg.Connection[Any]:
 def together(tx: Connection) -> Iterator[None]:
     """Send what the block executes by the driver without waiting for each: one round trip for all.
 
-    Results are fetched after the block; a fetch within it would be a round trip more.
+    Results are fetched after the block; a fetch within it would be a round trip more. Where the transaction
+    has done nothing yet, its BEGIN goes along too.
     """
-    with raw(tx).pipeline():
+    connection = raw(tx)
+    begins = connection.pgconn.transaction_status == TransactionStatus.IDLE
+    if begins:
+        # Of itself the driver says BEGIN before the first statement and waits for the answer, also in a
+        # pipeline. Until the connection is put back, `as_before`, it leaves that to us.
+        connection.autocommit = True
+    with connection.pipeline():
+        if begins:
+            connection.execute(_BEGIN[connection.isolation_level], prepare=False)
         yield
+
+
+def as_before(connection: psycopg.Connection[Any]) -> None:
+    """Have the driver begin transactions again, whoever uses the connection next; it is in none."""
+    if connection.autocommit and not connection.closed:
+        connection.autocommit = False

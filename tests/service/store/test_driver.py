@@ -1,0 +1,102 @@
+"""What shares a round trip with the BEGIN of its transaction is in the transaction that was asked for."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from service.store.database import Database
+from service.store.driver import raw, together
+
+
+@pytest.fixture
+def alone(database_url):
+    """A database of one connection, which each transaction here uses after the other."""
+    opened = Database(database_url, pool_size=1, overflow=0)
+    with opened.transaction() as tx:
+        tx.execute(text("CREATE TEMPORARY TABLE note (n int PRIMARY KEY)"))
+    yield opened
+    opened.close()
+
+
+def notes(database):
+    with database.transaction() as tx:
+        return list(tx.execute(text("SELECT n FROM note ORDER BY n")).scalars())
+
+
+def write_and_fail(tx):
+    tx.execute(text("INSERT INTO note VALUES (2)"))
+    raise ZeroDivisionError
+
+
+def isolation(tx):
+    return tx.execute(text("SHOW transaction_isolation")).scalar_one()
+
+
+def test_what_is_sent_together_is_there_after_the_transaction_and_not_before(alone):
+    with alone.transaction() as tx:
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            raw(tx).execute("INSERT INTO note VALUES (2)")
+        assert raw(tx).info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+    assert notes(alone) == [1, 2]
+
+
+def test_an_exception_takes_back_the_block_and_what_came_after_it(alone):
+    def work(tx):
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+        write_and_fail(tx)
+
+    with pytest.raises(ZeroDivisionError):
+        alone.run(work)
+    assert notes(alone) == []
+
+
+def test_the_next_transaction_of_the_connection_is_one_again(alone):
+    with alone.transaction() as tx, together(tx):
+        raw(tx).execute("INSERT INTO note VALUES (1)")
+
+    with pytest.raises(ZeroDivisionError):
+        alone.run(write_and_fail)
+    assert notes(alone) == [1]
+
+
+def test_a_refused_statement_takes_back_the_block_and_leaves_the_connection_usable(alone):
+    def work(tx):
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        alone.run(work)
+    assert notes(alone) == []
+
+
+@pytest.mark.parametrize("wanted", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_the_isolation_is_the_one_that_was_asked_for_and_only_then(alone, wanted):
+    with alone.transaction(wanted) as tx:
+        with together(tx):
+            raw(tx).execute("SELECT 1")
+        assert isolation(tx) == wanted.lower()
+
+    with alone.transaction() as tx:
+        with together(tx):
+            raw(tx).execute("SELECT 1")
+        assert isolation(tx) == "read committed"
+
+
+def test_a_block_that_begins_a_transaction_is_one_round_trip(alone, tmp_path: Path):
+    said = tmp_path / "trace"
+    with alone.transaction() as tx, said.open("wb") as file:
+        raw(tx).pgconn.trace(file.fileno())
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            raw(tx).execute("INSERT INTO note VALUES (2)")
+        raw(tx).pgconn.untrace()
+
+    messages = [line.split("\t")[3] for line in said.read_text().splitlines() if line.split("\t")[1] == "F"]
+    assert messages.count("Sync") == 1
+    assert messages.count("Execute") == 3
