@@ -14,9 +14,9 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from service.hospital.settings import Hospital
-from service.store import heartbeats, promises
+from service.store import heartbeats, standings
 from service.store.heartbeats import BROKER, COURIER, FEEDER, SWEEP, WORKER
-from service.store.promises import Waiting
+from service.store.standings import Waiting
 
 Part = Literal["sweep", "broker", "worker", "courier", "feeder", "late"]
 
@@ -83,7 +83,7 @@ def look(tx: Connection, now: datetime, hospital: Hospital | None = None) -> Aut
     """
     seen = heartbeats.ages(tx)
     ages = {part: age for part, (_, age) in seen.items()}
-    waiting = promises.waiting(tx, now)
+    waiting = standings.waiting(tx, now)
     stopped = next((part for part in CHAIN if silent(ages, part)), None)
     troubles = [Trouble(part=stopped, since=seen[stopped][0] if stopped in seen else None)] if stopped else []
     beside_s = beside(hospital)

@@ -13,7 +13,7 @@ from pathways.record import Entry, Record
 from service import snapshot
 from service.record import entry
 from service.snapshot import Snapshot
-from service.store import decisions, joinings, promises, resources
+from service.store import decisions, joinings, resources, standings
 from service.store.resources import Stored
 
 #: of several pathways the one that did most with a version tells
@@ -78,5 +78,5 @@ def _past(tx: Connection, patient: str, pathway: Pathway, seen: Snapshot, *, ten
     return Past(
         memories=seen.memories[pathway.name],
         bases=[row.basis for of_instance in rows.values() for row in of_instance],
-        unread_since=promises.unread_since(tx, patient, tenant=tenant),
+        unread_since=standings.unread_since(tx, patient, tenant=tenant),
     )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from service import broker, clock
 from service.settings import Settings
-from service.store import decisions, promises, tables
+from service.store import decisions, promises, standings, tables
 from service.store.database import Database
 
 POLL_S = 0.02
@@ -73,7 +73,7 @@ def wait(database: Database, patient: str, *, tenant: int = 0, timeout_s: float)
     end = time.monotonic() + timeout_s
     while True:
         with database.transaction() as tx:
-            standing = promises.standing(tx, patient, tenant=tenant)
+            standing = standings.of_patient(tx, patient, tenant=tenant)
         if standing is None or (standing.arrivals == 0 and standing.lease_until is None):
             return True
         if standing.parked_at is not None:
@@ -89,7 +89,7 @@ def drain(database: Database, settings: Settings, *, timeout_s: float = 120) -> 
     woken: set[tuple[int, str]] = set()
     while time.monotonic() < end:
         with database.transaction() as tx:
-            waiting = promises.waiting(tx, clock.now(tx))
+            waiting = standings.waiting(tx, clock.now(tx))
             due = promises.due(tx, clock.now(tx), BATCH)
         if waiting.count == 0:
             return True

@@ -15,7 +15,7 @@ hospital's POST never waits for an evaluation.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,20 +23,13 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, text
 
 from service.store.driver import raw, together
-
-#: no input waits longer, however many follow
-LONGEST_SETTLE = timedelta(minutes=60)
+from service.store.pending import BACKOFF_S, FREE, HELD, NOW, PENDING, UNTRIED, passed
 
 #: a worker that dies on a patient this often takes the patient's promise out of the queue
 MAX_LOST = 3
 
-#: pauses after the first, second, ... failure
-BACKOFF_S = (1, 5, 30, 120)
-
 #: pause after a failure that was nobody's
 GIVE_BACK_S = 5
-
-SETTLE_MINUTES = LONGEST_SETTLE // timedelta(minutes=1)
 
 
 class LeaseLost(Exception):
@@ -70,72 +63,6 @@ class Due:
     kind: str
     #: how often somebody has begun since the last time it succeeded
     attempts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """How much is due, and since when."""
-
-    count: int
-    #: service clock; None: nothing is due
-    oldest_due_at: datetime | None
-    #: for how many seconds the oldest could have been worked on, by the database's clock;
-    #: 0 while the clock is held. A timer counts only while the service clock is the database's.
-    late_s: float
-    parked: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where one patient's promise stands."""
-
-    tenant: int
-    patient: str
-    kind: str
-    arrivals: int
-    #: when it is worked on next: the settled arrivals or the timer, whichever is first
-    due_at: datetime | None
-    lease_until: datetime | None
-    attempts: int
-    failed_reason: str | None
-    parked_at: datetime | None
-    done_at: datetime | None
-
-
-# When the arrivals of a patient are due: at once if one does not settle, else when the last
-# one has settled, and never later than the longest wait after the first.
-_ARRIVALS_DUE = (
-    "LEAST(min(a.due_at) FILTER (WHERE NOT a.settles), max(a.due_at) FILTER (WHERE a.settles), "
-    f"min(a.received) + interval '{SETTLE_MINUTES} minutes')"
-)
-
-_NOW = "(SELECT coalesce(now, clock_timestamp()) FROM clock)"
-_HELD = "(SELECT coalesce(held AND now IS NOT NULL, false) FROM clock)"
-
-_PENDING = f"""
-    SELECT a.tenant, a.kind, a.patient, count(*) AS arrivals, {_ARRIVALS_DUE} AS due_at,
-           bool_or(a.forced) AS forced, max(a.arrived_at) AS arrived_at, array_agg(a.key) AS keys
-    FROM arrival a GROUP BY a.tenant, a.kind, a.patient
-"""  # noqa: S608 - constants of this module
-
-# An instant so far ahead that nobody can have set it means that the database's clock was
-# set back since; it must not keep a patient from being looked at until it comes round again.
-_FAR = f"(clock_timestamp() + interval '{2 * BACKOFF_S[-1]} seconds')"
-
-
-def _passed(instant: str) -> str:
-    return f"({instant} IS NULL OR {instant} <= clock_timestamp() OR {instant} > {_FAR})"
-
-
-# Something arrived that the last attempt had not seen when it began. Told by the arrivals
-# themselves: they become visible in another order than they are numbered or dated.
-_UNTRIED = "coalesce(NOT (w.keys <@ coalesce(p.tried, '{}')), false)"
-
-# Free: nobody has it, no pause after a failure, and not parked, unless something arrived
-# that was not tried: it may be the correction.
-_FREE = f"""
-    {_passed("p.lease_until")} AND {_passed("p.retry_at")} AND (p.parked_at IS NULL OR {_UNTRIED})
-"""
 
 
 def want(
@@ -195,15 +122,15 @@ def due(tx: Connection, now: datetime, limit: int) -> list[Due]:
     person asked for is due.
     """
     statement = f"""
-        WITH w AS ({_PENDING})
+        WITH w AS ({PENDING})
         SELECT tenant, patient, kind, attempts FROM (
             SELECT w.tenant, w.patient, w.kind, coalesce(p.attempts, 0) AS attempts, 0 AS class, w.due_at
             FROM w LEFT JOIN promise p USING (tenant, kind, patient)
-            WHERE (w.forced OR (w.due_at <= :now AND NOT {_HELD})) AND {_FREE}
+            WHERE (w.forced OR (w.due_at <= :now AND NOT {HELD})) AND {FREE}
             UNION ALL
             SELECT p.tenant, p.patient, p.kind, p.attempts, 1, p.due_at
             FROM promise p LEFT JOIN w USING (tenant, kind, patient)
-            WHERE w.patient IS NULL AND p.due_at <= :now AND p.parked_at IS NULL AND NOT {_HELD} AND {_FREE}
+            WHERE w.patient IS NULL AND p.due_at <= :now AND p.parked_at IS NULL AND NOT {HELD} AND {FREE}
         ) AS found ORDER BY class, due_at LIMIT :limit
     """  # noqa: S608 - constants of this module
     rows = tx.execute(text(statement), {"now": now, "limit": limit})
@@ -262,12 +189,12 @@ _BE_THERE = (
 _LOCK = f"SELECT FROM promise WHERE {_THIS} FOR UPDATE"
 _TAKE = f"""
     WITH looked AS (
-        SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {_FREE} AS free, {_UNTRIED} AS untried,
+        SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {FREE} AS free, {UNTRIED} AS untried,
             coalesce(w.forced, false) AS asked,
-            NOT {_passed("p.lease_until")} AS leased,
+            NOT {passed("p.lease_until")} AS leased,
             LEAST(w.due_at, p.due_at) AS due_at,
-            LEAST(w.due_at, p.due_at) <= {_NOW} AND NOT {_HELD} AS due
-        FROM promise p LEFT JOIN (SELECT * FROM ({_PENDING}) AS pending WHERE {_THIS}) AS w
+            LEAST(w.due_at, p.due_at) <= {NOW} AND NOT {HELD} AS due
+        FROM promise p LEFT JOIN (SELECT * FROM ({PENDING}) AS pending WHERE {_THIS}) AS w
         USING (tenant, kind, patient)
         WHERE {_THIS}
     ), ready AS (
@@ -418,119 +345,6 @@ def give_back(tx: Connection, claim: Claim, reason: str) -> None:
 def release(tx: Connection) -> None:
     """Take back every lease, for a caller who knows that no worker is left. The attempts count."""
     tx.execute(text("UPDATE promise SET lease_until = NULL, leased_by = NULL WHERE lease_until IS NOT NULL"))
-
-
-def waiting(tx: Connection, now: datetime) -> Waiting:
-    """Return how much is due by now, over all tenants; parked promises apart."""
-    statement = f"""
-        WITH w AS ({_PENDING}), d AS (
-            SELECT w.due_at, w.arrived_at
-            FROM w LEFT JOIN promise p USING (tenant, kind, patient)
-            WHERE w.due_at <= :now AND (p.parked_at IS NULL OR {_UNTRIED})
-            UNION ALL
-            SELECT p.due_at, NULL FROM promise p
-            WHERE p.due_at <= :now AND p.parked_at IS NULL AND NOT EXISTS (
-                SELECT FROM arrival a
-                WHERE a.tenant = p.tenant AND a.kind = p.kind AND a.patient = p.patient)
-        )
-        SELECT count(*) AS count, min(due_at) AS oldest_due_at,
-            CASE WHEN {_HELD} THEN 0 ELSE coalesce(extract(epoch FROM clock_timestamp() - min(
-                CASE WHEN (SELECT now FROM clock) IS NULL THEN due_at ELSE arrived_at END
-            )), 0)::float END AS late_s,
-            (SELECT count(*) FROM promise WHERE parked_at IS NOT NULL) AS parked
-        FROM d
-    """  # noqa: S608 - constants of this module
-    return Waiting(**tx.execute(text(statement), {"now": now}).mappings().one())
-
-
-def done_since(tx: Connection, moment: datetime) -> int:
-    """Return of how many patients the last evaluation was at this moment of the service clock, or later."""
-    statement = text("SELECT count(*) FROM promise WHERE done_at >= :moment AND parked_at IS NULL")
-    return int(tx.execute(statement, {"moment": moment}).scalar_one())
-
-
-def standing(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> Standing | None:
-    """Return where the patient's promise stands; None if there never was one."""
-    where = "tenant = :tenant AND kind = :kind AND patient = :patient"
-    rows = _standings(tx, where, {"tenant": tenant, "kind": kind, "patient": patient})
-    return rows[0] if rows else None
-
-
-def unread_since(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> datetime | None:
-    """Return when the arrivals that nothing was done about began to come; None: there are none."""
-    where = "tenant = :tenant AND kind = :kind AND patient = :patient"
-    statement = f"SELECT min(received) FROM arrival WHERE {where}"  # noqa: S608 - constants of this function
-    names = {"tenant": tenant, "kind": kind, "patient": patient}
-    found: datetime | None = tx.execute(text(statement), names).scalar_one()
-    return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfKind:
-    """How much there is of one kind of work."""
-
-    kind: str
-    due: int
-    #: by the service clock; None: nothing is due
-    oldest_due_at: datetime | None
-    working: int
-    #: failed, and tried again by itself
-    again: int
-    parked: int
-    #: with a date that is still to come
-    later: int
-
-
-def by_kind(tx: Connection, now: datetime, *, tenant: int) -> list[OfKind]:
-    """Return how much there is of each kind of work, what was given up first."""
-    statement = f"""
-        SELECT kind, count(*) FILTER (WHERE is_due) AS due,
-            min(due_at) FILTER (WHERE is_due) AS oldest_due_at,
-            count(*) FILTER (WHERE working) AS working, count(*) FILTER (WHERE parked) AS parked,
-            count(*) FILTER (WHERE failed_reason IS NOT NULL AND NOT parked AND NOT working) AS again,
-            count(*) FILTER (WHERE due_at > :now AND NOT parked) AS later
-        FROM (
-            SELECT kind, LEAST(w.due_at, p.due_at) AS due_at, p.failed_reason,
-                p.lease_until IS NOT NULL AS working,
-                p.parked_at IS NOT NULL AND NOT {_UNTRIED} AS parked,
-                coalesce(LEAST(w.due_at, p.due_at) <= :now, false)
-                    AND (p.parked_at IS NULL OR {_UNTRIED}) AS is_due
-            FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
-            WHERE tenant = :tenant
-        ) AS standing GROUP BY kind ORDER BY parked DESC, kind
-    """  # noqa: S608 - constants of this module
-    return [OfKind(**row) for row in tx.execute(text(statement), {"tenant": tenant, "now": now}).mappings()]
-
-
-def parked(tx: Connection, *, tenant: int) -> list[Standing]:
-    """Return what was given up and waits for a person, longest first."""
-    return _standings(tx, "tenant = :tenant AND parked_at IS NOT NULL", {"tenant": tenant})
-
-
-def queue(tx: Connection, now: datetime, limit: int, *, tenant: int) -> list[Standing]:
-    """Return what is due by now, is being done or failed and is tried again, longest waiting first.
-
-    Args:
-        limit: at most so many; behind an outage there may be all patients.
-    """
-    where = (
-        "tenant = :tenant AND parked_at IS NULL "
-        "AND (due_at <= :now OR lease_until IS NOT NULL OR failed_reason IS NOT NULL)"
-    )
-    return _standings(tx, where, {"tenant": tenant, "now": now, "limit": limit}, "LIMIT :limit")
-
-
-def _standings(tx: Connection, where: str, names: dict[str, object], limit: str = "") -> list[Standing]:
-    statement = f"""
-        SELECT * FROM (
-            SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
-                LEAST(w.due_at, p.due_at) AS due_at, p.lease_until, coalesce(p.attempts, 0) AS attempts,
-                p.failed_reason, p.done_at,
-                CASE WHEN {_UNTRIED} THEN NULL ELSE p.parked_at END AS parked_at
-            FROM ({_PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
-        ) AS standing WHERE {where} ORDER BY parked_at, due_at, patient {limit}
-    """  # noqa: S608 - constants of this module
-    return [Standing(**row) for row in tx.execute(text(statement), names).mappings()]
 
 
 def _who(claim: Claim) -> dict[str, object]:

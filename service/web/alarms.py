@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.store.promises import Standing
+from service.store.standings import Standing
 from service.web import elements, moments
 from service.web.elements import Json
 from service.web.moments import Moments

@@ -11,8 +11,8 @@ from service import automation
 from service.automation import CHAIN, LATE_S, LIMITS_S, Automation, Part
 from service.broker import FULL
 from service.store.deliveries import Undelivered
-from service.store.promises import OfKind, Standing
 from service.store.sendings import Sender
+from service.store.standings import OfKind, Standing
 from service.web.moments import Moments
 from service.web.words import Words
 

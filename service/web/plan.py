@@ -8,7 +8,7 @@ from pathways.definition import Pathway
 from pathways.outlook import Situation
 from service.store import deliveries
 from service.store.decisions import Row
-from service.store.promises import Standing
+from service.store.standings import Standing
 from service.web import (
     alarms,
     basis,

@@ -18,9 +18,9 @@ from service.clock import Clock
 from service.settings import Settings
 from service.store import parameters, since
 from service.store.database import Database
-from service.store.promises import Waiting
 from service.store.sessions import Session
 from service.store.since import Mark
+from service.store.standings import Waiting
 from service.web import languages, patients, people, queries, signed_in
 from service.web.forms import Forms
 from service.web.moments import Moments

@@ -22,7 +22,7 @@ from installations import free_port
 from sqlalchemy import Connection, text
 
 from pathways import catalogue
-from service.store import content, promises
+from service.store import content, standings
 from worker.replay import Verdict, replay
 
 BUNDLES = int(os.environ.get("HIPWAY_CHAOS_BUNDLES") or 10_000)
@@ -74,7 +74,7 @@ def test_whatever_is_killed_every_patient_ends_as_if_nothing_had_been(site, hosp
     took_s = time.monotonic() - begun
 
     assert faults.error is None
-    assert not site.run(lambda tx: promises.parked(tx, tenant=0))
+    assert not site.run(lambda tx: standings.parked(tx, tenant=0))
     assert missing(site, hospital) == []
     differences = compared(as_it_should_be, prints(site, disturbed))
     assert differences == []

@@ -23,7 +23,7 @@ from sqlalchemy import text
 from service import broker, clock
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import decisions, heartbeats, promises, resources
+from service.store import decisions, heartbeats, resources, standings
 from service.store.database import Database
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def until_nothing_is_due(database: Database) -> None:
     while time.monotonic() < deadline:
         with database.transaction() as tx:
             rows = tx.execute(text("SELECT count(*) FROM promise WHERE lease_until IS NOT NULL")).scalar_one()
-            waiting = promises.waiting(tx, clock.now(tx))
+            waiting = standings.waiting(tx, clock.now(tx))
         if waiting.count == rows == 0:
             return
         time.sleep(0.2)
@@ -196,7 +196,7 @@ def test_after_thirty_days_every_clock_fires_once_in_order_and_says_how_late(dat
     # The outage: thirty days pass, and whoever asks is told how much waits, and since when.
     set_clock(database, AFTER)
     with database.transaction() as tx:
-        waiting = promises.waiting(tx, AFTER)
+        waiting = standings.waiting(tx, AFTER)
     assert (waiting.count, waiting.oldest_due_at) == (len(should_be), min(should_be.values()))
     with running(settings, database, log):
         until_nothing_is_due(database)

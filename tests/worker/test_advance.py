@@ -19,7 +19,7 @@ from sqlalchemy import text
 from pathways import catalogue, cql
 from service import clock, log
 from service.fhir import transaction
-from service.store import decisions, promises, resources
+from service.store import decisions, promises, resources, standings
 from service.store.database import Database
 from worker import advance as advancing
 from worker.advance import advance
@@ -72,7 +72,7 @@ def owned(database, patient=PATIENT):
 
 def standing(database, patient=PATIENT):
     with database.transaction() as tx:
-        return promises.standing(tx, patient, tenant=0)
+        return standings.of_patient(tx, patient, tenant=0)
 
 
 def rows(database, patient=PATIENT):

@@ -25,7 +25,7 @@ from service import clock, log
 from service.app import create_app
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import decisions, promises, resources
+from service.store import decisions, promises, resources, standings
 from service.store.database import Database
 from worker import advance as advancing
 from worker.advance import advance
@@ -179,16 +179,16 @@ def attempts(database: Database) -> int:
     return begun
 
 
-def standing(database: Database) -> promises.Standing:
+def standing(database: Database) -> standings.Standing:
     with database.transaction() as tx:
-        found = promises.standing(tx, PATIENT, tenant=0)
+        found = standings.of_patient(tx, PATIENT, tenant=0)
     assert found is not None
     return found
 
 
 def parked(database: Database) -> list[str]:
     with database.transaction() as tx:
-        return [each.patient for each in promises.parked(tx, tenant=0)]
+        return [each.patient for each in standings.parked(tx, tenant=0)]
 
 
 def written(database: Database) -> list[str]:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
-from service.store import promises, resources
+from service.store import resources, standings
 from service.store.database import Database
 from worker.advance import advance
 
@@ -85,7 +85,7 @@ def test_a_killed_worker_leaves_nothing_half_done_and_the_next_does_it_once(
     assert killed_at(line, database_url, after=after) == KILLED
     assert owned(database) == []
     with database.transaction() as tx:
-        standing = promises.standing(tx, PATIENT, tenant=0)
+        standing = standings.of_patient(tx, PATIENT, tenant=0)
         # What died had counted its attempt and holds the lease until it runs out.
         assert (standing.attempts, standing.arrivals) == (1, 1)
         assert standing.lease_until is not None

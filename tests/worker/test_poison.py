@@ -19,7 +19,7 @@ from service import clock
 from service.app import create_app
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import heartbeats, parameters, promises
+from service.store import heartbeats, parameters, standings
 from service.store.database import Database
 from worker.advance import advance
 
@@ -94,14 +94,14 @@ def visit(number: int) -> dict:
     return bundle(put(patient(id_)), put(observation(f"{id_}-1", f"Patient/{id_}")))
 
 
-def parked(database: Database) -> list[promises.Standing]:
+def parked(database: Database) -> list[standings.Standing]:
     with database.transaction() as tx:
-        return promises.parked(tx, tenant=0)
+        return standings.parked(tx, tenant=0)
 
 
-def standing(database: Database, who: str) -> promises.Standing:
+def standing(database: Database, who: str) -> standings.Standing:
     with database.transaction() as tx:
-        found = promises.standing(tx, who, tenant=0)
+        found = standings.of_patient(tx, who, tenant=0)
     assert found is not None
     return found
 
@@ -122,7 +122,7 @@ def test_one_that_kills_its_worker_is_parked_after_three_attempts_and_999_are_do
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with database.transaction() as tx:
-            waiting = promises.waiting(tx, clock.now(tx))
+            waiting = standings.waiting(tx, clock.now(tx))
         if (waiting.count, waiting.parked) == (0, 1):
             break
         time.sleep(0.5)

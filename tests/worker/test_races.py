@@ -26,7 +26,7 @@ from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
-from service.store import decisions, promises, resources
+from service.store import decisions, promises, resources, standings
 from service.store.database import Database
 from worker import advance as advancing
 from worker.advance import advance
@@ -250,7 +250,7 @@ def test_a_worker_stopped_before_its_commit_parks_nobody(database, database_url,
             now(database, patient)
             assert not advance(impatient, 0, patient)
         with database.transaction() as tx:
-            standing = promises.standing(tx, patient, tenant=0)
+            standing = standings.of_patient(tx, patient, tenant=0)
             assert (standing.parked_at, standing.attempts) == (None, 1)
             # The database ends a transaction in which nothing happens any more.
             tx.execute(

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from service import accessed, situation
 from service.fhir.references import ID
-from service.store import decisions, deliveries, kept_forms, promises, resources
+from service.store import decisions, deliveries, kept_forms, resources, standings
 from service.web import deliveries as delivering
 from service.web import elements, joined, outcome, outlook, people, plan, queries, shared, visit
 from service.web.elements import Json
@@ -93,7 +93,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         plan=own,
         resources=found,
         rows=decisions.of_instance(tx, patient, name, side, tenant=TENANT),
-        standing=promises.standing(tx, patient, tenant=TENANT),
+        standing=standings.of_patient(tx, patient, tenant=TENANT),
         pathway=seen.words.pathway(pathway),
         names=_names(tx, found),
         memories=memories,

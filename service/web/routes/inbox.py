@@ -14,10 +14,10 @@ from service import situation
 from service.fhir import retranslation
 from service.fhir.references import ID
 from service.situation import Instance
-from service.store import driver, previews, promises, resources
+from service.store import driver, previews, resources, standings
 from service.store.previews import Preview
-from service.store.promises import Standing
 from service.store.resources import Stored
+from service.store.standings import Standing
 from service.web import elements, inbox, mapping, offers, outcome, queries, shared, tasks, visit, worklist
 from service.web.inbox import Detail, Entry, SetAside
 from service.web.mapping import Code
@@ -37,7 +37,7 @@ def show_inbox() -> str:
     with visit.begin() as (tx, seen):
         open_work = (tasks.read(t, seen.when, seen.words) for t in queries.open_tasks(tx, tenant=TENANT))
         groups = inbox.groups(_entries(tx, seen, [w for w in open_work if inbox.is_about_data(w)]))
-        parked = promises.parked(tx, tenant=TENANT)
+        parked = standings.parked(tx, tenant=TENANT)
         shown = {e.work.patient for found in groups.values() for e in found[: inbox.ROWS]}
         shown |= {standing.patient for standing in parked[: inbox.ROWS]}
         plans = queries.plans_of(tx, {s.patient for s in parked[: inbox.ROWS]}, tenant=TENANT)
@@ -178,7 +178,7 @@ def _read(tx: Connection, seen: Visit, id: str) -> Page | None:
     found = queries.of_patient(tx, work.patient, ("AuditEvent", "CarePlan", "Task"), tenant=TENANT)
     person = visit.people_of(tx, seen, {work.patient}).get(work.patient)
     names = {colleague.reference: colleague.name for colleague in seen.colleagues}
-    standing = promises.standing(tx, work.patient, tenant=TENANT)
+    standing = standings.of_patient(tx, work.patient, tenant=TENANT)
     return Page(
         seen=seen,
         detail=inbox.detail(

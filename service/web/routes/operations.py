@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from service import accessed, broker, digits, evaluation, log
 from service.fhir.references import ID
-from service.store import promises, sendings
+from service.store import promises, sendings, standings
 from service.store import senders as store_senders
 from service.store.senders import WRITE
 from service.store.sendings import Sender
@@ -48,7 +48,7 @@ def retry() -> Response | tuple[str, int]:
             return problem("no_page", 404)
         asked = [
             standing
-            for standing in promises.parked(tx, tenant=TENANT)
+            for standing in standings.parked(tx, tenant=TENANT)
             if not wanted or (standing.patient, standing.kind) == (wanted, kind or EVALUATION)
         ]
     with visit.database().transaction() as tx:
@@ -96,9 +96,9 @@ def show_bundles() -> str:
 
 
 def _page(tx: Connection, seen: Visit, messages: int | None) -> str:
-    parked = promises.parked(tx, tenant=TENANT)
-    queue = promises.queue(tx, seen.clock.now, operations.ROWS + 1, tenant=TENANT)
-    kinds = promises.by_kind(tx, seen.clock.now, tenant=TENANT)
+    parked = standings.parked(tx, tenant=TENANT)
+    queue = standings.queue(tx, seen.clock.now, operations.ROWS + 1, tenant=TENANT)
+    kinds = standings.by_kind(tx, seen.clock.now, tenant=TENANT)
     senders = _senders(tx, seen)
     silence = seen.settings.sender_silence_hours
     page = operations.build(
@@ -158,7 +158,7 @@ def _said(tx: Connection, seen: Visit) -> tuple[str, str, str] | None:
     again, retried = digits.read(request.args.get("again", ""), most=5), request.args.get("retried", "")
     if again is not None:
         return "wait", seen.words.count("ops.retried.all", again), ""
-    standing = promises.standing(tx, retried, tenant=TENANT) if re.fullmatch(ID, retried) else None
+    standing = standings.of_patient(tx, retried, tenant=TENANT) if re.fullmatch(ID, retried) else None
     if standing is None:
         return None
     if standing.parked_at is not None:

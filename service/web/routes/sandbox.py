@@ -16,7 +16,7 @@ from service.fhir import transaction
 from service.fhir.refusals import Refusal
 from service.sandbox import clocks, erasing, site
 from service.sandbox.answers import NotDone
-from service.store import parameters, promises
+from service.store import parameters, standings
 from service.web import queries, visit
 from service.web.forms import Foreign
 from service.web.pages import pages, problem
@@ -71,7 +71,7 @@ def _evaluating(tx: Connection, seen: Visit) -> Evaluating | None:
     """Return how far the evaluation is; None while it is held, and where no moment was set to count from."""
     if seen.clock.held or not seen.clock.is_set:
         return None
-    return Evaluating(done=promises.done_since(tx, seen.clock.now), left=seen.waiting.count)
+    return Evaluating(done=standings.done_since(tx, seen.clock.now), left=seen.waiting.count)
 
 
 @pages.post("/sandbox/clock/by")

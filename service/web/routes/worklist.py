@@ -7,7 +7,7 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from pathways.definition import Pathway
-from service.store import promises, saved_views
+from service.store import saved_views, standings
 from service.web import closed, ended, export, inbox, open_work, queries, saved, visit, worklist
 from service.web.open_work import OpenWork
 from service.web.pages import pages
@@ -38,7 +38,7 @@ class Read:
 def show_worklist() -> str:
     """Show open work, in the view and with the filters that the URL names."""
     with visit.begin() as (tx, seen):
-        parked = promises.parked(tx, tenant=TENANT)[: worklist.ROWS]
+        parked = standings.parked(tx, tenant=TENANT)[: worklist.ROWS]
         found = _read(tx, seen, besides={standing.patient for standing in parked})
         return visit.page(
             seen,

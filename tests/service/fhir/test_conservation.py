@@ -27,7 +27,7 @@ from pathways.record import Entry, Record
 from service import clock
 from service.fhir import transaction
 from service.fhir.refusals import Refusal
-from service.store import content, decisions, promises, tables
+from service.store import content, decisions, promises, standings, tables
 from service.store.database import Database
 from worker.advance import advance
 
@@ -180,7 +180,7 @@ def drain(database: Database, who: str) -> None:
     while advance(database, 0, who):
         pass
     with database.transaction() as tx:
-        standing = promises.standing(tx, who, tenant=0)
+        standing = standings.of_patient(tx, who, tenant=0)
     assert standing is None or (standing.arrivals, standing.failed_reason) == (0, None)
 
 
@@ -209,7 +209,7 @@ def became(database: Database, who: str) -> dict[str, Disposition]:
         superseded = versions(tx, tables.history, who, owned=False)
         latest = decisions.latest(tx, who, tenant=0)
         log = [row.basis for name in latest for row in decisions.of_instance(tx, who, *name, tenant=0)]
-        standing = promises.standing(tx, who, tenant=0)
+        standing = standings.of_patient(tx, who, tenant=0)
     record = Record(
         patient=next(e for e in received if e.type == "Patient"),
         received=tuple(received),

@@ -16,7 +16,7 @@ from fhir_profiles import gate
 from service import record
 from service.app import create_app
 from service.fhir import transaction
-from service.store import promises, resources
+from service.store import promises, resources, standings
 from service.store.database import Database
 from worker.advance import advance
 
@@ -181,7 +181,7 @@ def test_what_refers_may_go_with_it(client, send, fact, database):
         promises.want(tx, who, tenant=0, due_at=datetime.now(UTC), forced=True)
     assert advance(database, 0, who)
     with database.transaction() as tx:
-        assert promises.standing(tx, who, tenant=0).failed_reason is None
+        assert standings.of_patient(tx, who, tenant=0).failed_reason is None
     refused = client.put(f"/fhir/{fact}", json=observation(fact.partition("/")[2], f"Patient/{who}"))
     assert refused.status_code == 422
     assert refused.get_json()["issue"][0]["expression"] == ["Observation.subject"]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
-from service.store import parameters, promises
+from service.store import parameters, promises, standings
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def _nothing_waits(database):
 
 def standing(database, patient):
     with database.transaction() as tx:
-        return promises.standing(tx, patient, tenant=0)
+        return standings.of_patient(tx, patient, tenant=0)
 
 
 def test_a_visit_is_promised_after_the_settle_window(send, database):
@@ -63,7 +63,7 @@ def test_what_changes_nothing_promises_nothing(send, database):
 def test_people_alone_promise_nothing(send, database):
     assert send(bundle(put(practitioner("alone")))).status_code == 200
     with database.transaction() as tx:
-        assert promises.waiting(tx, NOW + timedelta(days=1)).count == 0
+        assert standings.waiting(tx, NOW + timedelta(days=1)).count == 0
 
 
 def test_a_decision_is_due_now(send, database):

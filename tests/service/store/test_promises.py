@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from service import clock
-from service.store import promises
+from service.store import promises, standings
 from service.store.database import Database
 from service.store.promises import LeaseLost
 
@@ -60,7 +60,7 @@ def due(database, now=NOW):
 
 def standing(database, patient="p"):
     with database.transaction() as tx:
-        return promises.standing(tx, patient, tenant=0)
+        return standings.of_patient(tx, patient, tenant=0)
 
 
 def later(database):
@@ -230,8 +230,10 @@ def test_a_failure_pauses_and_the_third_parks(database):
     assert due(database) == []
     assert standing(database).failed_reason == "a rule erred"
     with database.transaction() as tx:
-        assert [s.patient for s in promises.parked(tx, tenant=0)] == ["p"]
-        assert promises.waiting(tx, NOW) == promises.Waiting(count=0, oldest_due_at=None, late_s=0, parked=1)
+        assert [s.patient for s in standings.parked(tx, tenant=0)] == ["p"]
+        assert standings.waiting(tx, NOW) == standings.Waiting(
+            count=0, oldest_due_at=None, late_s=0, parked=1
+        )
 
 
 def test_a_parked_promise_does_not_hold_others(database):
@@ -375,7 +377,7 @@ def test_what_is_late_is_told_in_seconds_and_a_held_clock_is_never_late(database
         with database.transaction() as tx:
             if held:
                 clock.set_(tx, clock.now(tx), held=True)
-            return promises.waiting(tx, clock.now(tx)).late_s
+            return standings.waiting(tx, clock.now(tx)).late_s
 
     assert 300 <= late() < 330
     assert late(held=True) == 0

@@ -14,7 +14,7 @@ from pathways import catalogue
 from service import broker, clock
 from service.app import create_app
 from service.settings import Settings
-from service.store import heartbeats, promises, schema, sendings
+from service.store import heartbeats, promises, schema, sendings, standings
 from service.version import VERSION
 from service.web.operations import ROWS
 from worker.advance import advance
@@ -41,7 +41,7 @@ def park(database, patient):
 
 def standing(database, patient):
     with database.transaction() as tx:
-        return promises.standing(tx, patient, tenant=0)
+        return standings.of_patient(tx, patient, tenant=0)
 
 
 def last_seen(database, part, ago):
@@ -341,7 +341,7 @@ def test_work_is_counted_by_kind_what_was_given_up_first_and_tried_again_as_what
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', row))
     assert operator.post("/operations/retry", data=fields).status_code == 303
     with record.transaction() as tx:
-        asked = promises.standing(tx, "parked", tenant=0, kind="deliver")
+        asked = standings.of_patient(tx, "parked", tenant=0, kind="deliver")
     assert (asked.parked_at, asked.arrivals) == (None, 2)
     assert standing(record, "parked") is None
 

@@ -17,7 +17,7 @@ from pathways import catalogue
 from service import clock, site_values
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import decisions, parameters, promises, proposals, resources
+from service.store import decisions, parameters, promises, proposals, resources, standings
 from worker import advance as advancing
 from worker.advance import advance
 
@@ -168,7 +168,7 @@ def test_an_evaluation_uses_one_version_or_the_other_and_keeps_which(
 
     assert stage(therapy) == "conservative-therapy", "it read the version before"
     with record.transaction() as tx:
-        assert promises.standing(tx, therapy.patient, tenant=0).arrivals == 1, "and is not the last word"
+        assert standings.of_patient(tx, therapy.patient, tenant=0).arrivals == 1, "and is not the last word"
     assert advance(record, 0, therapy.patient)
     assert stage(therapy) == "imaging"
     with record.transaction() as tx:
@@ -330,7 +330,7 @@ def test_many_are_evaluated_again_one_after_another_so_that_new_data_are_not_beh
         clock.unset(tx)
         now = clock.now(tx)
         promises.want_all(tx, many, tenant=0, now=now, per_s=50)
-        waits = {who: promises.standing(tx, who, tenant=0).due_at for who in (many[0], many[-1])}
+        waits = {who: standings.of_patient(tx, who, tenant=0).due_at for who in (many[0], many[-1])}
 
     assert waits[many[0]] == now
     assert 5.9 < (waits[many[-1]] - now).total_seconds() < 6
