@@ -17,6 +17,7 @@ from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.escaping import split
 from service.fhir.criteria.sql import Sql
 from service.fhir.refusals import Issue, NotExchanged
+from service.fhir.terminology import Terminology
 from service.store.indexing import parameters
 
 #: modifiers by the kind of a parameter; of a reference also the types it leads to
@@ -87,6 +88,7 @@ def condition(
     base: str,
     types: tuple[str, ...],
     ways: Ways,
+    terminology: Terminology,
     of: str = "r",
     depth: int = 0,
 ) -> Sql:
@@ -97,6 +99,7 @@ def condition(
         base: the service's own base.
         types: everything that is kept.
         ways: those of the whole search.
+        terminology: by which codes are compared with sets of codes.
         depth: how many chains it stands within.
 
     Raises:
@@ -107,11 +110,23 @@ def condition(
         text = f"chains are followed over at most {DEEPEST} references"
         raise NotExchanged(Issue(code="too-costly", text=text))
     if name.startswith("_has:"):
-        return _has(type_, name, value, base=base, types=types, ways=ways, of=of, depth=depth)
+        return _has(
+            type_,
+            name,
+            value,
+            base=base,
+            types=types,
+            ways=ways,
+            terminology=terminology,
+            of=of,
+            depth=depth,
+        )
     head, dot, rest = name.partition(".")
     code, _, modifier = head.partition(":")
     parameter = _known(type_, code)
-    asked = Asked(type=type_, parameter=parameter, modifier=modifier, base=base, of=of)
+    asked = Asked(
+        type=type_, parameter=parameter, modifier=modifier, base=base, of=of, terminology=terminology
+    )
     if dot:
         return _chain(asked, rest, value, types=types, ways=ways, depth=depth)
     if not value:
@@ -200,7 +215,17 @@ def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], ways:
 
     def inner(type_: str, of: str) -> Sql:
         ways.go(asked)
-        return condition(type_, rest, value, base=asked.base, types=types, ways=ways, of=of, depth=depth + 1)
+        return condition(
+            type_,
+            rest,
+            value,
+            base=asked.base,
+            types=types,
+            ways=ways,
+            terminology=asked.terminology,
+            of=of,
+            depth=depth + 1,
+        )
 
     return references.chained(asked, found, inner)
 
@@ -213,6 +238,7 @@ def _has(
     base: str,
     types: tuple[str, ...],
     ways: Ways,
+    terminology: Terminology,
     of: str,
     depth: int,
 ) -> Sql:
@@ -229,6 +255,16 @@ def _has(
 
     def inner(type_: str, of: str) -> Sql:
         ways.go(asked)
-        return condition(type_, rest, value, base=base, types=types, ways=ways, of=of, depth=depth + 1)
+        return condition(
+            type_,
+            rest,
+            value,
+            base=base,
+            types=types,
+            ways=ways,
+            terminology=terminology,
+            of=of,
+            depth=depth + 1,
+        )
 
     return references.referring(asked, of, type_, inner)

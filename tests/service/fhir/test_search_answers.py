@@ -244,6 +244,77 @@ def test_what_cannot_be_read_is_refused(query, client):
 
 
 @pytest.mark.parametrize(
+    ("query", "code", "says"),
+    [
+        ("Observation?code:in=http://example.org/codes/nowhere", "not-found", "not known here"),
+        ("Observation?code:in=http://example.org/codes/laboratory|4", "not-found", "not known here"),
+        ("Observation?code:in=CodeSystem/icd", "not-found", "not known here"),
+        ("Observation?code:not-in=ValueSet/nobody", "not-found", "not known here"),
+        ("Observation?code:in=ValueSet/laboratory,ValueSet/nobody", "not-found", "not known here"),
+        (
+            "Condition?code:in=https://w3id.org/hipway/ValueSet/alternative-diagnosis|2",
+            "not-found",
+            "not known here",
+        ),
+        ("Observation?code:in=ValueSet/filtered", "not-supported", "filters"),
+        ("Observation?code:in=ValueSet/partial", "not-supported", "a part of it"),
+        ("Observation?code:in=ValueSet/v1", "not-supported", "neither"),
+        ("Observation?code:in=ValueSet/whole-loinc", "not-supported", "content complete"),
+        ("Observation?code:in=ValueSet/round", "too-costly", "over at most 5"),
+        ("Patient?identifier:in=ValueSet/laboratory", "value", "no codes of a system"),
+        ("Patient?active:below=urn:icd|M", "value", "no codes of a system"),
+        ("Condition?code:below=M76", "value", "system|code"),
+        ("Condition?code:below=urn:icd|", "value", "system|code"),
+        ("Condition?code:below=urn:icd|Z99", "code-invalid", "no such code"),
+        ("Condition?code:above=urn:fragment|a", "not-supported", "content complete"),
+        ("Condition?code:above=http://snomed.info/sct|1", "not-supported", "content complete"),
+        ("Condition?code:below=urn:part|a", "not-supported", "does not mean"),
+    ],
+)
+def test_codes_that_cannot_be_told_here_are_refused_and_not_found_empty(query, code, says, client):
+    """http://hl7.org/fhir/R4/search.html#token: what is in a set only a terminology service knows."""
+    answer = client.get(f"/fhir/{query}")
+
+    (issue,) = answer.get_json()["issue"]
+    assert (answer.status_code, issue["code"]) == (400, code)
+    assert says in issue["diagnostics"]
+
+
+def test_a_set_has_at_most_so_many_codes_and_so_has_what_is_below_a_code(client, monkeypatch):
+    queries = ("Observation?code:in=ValueSet/both", "Condition?code:below=urn:icd|M")
+    assert [client.get(f"/fhir/{query}").status_code for query in queries] == [200, 200]
+    monkeypatch.setattr("service.fhir.terminology.MOST", 2)
+
+    answers = [client.get(f"/fhir/{query}") for query in queries]
+
+    assert [answer.get_json()["issue"][0]["code"] for answer in answers] == ["too-costly"] * 2
+
+
+def test_of_several_value_sets_of_one_url_the_one_received_last_is_meant(client):
+    url = "http://example.org/codes/renewed"
+    for version, code in (("1", "718-7"), ("2", "1988-5")):
+        compose = {"include": [{"system": "http://loinc.org", "concept": [{"code": code}]}]}
+        body = {"resourceType": "ValueSet", "id": f"renewed-{version}", "url": url, "version": version}
+        answer = client.put(
+            f"/fhir/ValueSet/renewed-{version}", json={**body, "status": "active", "compose": compose}
+        )
+        assert answer.status_code == 201
+
+    assert ids(answered(client, f"Observation?code:in={url}")) == ["ob9"]
+    assert len(ids(answered(client, f"Observation?code:in={url}|1"))) == 4
+    assert client.delete("/fhir/ValueSet/renewed-2").status_code in (200, 204)
+    assert len(ids(answered(client, f"Observation?code:in={url}"))) == 4
+
+
+def test_a_search_within_a_bundle_knows_the_same_sets(client):
+    get = {"request": {"method": "GET", "url": "Observation?code:in=ValueSet/laboratory"}}
+
+    answer = client.post("/fhir", json={"resourceType": "Bundle", "type": "batch", "entry": [get]})
+
+    assert answer.get_json()["entry"][0]["resource"]["total"] == 4
+
+
+@pytest.mark.parametrize(
     ("path", "status"),
     [
         ("Patient/p1/Organization", 404),
