@@ -136,7 +136,7 @@ _NUMBERS = (
     "code text, unit text"
 )
 #: the search tables, what is sent for each, and its columns with their types; `written` has the keys
-_TABLES = (
+TABLES = (
     ("search_value", "index", "name text, system text, value text, part smallint"),
     ("search_text", "texts", "name text, part smallint, folded text, written text"),
     ("search_date", "spans", "name text, part smallint, low timestamptz, high timestamptz"),
@@ -155,7 +155,7 @@ def _insert(table: str, sent: str, columns: str) -> str:
 
 
 #: parts of a WITH that come after `written`, which has key, type and id of each version
-INSERT_INDEX = ", ".join(f"{table} AS ({_insert(table, sent, columns)})" for table, sent, columns in _TABLES)
+INSERT_INDEX = ", ".join(f"{table} AS ({_insert(table, sent, columns)})" for table, sent, columns in TABLES)
 
 # One statement, so that the values find the keys of their resources without looking for them.
 _WRITE = f"""
