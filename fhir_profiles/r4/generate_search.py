@@ -35,7 +35,6 @@ LEFT_OUT: Mapping[str, str] = {
     "_content": "full-text search",
     "_query": "names a query that a server would have to offer",
     "_text": "full-text search",
-    "near": "distances on the earth",
     "phonetic": "how a name sounds depends on its language",
 }
 

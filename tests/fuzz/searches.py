@@ -115,6 +115,9 @@ def _value(of: str, name: str, kind: str, chance: random.Random) -> str:
             )
         case "uri":
             return it.uri()
+        case "special":
+            unit = chance.choice(("", "|5", "|1000|m", "|3|[mi_us]", f"|1|{TEXT}", "|-1"))
+            return f"{chance.choice(('0', '50.9', '-90', '91'))}|{chance.choice(('0', '-180', NUMBER))}{unit}"
         case "composite":
             return "$".join(_value(of, "", each, chance) for each in _parts(of, name))
         case _:

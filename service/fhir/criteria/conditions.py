@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from fhir_profiles.r4.search_parameters import Parameter
-from service.fhir.criteria import composites, dates, numbers, references, sql, strings, tokens, uris
+from service.fhir.criteria import (
+    composites,
+    dates,
+    numbers,
+    positions,
+    references,
+    sql,
+    strings,
+    tokens,
+    uris,
+)
 from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.escaping import split
 from service.fhir.criteria.sql import Sql
@@ -30,6 +40,7 @@ MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "quantity": numbers.MODIFIERS,
         "uri": uris.MODIFIERS,
         "reference": references.MODIFIERS,
+        "special": positions.MODIFIERS,
         "composite": ("missing",),
     }
 )
@@ -159,6 +170,8 @@ def _compared(asked: Asked, choices: list[str], types: tuple[str, ...]) -> Sql:
             return numbers.matching(asked, choices)
         case "uri":
             return uris.matching(asked, choices)
+        case "special":
+            return positions.matching(asked, choices)
         case "reference":
             return references.matching(asked, choices, types)
         case _:

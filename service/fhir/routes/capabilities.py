@@ -13,7 +13,7 @@ from flask import Response
 from fhir_profiles import canonical, reading, topics
 from service.fhir import access_events, blueprint, idempotency, patching, searching, subscribing, terminology
 from service.fhir.blueprint import fhir
-from service.fhir.criteria import conditions, including
+from service.fhir.criteria import conditions, including, positions
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
 from service.store.subscriptions import KEPT_DAYS
@@ -44,7 +44,8 @@ DOCUMENTATION = (
     "one of the profiles, or one that is stored with its codes listed, with an expansion, or made of such; "
     ":above and :below take a code of a CodeSystem of the profiles, or of one that is stored with the "
     f"content complete. What cannot be told from them, or is more than {terminology.MOST} codes, is refused"
-    ". Chains and _has reach over "
+    f". near is latitude|longitude|distance|unit: {', '.join(positions.UNITS)}, km if none is given; "
+    f"{positions.DEFAULT_KM} km without a distance. Chains and _has reach over "
     f"{conditions.DEEPEST} references. _include and _revinclude take :iterate and send at most "
     f"{including.MOST} resources along with a page; a parameter that may lead to any type is understood by "
     "_revinclude for each. A total is left out where counting would take longer than finding, unless "

@@ -52,7 +52,7 @@ class Kept:
     """Values of one or more parameters, kept under one name."""
 
     name: str
-    #: token, reference, uri, string, date, number or quantity
+    #: token, reference, uri, string, date, number, quantity or special
     kind: str
     place: Place
 

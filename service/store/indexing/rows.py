@@ -49,7 +49,8 @@ class Number(NamedTuple):
     part: int
     low: Decimal | None
     high: Decimal | None
-    #: the base units in which quantities of one kind are compared; empty: a number without unit
+    #: the base units in which quantities of one kind are compared, or which of two numbers of a place it is;
+    #: empty: a number without unit
     base: str
     base_low: Decimal | None
     base_high: Decimal | None

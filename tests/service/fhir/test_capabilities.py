@@ -185,6 +185,7 @@ VALUES = {
     "number": "1",
     "quantity": "1",
     "reference": "a",
+    "special": "50.9|6.9|5|km",
     "string": "a",
     "token": "a",
     "uri": "https://example.org",
@@ -253,6 +254,7 @@ def test_every_modifier_that_is_claimed_is_understood(client, rest):
         "date": ("Patient", "birthdate", "2000"),
         "number": ("RiskAssessment", "probability", "1"),
         "quantity": ("Observation", "value-quantity", "1"),
+        "special": ("Location", "near", "0|0"),
     }
     value_set, code = canonical.value_set("pathway-stage"), f"{canonical.STAGES}|imaging"
     of_codes = {":in": value_set, ":not-in": value_set, ":above": code, ":below": code}
