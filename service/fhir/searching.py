@@ -113,7 +113,9 @@ class Search:
 
 def parameters_of(type_: str) -> Mapping[str, str]:
     """Return the search parameters of a type and their kinds, as the CapabilityStatement has them."""
-    return {name: each.kind for name, each in conditions.parameters_of(type_).items()}
+    found = conditions.parameters_of(type_)
+    # R4 has it as a string, and it is asked by words.
+    return {name: "string" if each.kind == "narrative" else each.kind for name, each in found.items()}
 
 
 def read(

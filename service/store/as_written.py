@@ -14,7 +14,7 @@ from service.store.resources import Stored
 from service.store.versions import TABLES, Index, as_json, index_parameters
 from service.store.writing import raw
 
-_GIVEN = ("key", "type", "id", "received", "patient", "status", "body")
+_GIVEN = ("key", "type", "id", "received", "patient", "status", "body", "seq")
 
 
 def matching(
@@ -34,8 +34,9 @@ def matching(
     for key, one in by_key.items():
         index.add(one.type, one.id, search_index.rows(one.resource, patient=one.patient))
         status = search_index.promoted(one.resource).status
-        given.append((key, one.type, one.id, one.received, one.patient, status, one.body))
+        given.append((key, one.type, one.id, one.received, one.patient, status, one.body, one.seq))
     values = {
+        "narratives": "[]",
         **condition.values,
         **index_parameters(index),
         "given": as_json(_GIVEN, given),
@@ -63,11 +64,17 @@ def _beside(table: str, sent: str, columns: str) -> str:
 _WITH = f"""
     WITH given AS (
         SELECT * FROM json_to_recordset(%(given)s::json) AS v (key bigint, type text, id text,
-            received timestamptz, patient text, status text, body text)
+            received timestamptz, patient text, status text, body text, seq bigint)
     ), resource AS NOT MATERIALIZED (
-        SELECT key, tenant, type, id, received, patient, status, deleted, body FROM resource
+        SELECT key, tenant, type, id, received, patient, status, deleted, body, seq FROM resource
         UNION ALL
-        SELECT key, %(tenant)s::smallint, type, id, received, patient, status, FALSE, body FROM given
+        SELECT key, %(tenant)s::smallint, type, id, received, patient, status, FALSE, body, seq FROM given
+    ), search_narrative AS NOT MATERIALIZED (
+        SELECT key, seq, words FROM search_narrative
+        UNION ALL
+        SELECT g.key, g.seq, i.words::tsvector
+        FROM json_to_recordset(%(narratives)s::json) AS i (type text, id text, words text)
+        JOIN given AS g USING (type, id)
     ), {", ".join(_beside(table, sent, columns) for table, sent, columns in TABLES)}
     SELECT r.key FROM resource r WHERE r.key < 0
 """  # noqa: S608 - constants of this module

@@ -15,6 +15,7 @@ from fhir_profiles.r4.search_parameters import Parameter
 from service.fhir.criteria import (
     composites,
     dates,
+    narratives,
     numbers,
     positions,
     references,
@@ -41,6 +42,7 @@ MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "uri": uris.MODIFIERS,
         "reference": references.MODIFIERS,
         "special": positions.MODIFIERS,
+        "narrative": narratives.MODIFIERS,
         "composite": ("missing",),
     }
 )
@@ -172,6 +174,8 @@ def _compared(asked: Asked, choices: list[str], types: tuple[str, ...]) -> Sql:
             return uris.matching(asked, choices)
         case "special":
             return positions.matching(asked, choices)
+        case "narrative":
+            return narratives.matching(asked, choices)
         case "reference":
             return references.matching(asked, choices, types)
         case _:
@@ -194,7 +198,7 @@ def _check_modifier(asked: Asked, types: tuple[str, ...]) -> None:
     if asked.modifier and asked.modifier not in offered:
         words = ", ".join(f":{word}" for word in offered)
         also = " and the types it leads to" if asked.parameter.kind == "reference" else ""
-        text = f"{asked.name} has the modifiers {words}{also}"
+        text = f"{asked.name} has {f'the modifiers {words}{also}' if offered else 'no modifiers'}"
         raise NotExchanged(Issue(code="not-supported", text=text))
 
 

@@ -60,6 +60,11 @@ def folded(text: str) -> str:
 
     http://hl7.org/fhir/R4/search.html#string
     """
+    return fold(text)
+
+
+def fold(text: str) -> str:
+    """Return the same, without remembering it: of texts that are long, or asked for once."""
     plain = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return " ".join("".join(plain).casefold().split())
 

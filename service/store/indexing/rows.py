@@ -69,6 +69,8 @@ class Rows:
     texts: dict[Text, None] = field(default_factory=dict)
     spans: dict[Span, None] = field(default_factory=dict)
     numbers: dict[Number, None] = field(default_factory=dict)
+    #: the words of the narrative, as the text of a tsvector; None: it has none
+    narrative: str | None = None
 
     def add_values(self, values: Iterable[Value]) -> None:
         """Add values that are not parameters of the search."""

@@ -363,12 +363,19 @@ def test_what_a_filter_may_not_hold_is_passed_over_where_that_is_asked_for(clien
 def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client, database, visits, step_s):
     """What was final when the files were asked for is in them, though it was amended or removed since."""
     client.put("/fhir/Observation/c-2", json=observation("c-2", "Patient/c", status="amended"))
+    div = '<div xmlns="http://www.w3.org/1999/xhtml">as told</div>'
+    told = {"text": {"status": "generated", "div": div}}
+    client.put("/fhir/Observation/b-2", json=observation("b-2", "Patient/b", **told))
     filters = [
         "Observation?status=final&code=http://loinc.org|72514-3&patient:Patient._id=a",
         "Observation?status=final&date=2026-01-05&_id=b-1,c-1,c-2,new",
+        "Observation?_text=told",
     ]
     status = begin(client, _type="Observation", _typeFilter=filters)
-    expected = {n: client.get(f"/fhir/{n}").text for n in (*OF_A, "Observation/b-1", "Observation/c-1")}
+    expected = {
+        n: client.get(f"/fhir/{n}").text
+        for n in (*OF_A, *(f"Observation/{each}" for each in ("b-1", "b-2", "c-1")))
+    }
     if not step_s:
         # The worker that dies has written the first page before.
         with pytest.MonkeyPatch.context() as patching:
@@ -377,7 +384,8 @@ def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client
     client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", status="amended"))
     client.put("/fhir/Observation/a-2", json=observation("a-2", "Patient/a", status="amended"))
     client.put("/fhir/Observation/b-1", json=observation("b-1", "Patient/b", status="amended"))
-    client.put("/fhir/Observation/c-2", json=observation("c-2", "Patient/c"))
+    client.put("/fhir/Observation/b-2", json=observation("b-2", "Patient/b"))
+    client.put("/fhir/Observation/c-2", json=observation("c-2", "Patient/c", **told))
     client.put("/fhir/Observation/new", json=observation("new", "Patient/c"))
     assert client.delete("/fhir/Observation/c-1").status_code == 204
     with database.transaction() as tx:

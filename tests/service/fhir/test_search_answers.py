@@ -12,7 +12,8 @@ import search_records
 from fhir_visits import bundle, observation, patient, put
 
 from fhir_profiles import gate
-from service.store import finding
+from service.store import finding, resources
+from service.store.resources import Write
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -242,7 +243,18 @@ def test_the_self_link_says_what_was_applied(client):
         "Location?near:exact=1|2",
         "Location?_sort=near",
         "Patient?phonetic=a",
-        "Patient?_text=a",
+        "Patient?_content=a",
+        "Binary?_text=a",
+        "Patient?_text=...",
+        "Patient?_text=(a",
+        "Patient?_text=a)",
+        "Patient?_text=a%20or",
+        "Patient?_text=not",
+        'Patient?_text="a',
+        f"Patient?_text={'(' * 11}a{')' * 11}",
+        f"Patient?_text={'%20'.join('a' * 51)}",
+        "Patient?_text:missing=true",
+        "Patient?_sort=_text",
         "Patient?_filter=a",
     ],
 )
@@ -322,6 +334,42 @@ def test_a_search_within_a_bundle_knows_the_same_sets(client):
     answer = client.post("/fhir", json={"resourceType": "Bundle", "type": "batch", "entry": [get]})
 
     assert answer.get_json()["entry"][0]["resource"]["total"] == 4
+
+
+def test_words_are_those_of_the_current_narrative(client):
+    def put_with(words):
+        div = f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'
+        told = {"text": {"status": "generated", "div": div}} if words else {}
+        body = {"resourceType": "Basic", "id": "told", "code": {"text": "x"}, **told}
+        assert client.put("/fhir/Basic/told", json=body).status_code in (200, 201)
+
+    def found(word):
+        return ids(answered(client, f"Basic?_text={word}"))
+
+    put_with("<p>first</p>")
+    assert (found("first"), found("second")) == (["told"], [])
+    put_with("<p>second</p>")
+    assert (found("first"), found("second")) == ([], ["told"])
+    put_with("")
+    assert (found("first"), found("second")) == ([], [])
+    put_with("second")
+    assert found("second") == ["told"]
+    assert client.delete("/fhir/Basic/told").status_code == 204
+    assert found("second") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["<" * 200_000, "a " * 60_000, "x" * 200_000, "".join(f"w{n} " for n in range(30_000)), "&#39; \\ ' a"],
+    ids=["no tags", "one word", "a long word", "many words", "marks"],
+)
+def test_a_narrative_of_any_kind_is_stored_and_bounded(words, database):
+    """A tsvector holds 1 MiB, and a word 2 KiB: what is more must not keep a resource from being stored."""
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'
+    body = {"resourceType": "Basic", "id": "large", "code": {"text": "x"}, "text": {"div": div}}
+
+    with database.transaction() as tx:
+        resources.save(tx, [Write(type="Basic", id="large", body=body)], tenant=0, now=search_records.NOW)
 
 
 @pytest.mark.parametrize(
