@@ -10,7 +10,6 @@ http://hl7.org/fhir/R4/codesystem.html#hierarchy
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -29,18 +28,23 @@ Stored = Callable[[str, str], Json | None]
 
 #: codes of one expansion: each is compared with what the index holds
 MOST = 1_000
-#: value sets within each other
-DEEPEST = 5
+#: value sets of one search, with those that they are made of: each takes frames of the stack
+MOST_SETS = 50
 
 _PROPERTIES = "http://hl7.org/fhir/concept-properties"
 _LOCAL = re.compile(rf"(?P<type>{references.TYPE})/(?P<id>{references.ID})")
 
 
-@dataclass(frozen=True, slots=True)
 class Terminology:
-    """The definitions by which codes are understood."""
+    """The definitions by which the codes of one search are understood, each read once."""
 
-    stored: Stored
+    def __init__(self, stored: Stored) -> None:
+        """Know the definitions of the profiles, and those that are stored."""
+        self._stored = stored
+        self._found: dict[tuple[str, str], Json | None] = {}
+        #: by what names it; None: being expanded
+        self._expansions: dict[str, frozenset[Token] | None] = {}
+        self._hierarchies: dict[str, Mapping[str, set[str]]] = {}
 
     def members(self, named: str) -> frozenset[Token]:
         """Return the codes of a ValueSet.
@@ -51,7 +55,16 @@ class Terminology:
         Raises:
             NotExchanged: it is not known, cannot be expanded here, or has more codes than `MOST`.
         """
-        return self._expanded(named, depth=0)
+        if named in self._expansions:
+            known = self._expansions[named]
+            if known is None:
+                raise _refused("not-supported", "the ValueSet is made of itself")
+            return known
+        if len(self._expansions) >= MOST_SETS:
+            raise _refused("too-costly", f"these are more than {MOST_SETS} value sets; name fewer")
+        self._expansions[named] = None
+        self._expansions[named] = found = self._expanded(named)
+        return found
 
     def below(self, system: str, code: str) -> frozenset[str]:
         """Return the code and all codes that it subsumes.
@@ -59,9 +72,8 @@ class Terminology:
         Raises:
             NotExchanged: the CodeSystem is not here as a whole, or has no such code; or there are too many.
         """
-        above = self._hierarchy(system, code)
         below: dict[str, set[str]] = {}
-        for lower, uppers in above.items():
+        for lower, uppers in self._hierarchy(system, code).items():
             for upper in uppers:
                 below.setdefault(upper, set()).add(lower)
         return _reached(code, below)
@@ -74,83 +86,75 @@ class Terminology:
         """
         return _reached(code, self._hierarchy(system, code))
 
-    def _expanded(self, named: str, *, depth: int) -> frozenset[Token]:
-        if depth > DEEPEST:
-            raise _refused("too-costly", f"value sets are followed over at most {DEEPEST} others")
-        found = self._find("ValueSet", named)
+    def find(self, type_: str, named: str) -> Json | None:
+        """Return a definition: of ours the one of the profiles, which nobody may give another meaning."""
+        if (type_, named) not in self._found:
+            url, _, version = named.partition("|")
+            of_type = (each for each in definitions.resources() if each["resourceType"] == type_)
+            ours = next((each for each in of_type if each.get("url") == url), None)
+            if ours is None:
+                found = self._stored(type_, named)
+            else:
+                found = ours if version in ("", ours["version"]) else None
+            self._found[type_, named] = found
+        return self._found[type_, named]
+
+    def _expanded(self, named: str) -> frozenset[Token]:
+        found = self.find("ValueSet", named)
         if found is None:
             text = "the ValueSet is not known here: store it with its codes, or name one of the profiles"
             raise _refused("not-found", text)
         compose = found.get("compose", {})
-        parts = [*compose.get("include", ()), *compose.get("exclude", ())]
+        include, exclude = compose.get("include", ()), compose.get("exclude", ())
         # What is listed is the definition itself; an expansion is what was once made of it.
-        is_listed = bool(parts) and all("concept" in part for part in parts)
+        is_listed = bool(include) and all("concept" in part for part in (*include, *exclude))
         if "expansion" in found and not is_listed:
             return bounded(_contained(found["expansion"]))
-        if not parts:
+        if not include:
             raise _refused("not-supported", "the ValueSet has neither an expansion nor its codes listed")
-        return self._composed(compose, depth)
+        left_out = frozenset[Token]().union(*map(self._part, exclude))
+        return bounded(token for part in include for token in self._part(part) if token not in left_out)
 
-    def _composed(self, compose: Json, depth: int) -> frozenset[Token]:
-        left_out = [self._part(part, depth) for part in compose.get("exclude", ())]
-        taken = (token for part in compose["include"] for token in self._part(part, depth))
-        return bounded(token for token in taken if not any(token in part for part in left_out))
-
-    def _part(self, part: Json, depth: int) -> frozenset[Token]:
+    def _part(self, part: Json) -> frozenset[Token]:
         """Return the codes of one part: of several value sets, and of codes beside them, those in all."""
         if "filter" in part:
             text = "the ValueSet has filters, which are not applied here: store it with its expansion"
             raise _refused("not-supported", text)
-        sets = [self._expanded(str(url), depth=depth + 1) for url in part.get("valueSet", ())]
+        sets = [self.members(str(url)) for url in part.get("valueSet", ())]
         if system := part.get("system"):
             listed = [str(each["code"]) for each in part.get("concept", ())]
-            codes = listed or _above(self._whole(str(system)))
+            codes = listed or self._whole(str(system))
             sets.append(bounded((str(system), code) for code in codes))
         return frozenset.intersection(*sets) if sets else frozenset()
 
     def _hierarchy(self, system: str, code: str) -> Mapping[str, set[str]]:
         """Return each code of a system with the codes directly above it."""
         found = self._whole(system)
-        if found.get("hierarchyMeaning", "is-a") != "is-a":
+        if (self.find("CodeSystem", system) or {}).get("hierarchyMeaning", "is-a") != "is-a":
             text = "the hierarchy of the CodeSystem does not mean that a code is a kind of the one above it"
             raise _refused("not-supported", text)
-        above = _above(found)
-        if code not in above:
+        if code not in found:
             raise _refused("code-invalid", "the CodeSystem has no such code")
-        return above
-
-    def _whole(self, system: str) -> Json:
-        found = self._find("CodeSystem", system)
-        if found is None or found.get("content") != "complete":
-            text = (
-                "the CodeSystem is not here with all its codes: store it with the content complete, "
-                "or name the codes one by one"
-            )
-            raise _refused("not-supported", text)
         return found
 
-    def _find(self, type_: str, named: str) -> Json | None:
-        """Return a definition: of ours the one of the profiles, which nobody may give another meaning."""
-        url, _, version = named.partition("|")
-        for ours in definitions.resources():
-            if ours["resourceType"] == type_ and ours.get("url") == url:
-                return ours if version in ("", ours["version"]) else None
-        return self.stored(type_, named)
+    def _whole(self, system: str) -> Mapping[str, set[str]]:
+        """Return all codes of a system, each with those directly above it."""
+        if system not in self._hierarchies:
+            found = self.find("CodeSystem", system)
+            if found is None or found.get("content") != "complete":
+                text = (
+                    "the CodeSystem is not here with all its codes: store it with the content complete, "
+                    "or name the codes one by one"
+                )
+                raise _refused("not-supported", text)
+            self._hierarchies[system] = _above(found)
+        return self._hierarchies[system]
 
 
 def of_transaction(tx: Connection, *, tenant: int) -> Terminology:
     """Return the definitions that a transaction sees."""
 
-    def stored(type_: str, named: str) -> Json | None:
-        if match := _LOCAL.fullmatch(named):
-            if match["type"] != type_:
-                return None
-            one = resources.current(tx, type_, match["id"], tenant=tenant)
-            return one.resource if one is not None and not one.deleted else None
-        url, _, version = named.partition("|")
-        return canonicals.find(tx, type_, url, version=version or None, tenant=tenant)
-
-    return Terminology(stored)
+    return Terminology(lambda type_, named: _stored(tx, type_, named, tenant=tenant))
 
 
 def of_database(database: Database, *, tenant: int) -> Terminology:
@@ -158,9 +162,19 @@ def of_database(database: Database, *, tenant: int) -> Terminology:
 
     def stored(type_: str, named: str) -> Json | None:
         with database.transaction() as tx:
-            return of_transaction(tx, tenant=tenant).stored(type_, named)
+            return _stored(tx, type_, named, tenant=tenant)
 
     return Terminology(stored)
+
+
+def _stored(tx: Connection, type_: str, named: str, *, tenant: int) -> Json | None:
+    if match := _LOCAL.fullmatch(named):
+        if match["type"] != type_:
+            return None
+        one = resources.current(tx, type_, match["id"], tenant=tenant)
+        return one.resource if one is not None and not one.deleted else None
+    url, _, version = named.partition("|")
+    return canonicals.find(tx, type_, url, version=version or None, tenant=tenant)
 
 
 def bounded(tokens: Iterable[Token]) -> frozenset[Token]:

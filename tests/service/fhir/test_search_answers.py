@@ -12,7 +12,7 @@ import search_records
 from fhir_visits import bundle, observation, patient, put
 
 from fhir_profiles import gate
-from service.store import finding, resources
+from service.store import canonicals, finding, resources
 from service.store.resources import Write
 
 
@@ -282,7 +282,8 @@ def test_what_cannot_be_read_is_refused(query, client):
         ("Observation?code:in=ValueSet/partial", "not-supported", "a part of it"),
         ("Observation?code:in=ValueSet/v1", "not-supported", "neither"),
         ("Observation?code:in=ValueSet/whole-loinc", "not-supported", "content complete"),
-        ("Observation?code:in=ValueSet/round", "too-costly", "over at most 5"),
+        ("Observation?code:in=http://example.org/codes/round", "not-supported", "made of itself"),
+        ("Observation?code:in=ValueSet/round", "not-supported", "made of itself"),
         ("Patient?identifier:in=ValueSet/laboratory", "value", "no codes of a system"),
         ("Patient?active:below=urn:icd|M", "value", "no codes of a system"),
         ("Condition?code:below=M76", "value", "system|code"),
@@ -310,6 +311,26 @@ def test_a_set_has_at_most_so_many_codes_and_so_has_what_is_below_a_code(client,
     answers = [client.get(f"/fhir/{query}") for query in queries]
 
     assert [answer.get_json()["issue"][0]["code"] for answer in answers] == ["too-costly"] * 2
+
+
+def test_a_search_knows_so_many_sets_and_looks_each_up_once(client, monkeypatch):
+    looked_up = []
+    find = canonicals.find
+
+    def watched(tx, type_, url, **more):
+        looked_up.append(url)
+        return find(tx, type_, url, **more)
+
+    monkeypatch.setattr(canonicals, "find", watched)
+    query = "Provenance?target:Observation.code:in=http://example.org/codes/both&target:Condition.code:in="
+    assert client.get(f"/fhir/{query}http://example.org/codes/both").status_code == 200
+    assert sorted(looked_up) == [
+        f"http://example.org/codes/{each}" for each in ("both", "laboratory", "pressure")
+    ]
+
+    monkeypatch.setattr("service.fhir.terminology.MOST_SETS", 2)
+    answer = client.get("/fhir/Observation?code:in=http://example.org/codes/both")
+    assert (answer.status_code, answer.get_json()["issue"][0]["code"]) == (400, "too-costly")
 
 
 def test_of_several_value_sets_of_one_url_the_one_received_last_is_meant(client):

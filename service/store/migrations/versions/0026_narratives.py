@@ -27,3 +27,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE search_narrative")
+    # Who comes back finds the table empty, and must not take it for complete.
+    op.execute("DELETE FROM reindexing")
