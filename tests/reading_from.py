@@ -27,7 +27,16 @@ TABLES = (
         "search_text",
         "search_date",
     ),
-    *("search_number", "source", "source_window", "hospital_subscription", "origin", "set_aside", "sending"),
+    *(
+        "search_number",
+        "search_narrative",
+        "source",
+        "source_window",
+        "hospital_subscription",
+        "origin",
+        "set_aside",
+        "sending",
+    ),
 )
 
 

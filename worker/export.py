@@ -6,14 +6,15 @@ whether a patient waits to be evaluated, and lets go of the export then: the swe
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from fhir_profiles import reading
-from service.fhir import exporting, subset
+from service.fhir import exporting, indexed, subset, terminology, type_filters
 from service.fhir.subset import Shape
-from service.store import as_at, content, export_files, exports, leased, resources
-from service.store.as_at import Name, Selection
+from service.store import as_at, as_written, content, export_files, exports, leased, resources
+from service.store.as_at import Condition, Name, Selection
 from service.store.database import Database
 from service.store.export_files import File
 from service.store.exports import Export
@@ -57,16 +58,18 @@ def _write(tx: Connection, claim: Claim, step_s: float) -> bool:
         # Expired, or cancelled since it was claimed.
         raise LeaseLost
     wanted = _selection(export, claim.tenant)
+    filters = _Filters(tx, export, claim.tenant)
     counts = export.counts
     if counts is None:
-        counts = as_at.counts(tx, export.asked.types, wanted)
+        counts = filters.counts(wanted)
     files = _Files(tx, claim)
     place, after, gone = export.place, export.reached, export.gone
     types = export.asked.types
     while place < len(types):
         shape = exporting.shape_of(types[place], export.asked.elements)
-        for page in _pages(as_at.names(tx, types[place], wanted, after=after)):
-            files.write(types[place], page, shape)
+        selection = filters.of(types[place], wanted)
+        for page in _pages(as_at.names(tx, types[place], selection, after=after)):
+            files.write(types[place], filters.kept(types[place], page), shape)
             after, gone = page[-1].place, gone + len(page)
             if time.monotonic() >= end:
                 exports.reached(tx, claim, counts, place=place, after=after, gone=gone)
@@ -101,6 +104,55 @@ def _pages(names: Iterator[Name]) -> Iterator[list[Name]]:
         size += name.size
     if page:
         yield page
+
+
+class _Filters:
+    """The searches that limit what is written of a type, read once in a step."""
+
+    def __init__(self, tx: Connection, export: Export, tenant: int) -> None:
+        """Read them."""
+        self._tx, self._types, self._tenant = tx, export.asked.types, tenant
+        known, base = terminology.of_transaction(tx, tenant=tenant), exporting.base_of(export)
+        if export.asked.filters:
+            # Rows of another release would leave something out.
+            indexed.refuse_unindexed(tx, tenant=tenant)
+
+        def condition(type_: str, *, few: bool) -> Condition | None:
+            found = type_filters.condition(
+                export.asked.filters, type_, base=base, terminology=known, tenant=tenant, few=few
+            )
+            return as_at.condition(found.text, found.values) if found else None
+
+        limited = {text.partition("?")[0] for text in export.asked.filters}
+        of_some = export.asked.patients is not None
+        self._current = {type_: condition(type_, few=of_some) for type_ in limited}
+        self._superseded = {type_: condition(type_, few=True) for type_ in limited}
+
+    def of(self, type_: str, wanted: Selection) -> Selection:
+        """Return the selection of a type."""
+        return replace(wanted, condition=self._current.get(type_))
+
+    def counts(self, wanted: Selection) -> dict[str, int]:
+        """Return how many resources there are of each type, about."""
+        whole = [type_ for type_ in self._types if type_ not in self._current]
+        found = as_at.counts(self._tx, whole, wanted)
+        for type_ in self._current:
+            found |= as_at.counts(self._tx, [type_], self.of(type_, wanted))
+        return found
+
+    def kept(self, type_: str, page: list[Name]) -> list[Name]:
+        """Return the versions of a page that fulfil the searches; those that are current do."""
+        condition = self._superseded.get(type_)
+        asked = {
+            (type_, name.id, name.version)
+            for name in page
+            if condition is not None and not (name.current or name.deleted)
+        }
+        if condition is None or not asked:
+            return page
+        versions = resources.versions(self._tx, asked, tenant=self._tenant)
+        left = asked - as_written.matching(self._tx, versions.values(), condition, tenant=self._tenant)
+        return [name for name in page if (type_, name.id, name.version) not in left]
 
 
 class _Files:

@@ -34,8 +34,7 @@ _BASE = "http://hl7.org/fhir/SearchParameter/"
 LEFT_OUT: Mapping[str, str] = {
     "_content": "full-text search",
     "_query": "names a query that a server would have to offer",
-    "_text": "full-text search",
-    "near": "distances on the earth",
+    "_text": "words, which no way leads to: see service.store.indexing.parameters",
     "phonetic": "how a name sounds depends on its language",
 }
 

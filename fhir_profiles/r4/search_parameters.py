@@ -32,7 +32,7 @@ class Parameter:
     """What the definition of a parameter says."""
 
     name: str
-    #: token, string, date, number, quantity, reference, uri or composite
+    #: token, string, date, number, quantity, reference, uri, composite or special; narrative: the words of it
     kind: str
     places: tuple[Place, ...] = ()
     #: of a reference: the types it leads to; empty: any

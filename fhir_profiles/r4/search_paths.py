@@ -27,6 +27,8 @@ READ: Mapping[str, frozenset[str]] = {
         "number": "decimal integer positiveInt unsignedInt",
         "quantity": "Age Count Distance Duration Money Quantity Range SampledData SimpleQuantity",
         "uri": "canonical oid uri url uuid",
+        # near of a Location, the only one
+        "special": "Location.position",
     }.items()
 }
 

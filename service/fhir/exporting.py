@@ -3,6 +3,7 @@
 http://hl7.org/fhir/uv/bulkdata/STU2/export.html
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,11 @@ from service.store.exports import Export
 MEDIA_TYPE = "application/fhir+ndjson"
 FORMATS = (MEDIA_TYPE, "application/ndjson", "ndjson")
 
-PARAMETERS = ("_elements", "_outputFormat", "_since", "_type")
+PARAMETERS = ("_elements", "_outputFormat", "_since", "_type", "_typeFilter")
 #: beneath `base`: where an export stands, and its files
 PATH = "_export"
+
+_KICK_OFF = re.compile(r"(Patient/|Group/[^/]+/)?\$export(\?.*)?$")
 
 
 def check_format(text: str | None) -> None:
@@ -97,6 +100,11 @@ def manifest(export: Export, files: Iterable[File], *, base: str, requires_token
         "requiresAccessToken": requires_token,
         **by_kind,
     }
+
+
+def base_of(export: Export) -> str:
+    """Return the service's own base as whoever asked for the export has it, with a slash at the end."""
+    return _KICK_OFF.sub("", export.asked.request)
 
 
 def name_of(file: File) -> str:

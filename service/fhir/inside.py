@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from fhir_profiles import reading
 from service import accessed
-from service.fhir import access_events, searching, searchset, subset
+from service.fhir import access_events, searching, searchset, subset, terminology
 from service.fhir.entries import NOT_KEPT, Read
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, Refusal, TooLarge
 from service.store import content, horizon, resources
@@ -88,7 +88,8 @@ def _search(
         accesses = replace(accesses, count=min(accesses.count, MOST_COUNT))
         events = access_events.bundle(tx, accesses, base=base, tenant=tenant)
         return {"resource": msgspec.Raw(reading.write(events)), **_OK}
-    wanted = searching.read(type_, asked, base=base, lenient=False, tenant=tenant)
+    known = terminology.of_transaction(tx, tenant=tenant)
+    wanted = searching.read(type_, asked, base=base, lenient=False, terminology=known, tenant=tenant)
     wanted = replace(wanted, count=min(wanted.count, MOST_COUNT))
     if wanted.polls:
         wanted = wanted.until(horizon.read(tx))

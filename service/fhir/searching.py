@@ -18,6 +18,7 @@ from service.fhir.criteria.sql import Sql
 from service.fhir.entries import NOT_KEPT
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.subset import Shape
+from service.fhir.terminology import Terminology
 from service.store import content
 from service.store.indexing import parameters
 
@@ -112,7 +113,9 @@ class Search:
 
 def parameters_of(type_: str) -> Mapping[str, str]:
     """Return the search parameters of a type and their kinds, as the CapabilityStatement has them."""
-    return {name: each.kind for name, each in conditions.parameters_of(type_).items()}
+    found = conditions.parameters_of(type_)
+    # R4 has it as a string, and it is asked by words.
+    return {name: "string" if each.kind == "narrative" else each.kind for name, each in found.items()}
 
 
 def read(
@@ -121,6 +124,7 @@ def read(
     *,
     base: str,
     lenient: bool,
+    terminology: Terminology,
     tenant: int = 0,
     within: str | None = None,
 ) -> Search:
@@ -129,6 +133,7 @@ def read(
     Args:
         base: the service's own base; a reference may begin with it.
         lenient: pass over what is not known, as `Prefer: handling=lenient` asks.
+        terminology: by which codes are compared with sets of codes.
         within: the id of a patient to whose compartment what is found must belong.
 
     Raises:
@@ -137,7 +142,7 @@ def read(
     asked = tuple(asked)
     shape = subset.read(asked, of_search=True)
     subset.check(type_, shape)
-    reader = _Reader(type_, base=base, lenient=lenient)
+    reader = _Reader(type_, base=base, lenient=lenient, terminology=terminology)
     for name, value in asked:
         if name in OF_OTHERS:
             continue
@@ -153,8 +158,9 @@ def read(
 class _Reader:
     """Collects what the parameters of one search ask for."""
 
-    def __init__(self, type_: str, *, base: str, lenient: bool) -> None:
+    def __init__(self, type_: str, *, base: str, lenient: bool, terminology: Terminology) -> None:
         self._type, self._base, self._lenient = type_, base, lenient
+        self._terminology = terminology
         self._used: list[tuple[str, str]] = []
         self._shaping: list[tuple[str, str]] = []
         self._conditions: list[Sql] = []
@@ -198,7 +204,13 @@ class _Reader:
         """Read a parameter that selects."""
         try:
             found = conditions.condition(
-                self._type, name, value, base=self._base, types=TYPES, ways=self._ways
+                self._type,
+                name,
+                value,
+                base=self._base,
+                types=TYPES,
+                ways=self._ways,
+                terminology=self._terminology,
             )
         except conditions.Unknown as unknown:
             self._passed_over(unknown)

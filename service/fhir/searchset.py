@@ -10,11 +10,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from service import accessed
-from service.fhir import paging, subset
+from service.fhir import indexed, paging, subset
 from service.fhir.criteria import including
-from service.fhir.refusals import Issue, NotExchanged, NotIndexed
+from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.searching import TYPES, After, Search
-from service.store import finding, reindexing
+from service.store import finding
 from service.store.finding import Page, Place
 from service.store.resources import Stored
 
@@ -31,7 +31,7 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
         TooLarge: more would be sent along than one page holds.
     """
     if wanted.needs_rows:
-        refuse_unindexed(tx, tenant=tenant)
+        indexed.refuse_unindexed(tx, tenant=tenant)
     condition = wanted.condition
     total = None
     if wanted.total != "none":
@@ -58,18 +58,6 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
         found["total"] = total
     found["link"] = _links(wanted, page, base)
     return {**found, "entry": entries} if entries else found
-
-
-def refuse_unindexed(tx: Connection, *, tenant: int) -> None:
-    """Refuse to answer from the index while what an older release stored is not in it.
-
-    Raises:
-        NotIndexed: with how much is done.
-    """
-    done = reindexing.progress(tx, tenant=tenant)
-    if not done.complete:
-        text = f"what is stored is being indexed for this search, {done.percent} % is done; try again later"
-        raise NotIndexed(Issue(code="transient", text=text))
 
 
 def _entry(stored: Stored, wanted: Search, base: str, mode: str) -> dict[str, Any]:

@@ -135,4 +135,4 @@ def by_type() -> Json:
 
 def modifiers() -> Json:
     """Return the modifiers that each kind of search parameter takes."""
-    return {kind: [f":{word}" for word in words] for kind, words in conditions.MODIFIERS.items()}
+    return {kind: [f":{word}" for word in words] for kind, words in conditions.MODIFIERS.items() if words}

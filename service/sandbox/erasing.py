@@ -36,5 +36,11 @@ def erase(tx: Connection) -> None:
         tx.execute(delete(table).where(table.c.patient.is_not(None)))
     # Last, by what is left: what was stored between two of these statements keeps all of its rows.
     resource = tables.resource.c
-    for found in (tables.search_value, tables.search_text, tables.search_date, tables.search_number):
+    for found in (
+        tables.search_value,
+        tables.search_text,
+        tables.search_date,
+        tables.search_number,
+        tables.search_narrative,
+    ):
         tx.execute(delete(found).where(~exists().where(resource.key == found.c.key)))

@@ -6,7 +6,7 @@ last one before among those that were superseded. So reading may stop anywhere a
 transaction, behind the last version that was seen.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,14 @@ COUNTED = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """SQL about `r`, a current version, with the values of its places by name."""
+
+    text: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
     """One version, without its content."""
 
@@ -36,6 +44,8 @@ class Name:
     deleted: bool
     #: of its text, bytes
     size: int
+    #: nothing has followed it
+    current: bool
 
     @property
     def place(self) -> Place:
@@ -58,10 +68,21 @@ class Selection:
     patients: Sequence[str] | None = None
     #: whether one that says that its resource was removed is meant as well
     removed: bool = False
+    #: asked of what is current and not removed: of others nothing is found by their content any more
+    condition: Condition | None = None
+
+
+def condition(text: str, values: Sequence[object]) -> Condition:
+    """Return a condition whose places are numbered, by the names that statements here can hold."""
+    parts = text.split("%s")
+    named = "".join(f"%(c{number})s{part}" for number, part in enumerate(parts[1:]))
+    return Condition(text=parts[0] + named, values={f"c{n}": value for n, value in enumerate(values)})
 
 
 def names(tx: Connection, type_: str, wanted: Selection, *, after: Place | None) -> Iterator[Name]:
     """Yield the versions of a type, so many at a time as are fetched at once.
+
+    What was superseded meanwhile is among them whether it fulfils the condition or not.
 
     Args:
         tx: REPEATABLE READ, begun after the horizon `wanted.until` was read.
@@ -84,7 +105,7 @@ def counts(tx: Connection, types: Collection[str], wanted: Selection) -> dict[st
     """Return how many resources there are of each type, about: some may have changed meanwhile."""
     values = {**_values(wanted), "types": list(types), "most": COUNTED}
     with raw(tx).cursor(row_factory=tuple_row) as cursor:
-        found: dict[str, int] = dict(cursor.execute(_counts(wanted), values).fetchall())
+        found: dict[str, int] = dict(cursor.execute(_counts(wanted), values, prepare=False).fetchall())
         for type_ in (type_ for type_, number in found.items() if number == COUNTED):
             cursor.execute(f"EXPLAIN (FORMAT JSON) {_counted(wanted, '%(type)s')}", {**values, "type": type_})
             row: Any = cursor.fetchone()
@@ -98,6 +119,7 @@ def _values(wanted: Selection) -> dict[str, object]:
         "until": wanted.until,
         "since": wanted.since,
         "patients": list(wanted.patients or ()),
+        **(wanted.condition.values if wanted.condition else {}),
     }
 
 
@@ -108,19 +130,23 @@ def _names(wanted: Selection) -> str:
         one_of = "= ANY(%(patients)s)" if wanted.patients is not None else "IS NOT NULL"
         belonging = f"AND patient {one_of}"
     alive = "" if wanted.removed else "AND NOT deleted"
+    fulfils = ""
+    if wanted.condition:
+        also = "r.deleted OR " if wanted.removed else ""
+        fulfils = f"AND ({also}({wanted.condition.text}))"
     columns = "id, version, received, seq, patient, deleted, octet_length(body) AS size"
     behind = "(received, seq) > (coalesce(%(received)s::timestamptz, '-infinity'), %(seq)s)"
     of_type = f"{NUMBERED} AND tenant = %(tenant)s AND type = %(type)s"
     first = "ORDER BY received, seq LIMIT %(rows)s"
     # Of each the first rows alone: the one is read in the order of its index, and of the other there are few.
     return f"""
-        (SELECT {columns} FROM resource
-        WHERE {of_type} AND received < %(until)s AND {behind} {belonging} {alive} {first})
+        (SELECT {columns}, TRUE AS current FROM resource r
+        WHERE {of_type} AND received < %(until)s AND {behind} {belonging} {alive} {fulfils} {first})
         UNION ALL
         (SELECT h.* FROM (
             SELECT id AS of FROM resource WHERE {of_type} AND received >= %(until)s OFFSET 0
         ) AS c CROSS JOIN LATERAL (
-            SELECT {columns} FROM (
+            SELECT {columns}, FALSE AS current FROM (
                 SELECT * FROM history
                 WHERE tenant = %(tenant)s AND type = %(type)s AND id = c.of AND received < %(until)s
                 ORDER BY version DESC LIMIT 1
@@ -141,7 +167,9 @@ def _counts(wanted: Selection) -> str:
 def _counted(wanted: Selection, type_: str) -> str:
     # Whether something belongs to anybody at all stands in no index of time.
     belonging = "AND patient = ANY(%(patients)s)" if wanted.patients is not None else ""
+    fulfils = f"AND ({wanted.condition.text})" if wanted.condition else ""
     return f"""
-        SELECT FROM resource WHERE {NUMBERED} AND tenant = %(tenant)s AND type = {type_}
+        SELECT FROM resource r WHERE {NUMBERED} AND tenant = %(tenant)s AND type = {type_}
             AND received < %(until)s AND received >= coalesce(%(since)s::timestamptz, '-infinity') {belonging}
+            {fulfils}
     """

@@ -40,6 +40,8 @@ class Asked:
     patients: tuple[str, ...] | None
     #: as they were given; empty: whole resources
     elements: tuple[str, ...]
+    #: searches, as `Type?criteria`: of those of a type one must be fulfilled
+    filters: tuple[str, ...]
     #: what was received before is left out
     since: datetime | None
     #: the horizon when it was asked for: the files show the record as it was then
@@ -88,8 +90,8 @@ class Export:
 
 
 _COLUMNS = (
-    "id, caller, request, types, of_patients, patients, elements, since, until, asked_at, counts, place, "
-    "reached_at, reached_seq, gone, failed_reason, outcome, expires_at, "
+    "id, caller, request, types, of_patients, patients, elements, filters, since, until, asked_at, counts, "
+    "place, reached_at, reached_seq, gone, failed_reason, outcome, expires_at, "
     "extract(epoch FROM clock_timestamp() - asked_at)::float AS age_s"
 )
 _THIS = "tenant = :tenant AND id = :id"
@@ -106,6 +108,7 @@ def ask(tx: Connection, id_: str, asked: Asked, *, tenant: int) -> None:
         of_patients=asked.of_patients,
         patients=None if asked.patients is None else list(asked.patients),
         elements=list(asked.elements),
+        filters=list(asked.filters),
         since=asked.since,
         until=asked.until,
         expires_at=text(f"clock_timestamp() + interval '{LONGEST.days} days'"),
@@ -192,6 +195,7 @@ def _export(row: Mapping[str, Any]) -> Export:
         of_patients=row["of_patients"],
         patients=None if row["patients"] is None else tuple(row["patients"]),
         elements=tuple(row["elements"]),
+        filters=tuple(row["filters"]),
         since=row["since"],
         until=row["until"],
     )

@@ -57,6 +57,7 @@ NEEDED: Mapping[str, Privileges] = {
     "seal": APPEND,
     "sealed": APPEND,
     "search_date": QUEUE,
+    "search_narrative": OTHER,
     "search_number": QUEUE,
     "search_text": QUEUE,
     "search_value": QUEUE,

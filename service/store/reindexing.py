@@ -14,7 +14,14 @@ from sqlalchemy import Connection
 from service.store import content, search_index
 from service.store.driver import raw
 from service.store.indexing.extraction import VERSION
-from service.store.versions import FORGET, INSERT_INDEX, Index, index_parameters
+from service.store.versions import (
+    FORGET,
+    INSERT_INDEX,
+    INSERT_NARRATIVES,
+    Index,
+    forget_narratives,
+    index_parameters,
+)
 
 #: resources at once: some tenths of a second, in which nobody else can change them
 AT_ONCE = 500
@@ -98,7 +105,10 @@ def step(tx: Connection, *, tenant: int) -> Progress:
     if rows:
         keys = [row.key for row in rows]
         raw(tx).execute(FORGET, {"kept": list(search_index.KEPT), "keys": keys})
-        raw(tx).execute(_INSERT, {"keys": keys, "tenant": tenant, **index_parameters(for_each)})
+        with raw(tx).cursor() as cursor:
+            forget_narratives(cursor, keys)
+        insert = _INSERT_WITH_NARRATIVES if for_each.narratives else _INSERT
+        raw(tx).execute(insert, {"keys": keys, "tenant": tenant, **index_parameters(for_each)})
     reached = rows[-1].key if len(rows) == AT_ONCE else until
     raw(tx).execute(_REACHED, [reached, tenant])
     return progress(tx, tenant=tenant)
@@ -119,9 +129,10 @@ _NEXT = """
     SELECT key, type, id, patient, deleted, body FROM resource
     WHERE key > %s AND key <= %s AND tenant = %s ORDER BY key LIMIT %s FOR NO KEY UPDATE
 """
-_INSERT = f"""
-    WITH written AS (SELECT key, type, id FROM resource WHERE key = ANY(%(keys)s)), {INSERT_INDEX}
-    SELECT
+_INSERTING = f"""
+    WITH written AS (SELECT key, type, id, seq FROM resource WHERE key = ANY(%(keys)s)), {INSERT_INDEX}
 """  # noqa: S608 - constants
+_INSERT = f"{_INSERTING} SELECT"
+_INSERT_WITH_NARRATIVES = f"{_INSERTING}, {INSERT_NARRATIVES} SELECT"
 _REACHED = "UPDATE reindexing SET reached = %s WHERE tenant = %s"
 _COMPLETE = "UPDATE reindexing SET complete = TRUE WHERE tenant = %s"

@@ -45,6 +45,7 @@ class Index:
     texts: list[tuple[object, ...]] = field(default_factory=list)
     spans: list[tuple[object, ...]] = field(default_factory=list)
     numbers: list[tuple[object, ...]] = field(default_factory=list)
+    narratives: list[tuple[object, ...]] = field(default_factory=list)
 
     def add(self, type_: str, id_: str, rows: Rows) -> None:
         """Add everything that one version is found by."""
@@ -52,6 +53,8 @@ class Index:
         self.texts.extend((type_, id_, *row) for row in rows.texts)
         self.spans.extend((type_, id_, *_ends(row)) for row in rows.spans)
         self.numbers.extend((type_, id_, *_numbers(row)) for row in rows.numbers)
+        if rows.narrative:
+            self.narratives.append((type_, id_, rows.narrative))
 
 
 def as_json(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -63,6 +66,15 @@ def supersede(cursor: psycopg.Cursor[Any], keys: Sequence[int]) -> None:
     """Move the current versions with these keys to history; what was found by their content no longer is."""
     cursor.execute(_TO_HISTORY, [keys])
     cursor.execute(FORGET, {"kept": list(search_index.KEPT), "keys": list(keys)})
+
+
+def forget_narratives(cursor: psycopg.Cursor[Any], keys: Sequence[int]) -> None:
+    """Forget the words of what is removed, or indexed anew.
+
+    Those of what is superseded stay until the next narrative: they are not found, as their seq is another,
+    and to look for them would cost whatever has none.
+    """
+    cursor.execute(_FORGET_NARRATIVES, {"keys": list(keys)})
 
 
 def write(
@@ -78,8 +90,9 @@ def write(
 
     The cursor holds key, type and id of each. Nothing is waited for within a pipeline.
     """
+    # Few resources have a narrative, and the others shall not pay for it.
     cursor.execute(
-        _WRITE,
+        _WRITE_WITH_NARRATIVES if index.narratives else _WRITE,
         {
             "versions": as_json(Version._fields, versions),
             **index_parameters(index),
@@ -91,8 +104,10 @@ def write(
 
 
 def index_parameters(index: Index) -> dict[str, str]:
-    """Return the parameters of INSERT_INDEX besides the tenant."""
+    """Return the parameters of INSERT_INDEX besides the tenant, and of INSERT_NARRATIVES."""
+    narratives = as_json(("type", "id", "words"), index.narratives) if index.narratives else None
     return {
+        **({"narratives": narratives} if narratives else {}),
         "index": as_json(("type", "id", *Value._fields), index.values),
         "texts": as_json(("type", "id", *Text._fields), index.texts),
         "spans": as_json(("type", "id", *Span._fields), index.spans),
@@ -136,7 +151,7 @@ _NUMBERS = (
     "code text, unit text"
 )
 #: the search tables, what is sent for each, and its columns with their types; `written` has the keys
-_TABLES = (
+TABLES = (
     ("search_value", "index", "name text, system text, value text, part smallint"),
     ("search_text", "texts", "name text, part smallint, folded text, written text"),
     ("search_date", "spans", "name text, part smallint, low timestamptz, high timestamptz"),
@@ -155,10 +170,18 @@ def _insert(table: str, sent: str, columns: str) -> str:
 
 
 #: parts of a WITH that come after `written`, which has key, type and id of each version
-INSERT_INDEX = ", ".join(f"{table} AS ({_insert(table, sent, columns)})" for table, sent, columns in _TABLES)
+INSERT_INDEX = ", ".join(f"{table} AS ({_insert(table, sent, columns)})" for table, sent, columns in TABLES)
+
+#: a further part, where there are any; `written` has seq as well
+INSERT_NARRATIVES = """narratives AS (
+    INSERT INTO search_narrative (key, seq, words) SELECT w.key, w.seq, i.words::tsvector
+    FROM json_to_recordset(%(narratives)s::json) AS i (type text, id text, words text)
+    JOIN written AS w USING (type, id)
+    ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, words = excluded.words
+)"""
 
 # One statement, so that the values find the keys of their resources without looking for them.
-_WRITE = f"""
+_WRITING = f"""
     WITH written AS (
         INSERT INTO resource ({_COLUMNS})
         SELECT %(tenant)s, {_CONTENT}, %(received)s, %(sender)s, decode(digest, 'hex'),
@@ -169,10 +192,12 @@ _WRITE = f"""
         ON CONFLICT (tenant, type, id) DO UPDATE SET
             {", ".join(f"{name} = excluded.{name}" for name in _UPDATED)}, received = excluded.received,
             sender = excluded.sender, digest = excluded.digest, seq = excluded.seq
-        RETURNING key, type, id
+        RETURNING key, type, id, seq
     ), {INSERT_INDEX}
-    SELECT key, type, id FROM written
 """  # noqa: S608 - constants of this module
+_WRITTEN = "SELECT key, type, id FROM written"
+_WRITE = f"{_WRITING} {_WRITTEN}"
+_WRITE_WITH_NARRATIVES = f"{_WRITING}, {INSERT_NARRATIVES} {_WRITTEN}"
 _TO_HISTORY = f"INSERT INTO history ({_COLUMNS}) SELECT {_COLUMNS} FROM resource WHERE key = ANY(%s)"  # noqa: S608
 FORGET = """
     WITH texts AS (DELETE FROM search_text WHERE key = ANY(%(keys)s)),
@@ -180,3 +205,4 @@ FORGET = """
         numbers AS (DELETE FROM search_number WHERE key = ANY(%(keys)s))
     DELETE FROM search_value WHERE name <> ALL(%(kept)s) AND key = ANY(%(keys)s)
 """
+_FORGET_NARRATIVES = "DELETE FROM search_narrative WHERE key = ANY(%(keys)s)"

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from service.store import content, search_index
 from service.store.driver import raw, together
 from service.store.search_index import Json
-from service.store.versions import Index, Version, as_json, supersede
+from service.store.versions import Index, Version, as_json, forget_narratives, supersede
 from service.store.versions import write as write_versions
 
 Identity = tuple[str, str]
@@ -285,10 +285,13 @@ def _write(
             rows.add_values(write.also)
         index.add(write.type, write.id, rows)
     known = [heads[write.identity].key for write in writes if write.identity in heads]
+    removed = [heads[w.identity].key for w in writes if w.removed and w.identity in heads]
     with raw(tx).cursor() as cursor:
         with together(tx), raw(tx).cursor() as others:
             if known:
                 supersede(others, known)
+            if removed:
+                forget_narratives(others, removed)
             write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
             if besides:
                 besides()

@@ -1,6 +1,8 @@
 """Requests to operations beyond reads: labels, joined records, exports, Subscriptions, FHIRPath patches."""
 
+import random
 from typing import Any
+from urllib.parse import urlencode
 
 from fuzz import searches, spoiling
 from fuzz.grammar import DAY, NAME, TEXT
@@ -135,6 +137,7 @@ def export(making: Making) -> Asked:
         ("_type", chance.choice(("Patient", f"Patient,{searches.type_(chance)}", TEXT))),
         ("_since", chance.choice((DAY, f"{DAY}T10:00:00Z", "2026-01-01T00:00:00 01:00", TEXT))),
         ("_elements", chance.choice(("id", "Patient.name", f"Patient.{NAME}", TEXT))),
+        ("_typeFilter", _type_filter(chance)),
         ("_outputFormat", chance.choice(("ndjson", "application/fhir+ndjson", TEXT))),
     ]
     query = chance.sample(query, chance.choice((0, 1, 2)))
@@ -146,6 +149,11 @@ def export(making: Making) -> Asked:
         given = [_patient("patient", making.patient())]
         return making.sent("POST", path, _parameters(making, given), {"Prefer": "respond-async"})
     return fhir("GET", path, query, headers)
+
+
+def _type_filter(chance: random.Random) -> str:
+    type_ = searches.type_(chance)
+    return f"{type_}?{urlencode(searches.query(type_, chance))}"
 
 
 def subscription(making: Making) -> Asked:

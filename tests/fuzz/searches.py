@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 
+from fhir_profiles import canonical
 from fuzz import spoiling
 from fuzz.grammar import DAY, NUMBER, TEXT, Grammar
 from service.fhir.criteria import conditions
@@ -13,6 +14,7 @@ Query = list[tuple[str, str]]
 
 _PREFIXES = ("", "", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 _MODIFIERS = (TEXT, "not", "missing", "in", "exact", "identifier", "Patient", "of-type", "text", "above", "")
+_SETS = (canonical.value_set("pathway-stage"), canonical.value_set("red-flag"), "ValueSet/f-1")
 #: types that are asked more often: those the pathways live on
 OFTEN = (
     "Patient",
@@ -77,7 +79,11 @@ def _criterion(of: str, chance: random.Random, depth: int = 0) -> tuple[str, str
     words = conditions.MODIFIERS.get(kind, ())
     if words and chance.random() < 0.2:
         word = chance.choice(words)
-        return f"{name}:{word}", "true" if word == "missing" else _value(of, name, kind, chance)
+        given = {"missing": "true"}
+        if chance.random() < 0.5:
+            given |= dict.fromkeys(("in", "not-in"), chance.choice(_SETS))
+            given |= dict.fromkeys(("above", "below"), f"{canonical.STAGES}|imaging")
+        return f"{name}:{word}", given.get(word) or _value(of, name, kind, chance)
     return name, ",".join(_value(of, name, kind, chance) for _ in range(chance.choice((1, 1, 1, 2, 4))))
 
 
@@ -115,6 +121,12 @@ def _value(of: str, name: str, kind: str, chance: random.Random) -> str:
             )
         case "uri":
             return it.uri()
+        case "special":
+            unit = chance.choice(("", "|5", "|1000|m", "|3|[mi_us]", f"|1|{TEXT}", "|-1"))
+            return f"{chance.choice(('0', '50.9', '-90', '91'))}|{chance.choice(('0', '-180', NUMBER))}{unit}"
+        case "narrative":
+            words = (TEXT, "hip or", "not", "(", ")", f'"{TEXT} {TEXT}"', f"{TEXT}*", f"-{TEXT}")
+            return " ".join(chance.choice(words) for _ in range(chance.choice((1, 1, 2, 4))))
         case "composite":
             return "$".join(_value(of, "", each, chance) for each in _parts(of, name))
         case _:

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 from fhir_profiles.r4.search_parameters import Parameter
 from service.fhir.refusals import Issue, NotExchanged
+from service.fhir.terminology import Terminology
 from service.store.indexing import parameters
 
 #: before a number or a date
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
+
+#: of a criterion that has no modifier: no definition is looked for
+_NONE = Terminology(lambda _type, _named: None)
 
 _PREFIXED = re.compile(rf"(?P<prefix>{'|'.join(PREFIXES)})?(?P<rest>[-+.\d].*)", re.DOTALL)
 
@@ -28,6 +32,8 @@ class Asked:
     base: str
     #: the alias of the resource
     of: str = "r"
+    #: by which `:in`, `:above` and their like are understood
+    terminology: Terminology = _NONE
 
     @property
     def name(self) -> str:

@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from fhir_profiles.r4.search_parameters import Parameter
-from service.fhir.criteria import composites, dates, numbers, references, sql, strings, tokens, uris
+from service.fhir.criteria import (
+    composites,
+    dates,
+    narratives,
+    numbers,
+    positions,
+    references,
+    sql,
+    strings,
+    tokens,
+    uris,
+)
 from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.escaping import split
 from service.fhir.criteria.sql import Sql
 from service.fhir.refusals import Issue, NotExchanged
+from service.fhir.terminology import Terminology
 from service.store.indexing import parameters
 
 #: modifiers by the kind of a parameter; of a reference also the types it leads to
@@ -29,6 +41,8 @@ MODIFIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "quantity": numbers.MODIFIERS,
         "uri": uris.MODIFIERS,
         "reference": references.MODIFIERS,
+        "special": positions.MODIFIERS,
+        "narrative": narratives.MODIFIERS,
         "composite": ("missing",),
     }
 )
@@ -87,6 +101,7 @@ def condition(
     base: str,
     types: tuple[str, ...],
     ways: Ways,
+    terminology: Terminology,
     of: str = "r",
     depth: int = 0,
 ) -> Sql:
@@ -97,6 +112,7 @@ def condition(
         base: the service's own base.
         types: everything that is kept.
         ways: those of the whole search.
+        terminology: by which codes are compared with sets of codes.
         depth: how many chains it stands within.
 
     Raises:
@@ -107,11 +123,23 @@ def condition(
         text = f"chains are followed over at most {DEEPEST} references"
         raise NotExchanged(Issue(code="too-costly", text=text))
     if name.startswith("_has:"):
-        return _has(type_, name, value, base=base, types=types, ways=ways, of=of, depth=depth)
+        return _has(
+            type_,
+            name,
+            value,
+            base=base,
+            types=types,
+            ways=ways,
+            terminology=terminology,
+            of=of,
+            depth=depth,
+        )
     head, dot, rest = name.partition(".")
     code, _, modifier = head.partition(":")
     parameter = _known(type_, code)
-    asked = Asked(type=type_, parameter=parameter, modifier=modifier, base=base, of=of)
+    asked = Asked(
+        type=type_, parameter=parameter, modifier=modifier, base=base, of=of, terminology=terminology
+    )
     if dot:
         return _chain(asked, rest, value, types=types, ways=ways, depth=depth)
     if not value:
@@ -144,6 +172,10 @@ def _compared(asked: Asked, choices: list[str], types: tuple[str, ...]) -> Sql:
             return numbers.matching(asked, choices)
         case "uri":
             return uris.matching(asked, choices)
+        case "special":
+            return positions.matching(asked, choices)
+        case "narrative":
+            return narratives.matching(asked, choices)
         case "reference":
             return references.matching(asked, choices, types)
         case _:
@@ -166,7 +198,7 @@ def _check_modifier(asked: Asked, types: tuple[str, ...]) -> None:
     if asked.modifier and asked.modifier not in offered:
         words = ", ".join(f":{word}" for word in offered)
         also = " and the types it leads to" if asked.parameter.kind == "reference" else ""
-        text = f"{asked.name} has the modifiers {words}{also}"
+        text = f"{asked.name} has {f'the modifiers {words}{also}' if offered else 'no modifiers'}"
         raise NotExchanged(Issue(code="not-supported", text=text))
 
 
@@ -200,7 +232,17 @@ def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], ways:
 
     def inner(type_: str, of: str) -> Sql:
         ways.go(asked)
-        return condition(type_, rest, value, base=asked.base, types=types, ways=ways, of=of, depth=depth + 1)
+        return condition(
+            type_,
+            rest,
+            value,
+            base=asked.base,
+            types=types,
+            ways=ways,
+            terminology=asked.terminology,
+            of=of,
+            depth=depth + 1,
+        )
 
     return references.chained(asked, found, inner)
 
@@ -213,6 +255,7 @@ def _has(
     base: str,
     types: tuple[str, ...],
     ways: Ways,
+    terminology: Terminology,
     of: str,
     depth: int,
 ) -> Sql:
@@ -229,6 +272,16 @@ def _has(
 
     def inner(type_: str, of: str) -> Sql:
         ways.go(asked)
-        return condition(type_, rest, value, base=base, types=types, ways=ways, of=of, depth=depth + 1)
+        return condition(
+            type_,
+            rest,
+            value,
+            base=base,
+            types=types,
+            ways=ways,
+            terminology=terminology,
+            of=of,
+            depth=depth + 1,
+        )
 
     return references.referring(asked, of, type_, inner)

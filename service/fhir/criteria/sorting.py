@@ -97,8 +97,8 @@ def read(
     for word in value.split(","):
         name = word.removeprefix("-")
         parameter = parameters_of(type_).get(name)
-        if parameter is None or parameter.kind == "composite":
-            text = f"{type_} is sorted by its search parameters, besides composite ones; see metadata"
+        if parameter is None or parameter.kind in ("composite", "special", "narrative"):
+            text = f"{type_} is sorted by search parameters, not by composite or special ones, nor _text"
             when_unknown(NotExchanged(Issue(code="not-supported", text=text)))
             continue
         asked = Asked(type=type_, parameter=parameter, modifier="", base=base)

@@ -25,6 +25,7 @@ TABLES: Mapping[str, str] = MappingProxyType(
         "date": "search_date",
         "number": "search_number",
         "quantity": "search_number",
+        "special": "search_number",
     }
 )
 

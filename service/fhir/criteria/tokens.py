@@ -3,14 +3,21 @@
 http://hl7.org/fhir/R4/search.html#token
 """
 
+from collections.abc import Iterable
+
+from service.fhir import terminology
 from service.fhir.criteria import sql
 from service.fhir.criteria.asked import Asked
 from service.fhir.criteria.escaping import plain, split
 from service.fhir.criteria.sql import Sql
+from service.fhir.terminology import Token
 from service.store.indexing import reading
 from service.store.indexing.shortening import shortened
 
-MODIFIERS = ("missing", "not", "text", "of-type")
+MODIFIERS = ("missing", "not", "text", "of-type", "in", "not-in", "above", "below")
+
+#: data types that hold codes of systems
+_CODES = ("CodeableConcept", "Coding", "code")
 
 #: below which properties the words of a token stand, by data type
 _WORDS = {
@@ -39,6 +46,13 @@ def matching(asked: Asked, choices: list[str]) -> Sql:
             return _of_type(asked, choices)
         case "not":
             return sql.none_of(_coded(asked, choices))
+        case "in":
+            return _of_tokens(asked, _members(asked, choices))
+        case "not-in":
+            # What has no code at all is not in the set, either, as with `not`.
+            return sql.none_of(_of_tokens(asked, _members(asked, choices)))
+        case "above" | "below":
+            return _of_tokens(asked, _related(asked, choices))
         case _:
             return _coded(asked, choices)
 
@@ -94,6 +108,52 @@ def _token(asked: Asked, choice: str) -> tuple[str | None, str]:
 
 def _implied(asked: Asked) -> frozenset[str]:
     return frozenset(system for place in asked.parameter.places for system in place.systems)
+
+
+def _members(asked: Asked, choices: list[str]) -> frozenset[Token]:
+    """Return the codes of value sets."""
+    _check_codes(asked)
+    named = [plain(choice).removeprefix(asked.base) for choice in choices]
+    return terminology.bounded(token for one in named for token in asked.terminology.members(one))
+
+
+def _related(asked: Asked, choices: list[str]) -> frozenset[Token]:
+    """Return codes and what is above or below them.
+
+    R4 names the modifiers by what is asked for: below a code is what the code subsumes.
+    """
+    _check_codes(asked)
+    found = list[Token]()
+    for choice in choices:
+        parts = [plain(part) for part in split(choice, "|")]
+        if len(parts) != 2 or not all(parts):
+            raise asked.refused(f"with :{asked.modifier} is system|code")
+        system, code = parts
+        known = asked.terminology
+        codes = known.below(system, code) if asked.modifier == "below" else known.above(system, code)
+        found += [(system, each) for each in codes]
+    return terminology.bounded(found)
+
+
+def _check_codes(asked: Asked) -> None:
+    if not any(place.of in _CODES for place in asked.parameter.places):
+        raise asked.refused(f"has no codes of a system, so it has no :{asked.modifier}")
+
+
+def _of_tokens(asked: Asked, tokens: Iterable[Token]) -> Sql:
+    """Return the condition that one of the codes is there, each of its own system."""
+    by_system: dict[str, list[str]] = {}
+    for system, code in sorted(tokens):
+        by_system.setdefault(system, []).append(shortened(code))
+    if asked.column:
+        codes = [code for system in by_system if system in _implied(asked) for code in by_system[system]]
+        return Sql(f"coalesce({asked.column} = ANY(%s), FALSE)", (codes,))
+    found = []
+    for system, codes in by_system.items():
+        # A mere code is from the system to which its element is bound.
+        systems = [shortened(system), ""] if system in _implied(asked) else [shortened(system)]
+        found.append(Sql("s.value = ANY(%s) AND s.system = ANY(%s)", (codes, systems)))
+    return sql.row("search_value", asked.kept_as, sql.any_of(found), of=asked.of)
 
 
 def _of_type(asked: Asked, choices: list[str]) -> Sql:

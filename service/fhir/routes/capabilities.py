@@ -11,11 +11,12 @@ from typing import Any
 from flask import Response
 
 from fhir_profiles import canonical, reading, topics
-from service.fhir import access_events, blueprint, idempotency, patching, searching, subscribing
+from service.fhir import access_events, blueprint, idempotency, patching, searching, subscribing, terminology
 from service.fhir.blueprint import fhir
-from service.fhir.criteria import conditions, including
+from service.fhir.criteria import conditions, including, positions
 from service.fhir.searching import TYPES
 from service.store import idempotency_keys
+from service.store.indexing import narratives
 from service.store.subscriptions import KEPT_DAYS
 from service.subscriptions import backport, sending, terms
 from service.version import VERSION
@@ -38,9 +39,17 @@ DOCUMENTATION = (
     + "; ".join(
         f"of a {kind} {', '.join(f':{word}' for word in words)}"
         for kind, words in conditions.MODIFIERS.items()
-        if kind != "composite"
+        if words and kind != "composite"
     )
-    + ", and the type that is meant. Chains and _has reach over "
+    + ", and the type that is meant. :in and :not-in take the canonical URL of a ValueSet, or ValueSet/[id]: "
+    "one of the profiles, or one that is stored with its codes listed, with an expansion, or made of such; "
+    ":above and :below take a code of a CodeSystem of the profiles, or of one that is stored with the "
+    f"content complete. What cannot be told from them, or is more than {terminology.MOST} codes, is refused"
+    f". near is latitude|longitude|distance|unit: {', '.join(positions.UNITS)}, km if none is given; "
+    f"{positions.DEFAULT_KM} km without a distance. _text takes words, phrases in quotation marks, the "
+    "beginning of a word with *, and, or, not and parentheses, compared without case and accents with up to "
+    f"{narratives.MOST} characters of the narrative. "
+    "Chains and _has reach over "
     f"{conditions.DEEPEST} references. _include and _revinclude take :iterate and send at most "
     f"{including.MOST} resources along with a page; a parameter that may lead to any type is understood by "
     "_revinclude for each. A total is left out where counting would take longer than finding, unless "

@@ -19,10 +19,22 @@ from sqlalchemy import Connection
 from fhir_profiles import reading
 from service import accessed, broker, log
 from service.auth import calling
-from service.fhir import access_events, blueprint, exporting, operations, outcome, placing, references
+from service.fhir import (
+    access_events,
+    blueprint,
+    exporting,
+    indexed,
+    operations,
+    outcome,
+    placing,
+    references,
+    terminology,
+    type_filters,
+)
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.operations import Given
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, NotInScope, TooMany, WentWrong
+from service.fhir.type_filters import Filters
 from service.store import export_files, exports, horizon, leased, resources, search_index
 from service.store.database import Database
 from service.store.export_files import File
@@ -153,11 +165,21 @@ def _begin(given: Given, *, of_patients: bool, group: str | None) -> Response:
     exporting.check_format(given.text("_outputFormat"))
     types = exporting.types_of(given.texts.get("_type", ()), of_patients=of_patients)
     elements = exporting.elements_of(given.texts.get("_elements", ()), types)
+    filters = type_filters.read(
+        given.texts.get("_typeFilter", ()),
+        types,
+        base=blueprint.base(),
+        lenient=blueprint.lenient(),
+        terminology=terminology.of_database(blueprint.database(), tenant=TENANT),
+        tenant=TENANT,
+    )
     since = _since(given)
     id_ = placing.new_id()
     caller = calling.caller().name
 
     def promise(tx: Connection) -> None:
+        if filters.needs_rows:
+            indexed.refuse_unindexed(tx, tenant=TENANT)
         # Of two requests at the same time one sees what the other asked for.
         resources.lock_identities(tx, TENANT, [("export", caller)])
         if exports.count_of(tx, caller, tenant=TENANT) >= MOST:
@@ -170,12 +192,13 @@ def _begin(given: Given, *, of_patients: bool, group: str | None) -> Response:
             of_patients=of_patients,
             patients=_patients(tx, given, group),
             elements=elements,
+            filters=filters.texts,
             since=since,
             # Whoever works on it begins after this transaction, and so sees everything below.
             until=horizon.read(tx),
         )
         exports.ask(tx, id_, asked, tenant=TENANT)
-        if told := [*_passed_over(given), *_without_accesses(given, types)]:
+        if told := [*_passed_over(given, filters), *_without_accesses(given, types)]:
             _tell(tx, id_, told)
 
     blueprint.database().run(promise)
@@ -187,10 +210,13 @@ def _begin(given: Given, *, of_patients: bool, group: str | None) -> Response:
     return response
 
 
-def _passed_over(given: Given) -> Iterator[str]:
+def _passed_over(given: Given, filters: Filters) -> Iterator[str]:
     if given.passed_over:
         number = given.passed_over
         yield f"passed over, because they are not known here: {number} of the parameters of the request"
+    if filters.passed_over:
+        number = filters.passed_over
+        yield f"passed over, because they limit nothing here: {number} of what is in _typeFilter"
 
 
 def _without_accesses(given: Given, types: Sequence[str]) -> Iterator[str]:

@@ -19,11 +19,11 @@ from service.fhir import (
     access_events,
     blueprint,
     entries,
+    indexed,
     intake,
     labelling,
     operations,
     ownership,
-    searchset,
 )
 from service.fhir.blueprint import TENANT, fhir, needs
 from service.fhir.refusals import Gone, Issue, NotExchanged, NotFound, NotYours, OutOfDate, Refusal
@@ -95,7 +95,7 @@ def delete_meta(type_: str, id_: str) -> Response:
 def _labels(types: Sequence[str]) -> Response:
     operations.given(())
     with blueprint.database().transaction() as tx:
-        searchset.refuse_unindexed(tx, tenant=TENANT)
+        indexed.refuse_unindexed(tx, tenant=TENANT)
         try:
             found = labels.found(tx, types, tenant=TENANT)
         except labels.TooMany:

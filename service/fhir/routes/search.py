@@ -9,7 +9,7 @@ http://hl7.org/fhir/R4/http.html#search
 from flask import Response
 
 from fhir_profiles import reading
-from service.fhir import access_events, blueprint, media_types, searching, searchset
+from service.fhir import access_events, blueprint, media_types, searching, searchset, terminology
 from service.fhir.blueprint import fhir, needs
 from service.fhir.searching import TYPES
 from service.store import horizon
@@ -53,6 +53,7 @@ def _answer(type_: str, asked: list[tuple[str, str]], *, within: str | None = No
         asked,
         base=blueprint.base(),
         lenient=blueprint.lenient(),
+        terminology=terminology.of_database(blueprint.database(), tenant=blueprint.TENANT),
         tenant=blueprint.TENANT,
         within=within,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from service.store.indexing import parameters, reading
+from service.store.indexing import narratives, parameters, reading
 from service.store.indexing.parameters import Kept
 from service.store.indexing.rows import Rows, Value
 
@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 Use = Callable[[Any, Rows], None]
 
 #: To be raised whenever other rows are made of the same resource: what is stored is then indexed anew.
-VERSION = 2
+VERSION = 4
 
 
 def rows(resource: Json, *, patient: str | None, about: Mapping[str, tuple[str, ...]]) -> Rows:
@@ -34,6 +34,8 @@ def rows(resource: Json, *, patient: str | None, about: Mapping[str, tuple[str, 
     for element, value in resource.items():
         for use in uses.get(element, ()):
             use(value, found)
+    if narrative := resource.get("text"):
+        found.narrative = narratives.vector(narrative.get("div") or "")
     if type_ == "Patient":
         # Whoever is not said to be dead is not.
         dead = bool(resource.get("deceasedBoolean") or resource.get("deceasedDateTime"))

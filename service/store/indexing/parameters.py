@@ -40,6 +40,9 @@ BESIDES: Mapping[str, tuple[Parameter, ...]] = {
     "Provenance": (_token("activity", "CodeableConcept"),),
 }
 
+#: the words of the narrative, which every type has but Binary; they have a table of their own and no name
+NARRATIVE = Parameter(name="_text", kind="narrative")
+
 #: columns of the resource, which need no rows
 COLUMNS: Mapping[str, str] = {"_id": "id", "_lastUpdated": "received", "status": "status"}
 
@@ -52,7 +55,7 @@ class Kept:
     """Values of one or more parameters, kept under one name."""
 
     name: str
-    #: token, reference, uri, string, date, number or quantity
+    #: token, reference, uri, string, date, number, quantity or special
     kind: str
     place: Place
 
@@ -62,7 +65,9 @@ def of(type_: str) -> Mapping[str, Parameter]:
     """Return the parameters by which a type is searched, by name."""
     found = dict(search_parameters.of(type_))
     found |= {each.name: each for each in BESIDES.get(type_, ())}
-    if "identifier" not in found and _has_identifier(type_):
+    if _has(type_, "text", "Narrative"):
+        found[NARRATIVE.name] = NARRATIVE
+    if "identifier" not in found and _has(type_, "identifier", "Identifier"):
         # Conditional creates and updates are by identifier, of whatever type.
         place = Place(path=("identifier",), of="Identifier")
         found["identifier"] = Parameter(name="identifier", kind="token", places=(place,))
@@ -153,6 +158,7 @@ def _is_column(name: str, kind: str, place: Place) -> bool:
     return name in COLUMNS
 
 
-def _has_identifier(type_: str) -> bool:
-    schema = schemas.definitions(type_).get(type_, {}).get("properties", {}).get("identifier", {})
-    return bool(schema.get("items", schema).get("$ref", "").endswith("/Identifier"))
+def _has(type_: str, element: str, of: str) -> bool:
+    """Return whether a type has an element of a data type."""
+    schema = schemas.definitions(type_).get(type_, {}).get("properties", {}).get(element, {})
+    return bool(schema.get("items", schema).get("$ref", "").endswith(f"/{of}"))

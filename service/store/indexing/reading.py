@@ -20,6 +20,8 @@ Reader = Callable[[str, int, Any, Rows], None]
 IDENTIFIER = ":identifier"
 #: rows of the type of an identifier, for `identifier:of-type`
 OF_TYPE = ":of-type"
+#: what stands in place of base units in the rows of a place on the earth, which has two, in degrees
+LATITUDE, LONGITUDE = "latitude", "longitude"
 
 _PARTS_OF_NAME = ("family", "given", "prefix", "suffix", "text")
 _PARTS_OF_ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
@@ -39,6 +41,8 @@ def reader(kind: str, of: str, *, is_about: bool) -> Reader:
         return {"Range": _range, "SampledData": _samples}.get(
             of, _quantity if kind == "quantity" else _number
         )
+    if kind == "special":
+        return _position
     if kind == "date":
         return {"Period": _period, "Timing": _timing}.get(of, _date)
     tokens: dict[str, Reader] = {
@@ -56,6 +60,11 @@ def folded(text: str) -> str:
 
     http://hl7.org/fhir/R4/search.html#string
     """
+    return fold(text)
+
+
+def fold(text: str) -> str:
+    """Return the same, without remembering it: of texts that are long, or asked for once."""
     plain = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return " ".join("".join(plain).casefold().split())
 
@@ -173,3 +182,12 @@ def _range(name: str, part: int, value: Any, rows: Rows) -> None:
 def _samples(name: str, part: int, value: Any, rows: Rows) -> None:
     if number := quantities.of_samples(name, part, value):
         rows.numbers[number] = None
+
+
+def _position(name: str, part: int, value: Any, rows: Rows) -> None:
+    """Read a place on the earth; what cannot be one is near to nothing."""
+    latitude, longitude = (quantities.decimal(value.get(each)) for each in (LATITUDE, LONGITUDE))
+    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
+        return
+    for size, of in ((latitude, LATITUDE), (longitude, LONGITUDE)):
+        rows.numbers[Number(name, part, size, size, of, size, size, "", "")] = None

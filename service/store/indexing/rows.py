@@ -49,7 +49,8 @@ class Number(NamedTuple):
     part: int
     low: Decimal | None
     high: Decimal | None
-    #: the base units in which quantities of one kind are compared; empty: a number without unit
+    #: the base units in which quantities of one kind are compared, or which of two numbers of a place it is;
+    #: empty: a number without unit
     base: str
     base_low: Decimal | None
     base_high: Decimal | None
@@ -68,6 +69,8 @@ class Rows:
     texts: dict[Text, None] = field(default_factory=dict)
     spans: dict[Span, None] = field(default_factory=dict)
     numbers: dict[Number, None] = field(default_factory=dict)
+    #: the words of the narrative, as the text of a tsvector; None: it has none
+    narrative: str | None = None
 
     def add_values(self, values: Iterable[Value]) -> None:
         """Add values that are not parameters of the search."""

@@ -33,7 +33,14 @@ from service.store.tables.record import (
     history,
     resource,
 )
-from service.store.tables.searching import reindexing, search_date, search_number, search_text, search_value
+from service.store.tables.searching import (
+    reindexing,
+    search_date,
+    search_narrative,
+    search_number,
+    search_text,
+    search_value,
+)
 from service.store.tables.sending import cds_feedback, idempotency_key, sender_token, sending
 from service.store.tables.site import clock, site_parameter, site_proposal
 from service.store.tables.subscribing import overdue_task, raised_event, subscription, subscription_event
@@ -82,6 +89,7 @@ __all__ = [
     "seal",
     "sealed",
     "search_date",
+    "search_narrative",
     "search_number",
     "search_text",
     "search_value",

@@ -45,6 +45,7 @@ export = Table(
     Column("of_patients", Boolean, nullable=False),  # only what belongs to a patient
     Column("patients", ARRAY(Text)),  # to one of these; null: to any
     Column("elements", ARRAY(Text), nullable=False),  # empty: whole resources
+    Column("filters", ARRAY(Text), nullable=False, server_default=text("'{}'")),  # Type?criteria
     Column("since", INSTANT),  # what was received before is left out
     Column("until", INSTANT, nullable=False),  # and this, which is the state that the files show
     Column("asked_at", INSTANT, nullable=False, server_default=NOW),

@@ -1,6 +1,7 @@
 """By what resources are found."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Numeric, SmallInteger, Table, Text, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from service.store.tables.base import INSTANT, metadata
 
@@ -67,6 +68,17 @@ search_number = Table(
     Column("unit", Text, nullable=False),
     Index("search_number_of_resource", "key"),
     Index("search_number_lookup", "tenant", "type", "name", "base", "base_low", "key"),
+)
+
+search_narrative = Table(
+    "search_narrative",
+    metadata,
+    # Unlike other rows this one stays when its version is superseded, and is replaced by the next narrative:
+    # what has none then costs nothing. It counts while its seq is that of the current version.
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("words", TSVECTOR, nullable=False),  # without case and accents
+    Index("search_narrative_words", "words", postgresql_using="gin"),
 )
 
 reindexing = Table(

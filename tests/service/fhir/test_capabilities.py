@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from fhir_visits import MRN, bundle, patient, practitioner, put
 
-from fhir_profiles import definitions, gate
+from fhir_profiles import canonical, definitions, gate
 from service.fhir.searching import TYPES
 from service.store.indexing import parameters
 
@@ -185,6 +185,7 @@ VALUES = {
     "number": "1",
     "quantity": "1",
     "reference": "a",
+    "special": "50.9|6.9|5|km",
     "string": "a",
     "token": "a",
     "uri": "https://example.org",
@@ -231,7 +232,7 @@ def test_each_include_that_is_claimed_is_understood_and_no_other(client, rest):
         "Patient?gender:exact=a",
         "Patient?birthdate:not=2000",
         "Observation?value-quantity:contains=1",
-        "Observation?code:in=urn:a",
+        "Observation?code:contains=a",
         "ValueSet?url:text=a",
         "Observation?code-value-quantity:not=a$1",
     ],
@@ -253,13 +254,16 @@ def test_every_modifier_that_is_claimed_is_understood(client, rest):
         "date": ("Patient", "birthdate", "2000"),
         "number": ("RiskAssessment", "probability", "1"),
         "quantity": ("Observation", "value-quantity", "1"),
+        "special": ("Location", "near", "0|0"),
     }
+    value_set, code = canonical.value_set("pathway-stage"), f"{canonical.STAGES}|imaging"
+    of_codes = {":in": value_set, ":not-in": value_set, ":above": code, ":below": code}
     for kind, (type_, name, value) in asked.items():
         words = re.search(rf"of a {kind} ([^;.]*?)(;|, and)", said)[1].split(", ")
         for word in words:
             text = {":missing": "true", ":of-type": value}.get(word, "urn:a" if kind == "uri" else "a")
-            if kind == "token" and word == ":text":
-                text = "a"
+            if kind == "token" and word in of_codes:
+                type_, name, text = "Flag", "code", of_codes[word]
             answer = client.get(f"/fhir/{type_}", query_string={f"{name}{word}": text})
             assert answer.status_code == 200, (name, word, answer.get_json())
 

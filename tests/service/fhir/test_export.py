@@ -213,7 +213,26 @@ REFUSED = {
         ASYNC,
         400,
     ),
-    "what is not known": ("$export", {"_typeFilter": "Patient?name=a"}, ASYNC, 400),
+    "what is not known": ("$export", {"_organizeOutputBy": "Patient"}, ASYNC, 400),
+    "a filter of a type that is not written": (
+        "$export",
+        {"_type": "Patient", "_typeFilter": "Task?status=requested"},
+        ASYNC,
+        400,
+    ),
+    "a filter of a type there is not": ("$export", {"_typeFilter": "Bundle?type=batch"}, ASYNC, 400),
+    "a filter without a type": ("$export", {"_typeFilter": "status=final"}, ASYNC, 400),
+    "a filter by what is not known": ("$export", {"_typeFilter": "Patient?colour=red"}, ASYNC, 400),
+    "a filter by a set that is not known": ("$export", {"_typeFilter": "Task?code:in=urn:a"}, ASYNC, 400),
+    "a filter that sends something along": (
+        "$export",
+        {"_typeFilter": "Patient?_id=a&_revinclude=Task:patient"},
+        ASYNC,
+        400,
+    ),
+    "a filter that sorts": ("$export", {"_typeFilter": "Patient?_sort=family"}, ASYNC, 400),
+    "a filter that counts": ("$export", {"_typeFilter": "Patient?_count=1"}, ASYNC, 400),
+    "many filters": ("$export", {"_typeFilter": ["Patient?_id=a"] * 21}, ASYNC, 400),
     "no Group": ("Group/none/$export", {}, ASYNC, 404),
 }
 
@@ -233,13 +252,180 @@ def test_a_client_that_asks_to_pass_over_what_is_not_known_gets_the_rest_and_is_
 ):
     headers = {"Prefer": "respond-async, handling=lenient"}
 
-    answer = client.get("/fhir/$export?_type=Patient&_typeFilter=Patient%3Fname%3Da", headers=headers)
+    answer = client.get("/fhir/$export?_type=Patient&_organizeOutputBy=Patient", headers=headers)
 
     assert answer.status_code == 202
     manifest = finish(client, database, urlsplit(answer.headers["Content-Location"]).path)
     assert names(lines(client, manifest)) == {"Patient/a", "Patient/b", "Patient/c"}
     (line,) = lines(client, manifest, "error")["OperationOutcome"]
     assert "1 of the parameters" in json.loads(line)["issue"][0]["diagnostics"]
+
+
+OBSERVATIONS = {f"Observation/{who}-{n}" for who in "abc" for n in (1, 2)}
+OF_A = {"Observation/a-1", "Observation/a-2"}
+
+
+@pytest.mark.parametrize(
+    ("path", "types", "filters", "expected"),
+    [
+        ("$export", "Observation", "Observation?patient=a", OF_A),
+        ("$export", "Observation", "Observation?_id=a-1,b-1", {"Observation/a-1", "Observation/b-1"}),
+        ("$export", "Observation", "Observation?code=http://loinc.org|1", set()),
+        ("$export", "Observation", "Observation?code=http://loinc.org|72514-3&patient=a", OF_A),
+        ("$export", "Observation", "Observation?date=lt2026-01-05T09:40:00%2B01:00", set()),
+        ("$export", "Observation", "Observation?subject=http://127.0.0.1:8000/fhir/Patient/a", OF_A),
+        ("$export", "Observation", "Observation?patient:Patient._has:Observation:patient:_id=a-1", OF_A),
+        # several of a type: one must be fulfilled
+        (
+            "$export",
+            "Observation",
+            ["Observation?_id=a-1", "Observation?_id=b-2&status=final", "Observation?status=amended"],
+            {"Observation/a-1", "Observation/b-2"},
+        ),
+        (
+            "$export",
+            "Observation",
+            "Observation?_id=a-1,b-1,Observation?patient=a",
+            OF_A | {"Observation/b-1"},
+        ),
+        # a type without one is written whole
+        (
+            "$export",
+            "Observation,Patient",
+            "Observation?_id=b-1",
+            {"Observation/b-1", "Patient/a", "Patient/b", "Patient/c"},
+        ),
+        (
+            "$export",
+            None,
+            ["Observation?_id=b-1"],
+            EVERYTHING - OBSERVATIONS | {"Observation/b-1", "Group/some"},
+        ),
+        ("Patient/$export", "Observation", "Observation?_id=b-1", {"Observation/b-1"}),
+        (
+            "Patient/$export",
+            "Patient,Observation",
+            ["Patient?_id=a", "Observation?patient=a"],
+            OF_A | {"Patient/a"},
+        ),
+        ("Group/some/$export", "Observation", "Observation?status=final", OF_A),
+        ("Group/some/$export", "Observation", "Observation?patient=b", set()),
+        (
+            "Group/some/$export",
+            "Observation",
+            ["Observation?_id=a-1", "Observation?_id=b-1"],
+            {"Observation/a-1"},
+        ),
+        ("$export", "Observation", "Observation?", OBSERVATIONS),
+    ],
+)
+def test_a_type_filter_limits_what_is_written_of_its_type(
+    path, types, filters, expected, client, database, visits
+):
+    """http://hl7.org/fhir/uv/bulkdata/STU2/export.html#query-parameters"""
+    group = {"resourceType": "Group", "id": "some", "type": "person", "actual": True}
+    client.put("/fhir/Group/some", json={**group, "member": [{"entity": {"reference": "Patient/a"}}]})
+    query = {"_typeFilter": filters} | ({"_type": types} if types else {})
+
+    manifest = finish(client, database, begin(client, path, **query))
+
+    assert names(lines(client, manifest)) == expected
+    assert "_typeFilter=" in manifest["request"]
+    assert manifest["error"] == []
+
+
+def test_a_type_filter_in_a_body_is_no_part_of_an_address(client, database, visits):
+    parts = [{"name": "_typeFilter", "valueString": f"Patient?_id={id_}"} for id_ in "ab"]
+    body = {"resourceType": "Parameters", "parameter": [{"name": "_type", "valueString": "Patient"}, *parts]}
+
+    answer = client.post("/fhir/$export", json=body, headers=ASYNC)
+
+    manifest = finish(client, database, urlsplit(answer.headers["Content-Location"]).path)
+    assert names(lines(client, manifest)) == {"Patient/a", "Patient/b"}
+    assert manifest["request"] == "http://127.0.0.1:8000/fhir/$export"
+
+
+def test_what_a_filter_may_not_hold_is_passed_over_where_that_is_asked_for(client, database, visits):
+    filters = ["Patient?_id=a&_sort=family&colour=red", "Task?status=requested"]
+    headers = {"Prefer": "respond-async, handling=lenient"}
+
+    answer = client.get(
+        "/fhir/$export", query_string={"_type": "Patient", "_typeFilter": filters}, headers=headers
+    )
+
+    manifest = finish(client, database, urlsplit(answer.headers["Content-Location"]).path)
+    assert names(lines(client, manifest)) == {"Patient/a"}
+    (line,) = lines(client, manifest, "error")["OperationOutcome"]
+    assert "3 of what is in _typeFilter" in json.loads(line)["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("step_s", [0, 60])
+def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client, database, visits, step_s):
+    """What was final when the files were asked for is in them, though it was amended or removed since."""
+    client.put("/fhir/Observation/c-2", json=observation("c-2", "Patient/c", status="amended"))
+    div = '<div xmlns="http://www.w3.org/1999/xhtml">as told</div>'
+    told = {"text": {"status": "generated", "div": div}}
+    client.put("/fhir/Observation/b-2", json=observation("b-2", "Patient/b", **told))
+    filters = [
+        "Observation?status=final&code=http://loinc.org|72514-3&patient:Patient._id=a",
+        "Observation?status=final&date=2026-01-05&_id=b-1,c-1,c-2,new",
+        "Observation?_text=told",
+    ]
+    status = begin(client, _type="Observation", _typeFilter=filters)
+    expected = {
+        n: client.get(f"/fhir/{n}").text
+        for n in (*OF_A, *(f"Observation/{each}" for each in ("b-1", "b-2", "c-1")))
+    }
+    if not step_s:
+        # The worker that dies has written the first page before.
+        with pytest.MonkeyPatch.context() as patching:
+            patching.setattr(export, "PAGE", 1)
+            assert export.run(database, 0, id_of(status), for_s=0, step_s=0)
+    client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", status="amended"))
+    client.put("/fhir/Observation/a-2", json=observation("a-2", "Patient/a", status="amended"))
+    client.put("/fhir/Observation/b-1", json=observation("b-1", "Patient/b", status="amended"))
+    client.put("/fhir/Observation/b-2", json=observation("b-2", "Patient/b"))
+    client.put("/fhir/Observation/c-2", json=observation("c-2", "Patient/c", **told))
+    client.put("/fhir/Observation/new", json=observation("new", "Patient/c"))
+    assert client.delete("/fhir/Observation/c-1").status_code == 204
+    with database.transaction() as tx:
+        assert leased.claim(tx, "export", id_of(status), tenant=0)
+    _let_leases_run_out(database)
+
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr(export, "PAGE", 1)
+        manifest = finish(client, database, status, for_s=0, step_s=step_s)
+
+    found = lines(client, manifest)["Observation"]
+    assert sorted(found) == sorted(expected.values())
+
+
+def test_what_was_removed_is_told_whatever_the_filter_says(client, database, visits):
+    """Of what is gone nobody knows any more whether it was meant."""
+    first = finish(client, database, begin(client))
+    client.delete("/fhir/Observation/a-2")
+    client.put("/fhir/Observation/b-1", json=observation("b-1", "Patient/b", status="amended"))
+
+    manifest = finish(
+        client,
+        database,
+        begin(client, _since=first["transactionTime"], _typeFilter="Observation?status=amended"),
+    )
+
+    assert names(lines(client, manifest)) >= {"Observation/b-1"}
+    (removed,) = lines(client, manifest, "deleted")["Bundle"]
+    assert json.loads(removed)["entry"] == [{"request": {"method": "DELETE", "url": "Observation/a-2"}}]
+
+
+def test_a_filter_waits_for_the_rows_that_it_reads(client, database, owner, visits):
+    with owner.transaction() as tx:
+        tx.execute(text("UPDATE reindexing SET complete = FALSE"))
+    try:
+        query = {"_typeFilter": "Observation?code=a"}
+        assert client.get("/fhir/$export", query_string=query, headers=ASYNC).status_code == 503
+    finally:
+        with owner.transaction() as tx:
+            tx.execute(text("UPDATE reindexing SET complete = TRUE"))
 
 
 @pytest.mark.parametrize("path", ["$export", "Patient/$export"])

@@ -23,7 +23,7 @@ from service.store.resources import Write
 from worker.sweep import Sweep
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
-TABLES = ("search_value", "search_text", "search_date", "search_number")
+TABLES = ("search_value", "search_text", "search_date", "search_number", "search_narrative")
 MANY = 1_050
 
 
@@ -38,6 +38,7 @@ def finding(number, value="1.0"):
         "effectiveDateTime": "2026-01-05",
         "valueQuantity": {"value": float(value), "system": "http://unitsofmeasure.org", "code": "g/dL"},
         "performer": [{"reference": "Practitioner/d"}],
+        "text": {"status": "generated", "div": f"<div>finding {number} is {value}</div>"},
     }
 
 

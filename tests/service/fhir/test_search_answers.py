@@ -12,7 +12,8 @@ import search_records
 from fhir_visits import bundle, observation, patient, put
 
 from fhir_profiles import gate
-from service.store import finding
+from service.store import canonicals, finding, resources
+from service.store.resources import Write
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -231,8 +232,29 @@ def test_the_self_link_says_what_was_applied(client):
         "Patient?_include=Observation:subject",
         "Patient?_include=Patient",
         "Patient?near=1|2",
+        "Location?near=1",
+        "Location?near=a|b",
+        "Location?near=90.1|0",
+        "Location?near=0|180.1",
+        "Location?near=1|2|x",
+        "Location?near=1|2|-1",
+        "Location?near=1|2|3|parsec",
+        "Location?near=1|2|3|km|4",
+        "Location?near:exact=1|2",
+        "Location?_sort=near",
         "Patient?phonetic=a",
-        "Patient?_text=a",
+        "Patient?_content=a",
+        "Binary?_text=a",
+        "Patient?_text=...",
+        "Patient?_text=(a",
+        "Patient?_text=a)",
+        "Patient?_text=a%20or",
+        "Patient?_text=not",
+        'Patient?_text="a',
+        f"Patient?_text={'(' * 11}a{')' * 11}",
+        f"Patient?_text={'%20'.join('a' * 51)}",
+        "Patient?_text:missing=true",
+        "Patient?_sort=_text",
         "Patient?_filter=a",
     ],
 )
@@ -241,6 +263,134 @@ def test_what_cannot_be_read_is_refused(query, client):
 
     assert answer.status_code == 400, answer.get_json()
     assert answer.get_json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "says"),
+    [
+        ("Observation?code:in=http://example.org/codes/nowhere", "not-found", "not known here"),
+        ("Observation?code:in=http://example.org/codes/laboratory|4", "not-found", "not known here"),
+        ("Observation?code:in=CodeSystem/icd", "not-found", "not known here"),
+        ("Observation?code:not-in=ValueSet/nobody", "not-found", "not known here"),
+        ("Observation?code:in=ValueSet/laboratory,ValueSet/nobody", "not-found", "not known here"),
+        (
+            "Condition?code:in=https://w3id.org/hipway/ValueSet/alternative-diagnosis|2",
+            "not-found",
+            "not known here",
+        ),
+        ("Observation?code:in=ValueSet/filtered", "not-supported", "filters"),
+        ("Observation?code:in=ValueSet/partial", "not-supported", "a part of it"),
+        ("Observation?code:in=ValueSet/v1", "not-supported", "neither"),
+        ("Observation?code:in=ValueSet/whole-loinc", "not-supported", "content complete"),
+        ("Observation?code:in=http://example.org/codes/round", "not-supported", "made of itself"),
+        ("Observation?code:in=ValueSet/round", "not-supported", "made of itself"),
+        ("Patient?identifier:in=ValueSet/laboratory", "value", "no codes of a system"),
+        ("Patient?active:below=urn:icd|M", "value", "no codes of a system"),
+        ("Condition?code:below=M76", "value", "system|code"),
+        ("Condition?code:below=urn:icd|", "value", "system|code"),
+        ("Condition?code:below=urn:icd|Z99", "code-invalid", "no such code"),
+        ("Condition?code:above=urn:fragment|a", "not-supported", "content complete"),
+        ("Condition?code:above=http://snomed.info/sct|1", "not-supported", "content complete"),
+        ("Condition?code:below=urn:part|a", "not-supported", "does not mean"),
+    ],
+)
+def test_codes_that_cannot_be_told_here_are_refused_and_not_found_empty(query, code, says, client):
+    """http://hl7.org/fhir/R4/search.html#token: what is in a set only a terminology service knows."""
+    answer = client.get(f"/fhir/{query}")
+
+    (issue,) = answer.get_json()["issue"]
+    assert (answer.status_code, issue["code"]) == (400, code)
+    assert says in issue["diagnostics"]
+
+
+def test_a_set_has_at_most_so_many_codes_and_so_has_what_is_below_a_code(client, monkeypatch):
+    queries = ("Observation?code:in=ValueSet/both", "Condition?code:below=urn:icd|M")
+    assert [client.get(f"/fhir/{query}").status_code for query in queries] == [200, 200]
+    monkeypatch.setattr("service.fhir.terminology.MOST", 2)
+
+    answers = [client.get(f"/fhir/{query}") for query in queries]
+
+    assert [answer.get_json()["issue"][0]["code"] for answer in answers] == ["too-costly"] * 2
+
+
+def test_a_search_knows_so_many_sets_and_looks_each_up_once(client, monkeypatch):
+    looked_up = []
+    find = canonicals.find
+
+    def watched(tx, type_, url, **more):
+        looked_up.append(url)
+        return find(tx, type_, url, **more)
+
+    monkeypatch.setattr(canonicals, "find", watched)
+    query = "Provenance?target:Observation.code:in=http://example.org/codes/both&target:Condition.code:in="
+    assert client.get(f"/fhir/{query}http://example.org/codes/both").status_code == 200
+    assert sorted(looked_up) == [
+        f"http://example.org/codes/{each}" for each in ("both", "laboratory", "pressure")
+    ]
+
+    monkeypatch.setattr("service.fhir.terminology.MOST_SETS", 2)
+    answer = client.get("/fhir/Observation?code:in=http://example.org/codes/both")
+    assert (answer.status_code, answer.get_json()["issue"][0]["code"]) == (400, "too-costly")
+
+
+def test_of_several_value_sets_of_one_url_the_one_received_last_is_meant(client):
+    url = "http://example.org/codes/renewed"
+    for version, code in (("1", "718-7"), ("2", "1988-5")):
+        compose = {"include": [{"system": "http://loinc.org", "concept": [{"code": code}]}]}
+        body = {"resourceType": "ValueSet", "id": f"renewed-{version}", "url": url, "version": version}
+        answer = client.put(
+            f"/fhir/ValueSet/renewed-{version}", json={**body, "status": "active", "compose": compose}
+        )
+        assert answer.status_code == 201
+
+    assert ids(answered(client, f"Observation?code:in={url}")) == ["ob9"]
+    assert len(ids(answered(client, f"Observation?code:in={url}|1"))) == 4
+    assert client.delete("/fhir/ValueSet/renewed-2").status_code in (200, 204)
+    assert len(ids(answered(client, f"Observation?code:in={url}"))) == 4
+
+
+def test_a_search_within_a_bundle_knows_the_same_sets(client):
+    get = {"request": {"method": "GET", "url": "Observation?code:in=ValueSet/laboratory"}}
+
+    answer = client.post("/fhir", json={"resourceType": "Bundle", "type": "batch", "entry": [get]})
+
+    assert answer.get_json()["entry"][0]["resource"]["total"] == 4
+
+
+def test_words_are_those_of_the_current_narrative(client):
+    def put_with(words):
+        div = f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'
+        told = {"text": {"status": "generated", "div": div}} if words else {}
+        body = {"resourceType": "Basic", "id": "told", "code": {"text": "x"}, **told}
+        assert client.put("/fhir/Basic/told", json=body).status_code in (200, 201)
+
+    def found(word):
+        return ids(answered(client, f"Basic?_text={word}"))
+
+    put_with("<p>first</p>")
+    assert (found("first"), found("second")) == (["told"], [])
+    put_with("<p>second</p>")
+    assert (found("first"), found("second")) == ([], ["told"])
+    put_with("")
+    assert (found("first"), found("second")) == ([], [])
+    put_with("second")
+    assert found("second") == ["told"]
+    assert client.delete("/fhir/Basic/told").status_code == 204
+    assert found("second") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["<" * 200_000, "a " * 60_000, "x" * 200_000, "".join(f"w{n} " for n in range(30_000)), "&#39; \\ ' a"],
+    ids=["no tags", "one word", "a long word", "many words", "marks"],
+)
+def test_a_narrative_of_any_kind_is_stored_and_bounded(words, database):
+    """A tsvector holds 1 MiB, and a word 2 KiB: what is more must not keep a resource from being stored."""
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'
+    body = {"resourceType": "Basic", "id": "large", "code": {"text": "x"}, "text": {"div": div}}
+
+    with database.transaction() as tx:
+        resources.save(tx, [Write(type="Basic", id="large", body=body)], tenant=0, now=search_records.NOW)
 
 
 @pytest.mark.parametrize(
