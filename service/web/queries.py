@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from fhir_profiles import canonical
 from service.situation import Instance
-from service.store import search_index, tables
+from service.store import open_plans, search_index, tables
 from service.web.elements import OPEN_TASK, Json
 
 _resource = tables.resource.c
@@ -55,7 +55,7 @@ class Plans:
     def count(self, tx: Connection) -> int:
         """Return how many there are."""
         if not self._filtered:
-            return _count(tx, *self._every)
+            return open_plans.count(tx, tenant=self.tenant)
         found = select(func.count()).select_from(tables.search_value).where(*self._conditions)
         return int(tx.execute(found).scalar_one())
 
