@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
@@ -50,8 +50,7 @@ class Head:
         return self.type, self.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """One version of a resource."""
 
     #: of the current version; None for a superseded one
@@ -67,7 +66,7 @@ class Stored:
     #: made by the engine
     owned: bool
     deleted: bool
-    digest: bytes = field(repr=False)
+    digest: bytes
     #: JSON, id and meta included
     body: str
     #: a POST created it; of a later version it says nothing
@@ -139,7 +138,7 @@ class VersionConflict(Exception):
 #: the digest of what was removed: no content has it, so whatever is sent later is a change
 REMOVED = b""
 
-COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body, posted"
+COLUMNS = ", ".join(Stored._fields)
 HEAD = "key, type, id, version, patient, owned, received, deleted, digest"
 
 
