@@ -46,10 +46,9 @@ def pathway_of(plan: Mapping[str, Any], pathways: tuple[Pathway, ...]) -> Pathwa
     return next((p for p in same if p.canonical in canonicals), same[0] if same else None)
 
 
-def memories(tx: Connection, which: Instance, *, tenant: int) -> dict[str, Mapping[str, Any]]:
+def memories(tx: Connection, which: Instance, *, tenant: int) -> Mapping[str, Mapping[str, Any]]:
     """Return what is remembered of the patient's instances of this pathway, by side."""
-    latest = decisions.latest(tx, which.patient, tenant=tenant)
-    return {side: row.after for (pathway, side), row in latest.items() if pathway == which.pathway}
+    return decisions.memories(tx, which.patient, which.pathway, tenant=tenant)
 
 
 def read(
