@@ -58,11 +58,13 @@ def read(
     remembered: Mapping[str, Mapping[str, Any]],
     *,
     tenant: int,
+    chosen: Mapping[str, object] | None = None,
 ) -> Situation | None:
     """Return how an instance stands; None where nothing is remembered of it, or its patient is not stored.
 
     Args:
         remembered: as `memories` returns it.
+        chosen: what the site has changed, where this transaction has read it.
     """
     with resources.together(tx):
         received = resources.ask_of_patient(
@@ -81,6 +83,8 @@ def read(
     found = record.of(which.patient, entries, map(entry, own()), people().values())
     if found is None or which.side not in remembered:
         return None
+    if chosen is None:
+        chosen = site_parameters.current(tx)
     others = (
         Memory.from_json(memory).stage
         for side, memory in remembered.items()
@@ -91,6 +95,6 @@ def read(
         found,
         Memory.from_json(remembered[which.side]),
         which.side,
-        site=parameters.resolve(pathway, parameters.concerning(pathway, site_parameters.current(tx))),
+        site=parameters.resolve(pathway, parameters.concerning(pathway, chosen)),
         other_stage=next(others, None),
     )
