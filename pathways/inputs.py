@@ -77,12 +77,15 @@ class Gate:
         self._by_code: dict[tuple[str, str, str], Json] = {}
         self._report_sides: dict[tuple[str, str], tuple[str, str]] = {}
         self._inputs: dict[str, Json] = {}
+        self._concepts: dict[str, Json] = {}
         named = Counter(definition["title"] for definition in table["inputs"])
         for definition in table["inputs"]:
             if named[definition["title"]] > 1:
                 # Whoever reads the reasons must see which of them it was.
                 definition = {**definition, "title": definition["codes"][0]["display"]}
             self._inputs[definition["id"]] = definition
+            # Shared by all facts of the input, and never changed.
+            self._concepts[definition["id"]] = {"coding": [_coding(code) for code in definition["codes"][:1]]}
             for code in definition["codes"]:
                 self._by_code[definition["resource"], code["system"], code["code"]] = definition
             reports = definition.get("reportCodes", {})
@@ -130,24 +133,26 @@ class Gate:
         """Return the inputs of the record. Times are turned into the zone of the site."""
         structures = {e.reference: e.body for e in record.received if e.type == "BodyStructure"}
         reports = _reports(record.received)
+        times = _Times(zone)
         facts: list[Fact] = []
         aside: list[SetAside] = []
         early: list[Fact] = []
         usable: set[str] = set()
         for entry in sorted(record.received, key=lambda e: e.seq):
             if entry.type == "DiagnosticReport":
-                scan = self._scan(entry, record, zone)
+                scan = self._scan(entry, record, times)
                 facts += [scan] if scan else []
                 continue
             definition = self._definition(entry.type, entry.body)
             if definition is None:
                 continue
-            answering = reports.get(entry.reference, ())
+            reference = entry.reference
+            answering = reports.get(reference, ())
             standing = _standing(entry, definition, answering)
             if standing == "withdrawn" or (standing == "early" and not definition.get("urgentWhenTrue")):
                 continue
             try:
-                fact = self._fact(entry, definition, record, structures, answering, zone)
+                fact = self._fact(entry, definition, record, structures, answering, times)
             except Unusable as problem:
                 if standing == "accepted":
                     sides = self._sides.named(entry, structures)
@@ -165,7 +170,7 @@ class Gate:
                 continue
             if standing == "accepted":
                 facts.append(fact)
-                usable.add(entry.reference)
+                usable.add(reference)
             elif fact.canonical.get("valueBoolean"):
                 early.append(fact)
         return Inputs(
@@ -173,9 +178,12 @@ class Gate:
         )
 
     def _definition(self, kind: str, body: Mapping[str, Any]) -> Json | None:
-        for system, code in pairs(body.get("code")):
-            found = self._by_code.get((kind, system, code))
-            if found is not None and kind != "Task":
+        code = body.get("code")
+        if kind == "Task" or not isinstance(code, dict):
+            return None
+        for coding in code.get("coding", ()):
+            found = self._by_code.get((kind, coding.get("system", ""), coding.get("code", "")))
+            if found is not None:
                 return found
         return None
 
@@ -186,14 +194,14 @@ class Gate:
         record: Record,
         structures: Mapping[str, Json],
         reports: Sequence[Entry],
-        zone: tzinfo,
+        times: "_Times",
     ) -> Fact | None:
         """Return the fact, None where the sender says there is no value.
 
         Raises:
             Unusable: a check failed, in the order of clinical-rules 3.2.
         """
-        at = _time(entry.body, definition["resource"], zone)
+        at, written = times.of(entry.body, definition["resource"])
         if at > entry.received + TOLERANCE:
             raise Unusable("future-dated")
         value = self._value(entry, definition)
@@ -206,10 +214,10 @@ class Gate:
             entry=entry,
             at=at,
             sides=sides,
-            canonical=_canonical(entry, definition, at, value, sides),
+            canonical=self._canonical(entry, definition, written, value, sides),
             words=value.words,
             by=_author(entry.body, record.people),
-            reports=tuple(r.reference for r in reports),
+            reports=tuple([r.reference for r in reports]),
         )
 
     def _value(self, entry: Entry, definition: Json) -> Value | None:
@@ -246,6 +254,8 @@ class Gate:
     def _sides_elsewhere(self, entry: Entry, record: Record, reports: Sequence[Entry]) -> set[str]:
         """Return the single sides named by the report and by the order that is answered."""
         found: set[str] = set()
+        if not reports and "basedOn" not in entry.body:
+            return found
         for report in reports:
             for code in pairs(report.body.get("code")):
                 side = self._report_sides.get(code, ("", ""))[1]
@@ -256,7 +266,35 @@ class Gate:
                 found |= self._sides.of_output(own.body) if own else set()
         return found
 
-    def _scan(self, entry: Entry, record: Record, zone: tzinfo) -> Fact | None:
+    def _canonical(
+        self, entry: Entry, definition: Json, written: str, value: Value, sides: frozenset[str]
+    ) -> Json:
+        """Return the fact as the rules read it.
+
+        Args:
+            written: its time.
+        """
+        performed = entry.type == "Procedure"
+        concept = self._concepts[definition["id"]]
+        if performed:
+            stated = pairs(entry.body.get("code"))
+            coding = next(c for c in definition["codes"] if (c["system"], c["code"]) in stated)
+            concept = {"coding": [_coding(coding)]}
+        canonical: Json = {
+            "resourceType": entry.type,
+            "id": entry.id,
+            "meta": {"versionId": str(entry.version)},
+            "status": "completed" if performed else "final",
+            "code": concept,
+            "performedDateTime" if performed else "effectiveDateTime": written,
+            **value.elements,
+        }
+        if sides:
+            site = {"coding": [{"code": side} for side in sorted(sides)]}
+            canonical["bodySite"] = [site] if performed else site
+        return canonical
+
+    def _scan(self, entry: Entry, record: Record, times: "_Times") -> Fact | None:
         """Return that a scan was performed whose report is still to come."""
         definition = self._inputs.get("scan")
         kinds = [self._report_sides[c] for c in pairs(entry.body.get("code")) if c in self._report_sides]
@@ -270,7 +308,7 @@ class Gate:
         sides = {"left": {"left"}, "right": {"right"}, "both": {"left", "right"}}.get(side)
         sides = sides or self._sides_elsewhere(entry, record, (entry,))
         try:
-            at = _time(entry.body, "Observation", zone)
+            at, written = times.of(entry.body, "Observation")
         except Unusable:
             return None
         coded = self._inputs[kind]
@@ -279,8 +317,8 @@ class Gate:
             "id": entry.id,
             "meta": {"versionId": str(entry.version)},
             "status": entry.body["status"],
-            "code": {"coding": [_coding(coded["codes"][0])]},
-            "effectiveDateTime": at.isoformat(timespec="milliseconds"),
+            "code": self._concepts[kind],
+            "effectiveDateTime": written,
         }
         return Fact(
             input="scan",
@@ -320,8 +358,27 @@ def _status(status: Any, accepted: Collection[str]) -> str:
     return "accepted" if status in accepted else "early"
 
 
-def _time(body: Mapping[str, Any], kind: str, zone: tzinfo) -> datetime:
-    """Return the clinical time. A date without a time is the start of that day at the site."""
+class _Times:
+    """The clinical times of one record, in the zone of the site; what came together has the same."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._known: dict[str, tuple[datetime, str]] = {}
+
+    def of(self, body: Mapping[str, Any], kind: str) -> tuple[datetime, str]:
+        """Return the time that a resource states, and how the rules read it.
+
+        Raises:
+            Unusable: it states none, or one that has no counterpart at the site.
+        """
+        text = _stated_time(body, kind)
+        if text not in self._known:
+            at = _time(text, self._zone)
+            self._known[text] = at, at.isoformat(timespec="milliseconds")
+        return self._known[text]
+
+
+def _stated_time(body: Mapping[str, Any], kind: str) -> str:
     if kind == "Procedure":
         period = body.get("performedPeriod", {})
         text = body.get("performedDateTime") or period.get("end") or period.get("start")
@@ -329,7 +386,12 @@ def _time(body: Mapping[str, Any], kind: str, zone: tzinfo) -> datetime:
         period = body.get("effectivePeriod", {})
         text = body.get("effectiveDateTime") or body.get("effectiveInstant")
         text = text or period.get("end") or period.get("start")
-    if not text or not A_DAY.match(text):
+    return text or ""
+
+
+def _time(text: str, zone: tzinfo) -> datetime:
+    """Return the instant. A date without a time is the start of that day at the site."""
+    if not A_DAY.match(text):
         raise Unusable("missing-effective-time")
     stated = datetime.fromisoformat(text)
     if len(text) == 10:
@@ -339,27 +401,6 @@ def _time(body: Mapping[str, Any], kind: str, zone: tzinfo) -> datetime:
     except OverflowError:
         # The first and the last day of the calendar may have no counterpart in the zone of the site.
         raise Unusable("future-dated" if stated.year > 1 else "missing-effective-time") from None
-
-
-def _canonical(entry: Entry, definition: Json, at: datetime, value: Value, sides: frozenset[str]) -> Json:
-    performed = entry.type == "Procedure"
-    coding = definition["codes"][0]
-    if performed:
-        stated = pairs(entry.body.get("code"))
-        coding = next(c for c in definition["codes"] if (c["system"], c["code"]) in stated)
-    canonical: Json = {
-        "resourceType": entry.type,
-        "id": entry.id,
-        "meta": {"versionId": str(entry.version)},
-        "status": "completed" if performed else "final",
-        "code": {"coding": [_coding(coding)]},
-        "performedDateTime" if performed else "effectiveDateTime": at.isoformat(timespec="milliseconds"),
-        **value.elements,
-    }
-    if sides:
-        site = {"coding": [{"code": side} for side in sorted(sides)]}
-        canonical["bodySite"] = [site] if performed else site
-    return canonical
 
 
 def _coding(code: Json) -> Json:

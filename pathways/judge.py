@@ -154,11 +154,15 @@ def met(run: cql.Run, rule: Rule) -> bool:
     return all(run[name] is True for name in rule.conditions)
 
 
-def explained(judge: Judge, run: cql.Run, names: Sequence[str]) -> list[Json]:
-    """Return each condition with its result and the tree of why, in words."""
+def explained(judge: Judge, run: cql.Run, names: Sequence[str], *, deepest: int | None = None) -> list[Json]:
+    """Return each condition with its result and the tree of why, in words.
+
+    Args:
+        deepest: see `reasons`.
+    """
     return [
         {
-            **reasons(judge.pathway, run.explain(name), judge.by_version),
+            **reasons(judge.pathway, run.explain(name), judge.by_version, deepest=deepest),
             "name": name,
             "result": _answer(run[name]),
         }

@@ -78,14 +78,15 @@ class Situation:
             other_stage=self._other_stage,
         )
 
-    def ways_out(self, judge: Judge) -> tuple[WayOut, ...]:
+    def ways_out(self, judge: Judge, *, deepest: int | None = None) -> tuple[WayOut, ...]:
         """Return the ways out of the stage the instance is in, in the order of evaluation.
 
         Args:
             judge: as `judge` returns it, of the moment that is asked about.
+            deepest: of the conditions of a condition those further down are left out; None: none are.
         """
         run = judge.ask(self.memory)
-        return tuple(_way(judge, run, rule) for rule in self._leading())
+        return tuple(_way(judge, run, rule, deepest) for rule in self._leading())
 
     def changes(self, moment: datetime) -> dict[str, date]:
         """Return from which day the record alone, with nothing new, would answer a way otherwise.
@@ -124,13 +125,13 @@ class Situation:
                 yield rule
 
 
-def _way(judge: Judge, run: cql.Run, rule: Rule) -> WayOut:
+def _way(judge: Judge, run: cql.Run, rule: Rule, deepest: int | None) -> WayOut:
     by_person = rule.kind == "decision"
     conditions: tuple[Json, ...] = ()
     failed = None
     if not by_person:
         try:
-            conditions = tuple(explained(judge, run, rule.conditions))
+            conditions = tuple(explained(judge, run, rule.conditions, deepest=deepest))
         except cql.EvaluationFailed as fault:
             failed = fault.definition
     unanswered = by_person or failed is not None

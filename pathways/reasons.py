@@ -21,13 +21,16 @@ MOMENT = "Evaluation Instant"
 STORED = "stored"
 
 
-def reasons(pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact]) -> Json:
+def reasons(
+    pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact], *, deepest: int | None = None
+) -> Json:
     """Return the tree in words: `text`, `result`, `value`, `because`, `sources`.
 
     Args:
         facts: what counts, by the reference to its version.
+        deepest: conditions further down are left out, as for a reader who is not shown them.
     """
-    return _node(pathway, tree, facts, frozenset(pathway.library.phrases.values()))
+    return _node(pathway, tree, facts, frozenset(pathway.library.phrases.values()), deepest)
 
 
 def value(fact: Fact) -> str:
@@ -37,13 +40,20 @@ def value(fact: Fact) -> str:
 
 
 def _node(
-    pathway: Pathway, tree: Mapping[str, Any], facts: Mapping[str, Fact], spoken: frozenset[str]
+    pathway: Pathway,
+    tree: Mapping[str, Any],
+    facts: Mapping[str, Fact],
+    spoken: frozenset[str],
+    deepest: int | None,
 ) -> Json:
     # The same condition may be asked at several places of an expression; once is enough.
     answers = list({part["text"]: part for part in reversed(list(_answers(tree, spoken)))}.values())[::-1]
     # A condition that rests on expressions only, not on other conditions, is a leaf: its values say it all.
     named = any(part["text"] in spoken for part in answers)
-    parts = [_node(pathway, part, facts, spoken) for part in answers] if named else []
+    parts: list[Json] = []
+    if named and deepest != 0:
+        below = None if deepest is None else deepest - 1
+        parts = [_node(pathway, part, facts, spoken, below) for part in answers]
     sources = list(tree.get("sources", ()))
     node: Json = {
         "text": _text(tree),
@@ -51,7 +61,7 @@ def _node(
         "because": parts,
         "sources": sources,
     }
-    if not parts:
+    if not named:
         node["value"] = _leaf(pathway, tree, [facts[s] for s in sources if s in facts])
     return node
 

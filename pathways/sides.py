@@ -28,13 +28,15 @@ class Sides:
 
     def stated(self, entry: Entry, structures: Mapping[str, Json]) -> tuple[str, ...]:
         """Return every side the resource states: "left", "right" or "both", in document order."""
-        sites = entry.body.get("bodySite", [])
-        sites = sites if isinstance(sites, list) else [sites]
+        body = entry.body
+        sites = body.get("bodySite", ())
         found: list[str] = []
-        for site in sites:
+        for site in sites if isinstance(sites, list) else (sites,) if sites else ():
             found += self._of_codes(pairs(site))
-            found += self._of_extensions(site.get("extension", ()), entry, structures)
-        found += self._of_extensions(entry.body.get("extension", ()), entry, structures)
+            if "extension" in site:
+                found += self._of_extensions(site["extension"], entry, structures)
+        if "extension" in body:
+            found += self._of_extensions(body["extension"], entry, structures)
         return tuple(found)
 
     def named(self, entry: Entry, structures: Mapping[str, Json]) -> frozenset[str]:

@@ -67,12 +67,15 @@ def read(resource: Mapping[str, Any], table: Mapping[str, Any]) -> Value:
     """
     if table["types"] == ["components"]:
         return _components(resource, table)
-    return _single(resource, table, matched=pairs(resource.get("code")))
+    # Only where some codes allow fewer units it matters which code it is.
+    return _single(resource, table, pairs(resource.get("code")) if "unitsByCode" in table else ())
 
 
 def _single(resource: Mapping[str, Any], table: Mapping[str, Any], matched: tuple[Any, ...]) -> Value:
-    kind = next((k for k in table["types"] if KEYS.get(k) in resource), None)
-    if kind is None:
+    for kind in table["types"]:
+        if KEYS.get(kind) in resource:
+            break
+    else:
         raise Unusable("unreadable-value")
     raw = resource[KEYS[kind]]
     match kind:
@@ -101,7 +104,7 @@ def _answer(raw: Json, table: Mapping[str, Any]) -> Value:
     codes = pairs(raw)
     for code in codes:
         for answer in table.get("answers", ()):
-            if code in {(c["system"], c["code"]) for c in answer["codes"]}:
+            if any((c["system"], c["code"]) == code for c in answer["codes"]):
                 return _answered(answer, table)
     raise Unusable("unreadable-value")
 
@@ -145,7 +148,7 @@ def _quantity(raw: Json, table: Mapping[str, Any], matched: tuple[Any, ...]) -> 
     unit, units = _unit(raw), allowed_units(table, matched)
     if unit not in units:
         raise Unusable("unit-mismatch")
-    factor = Decimal(str(units[unit]))
+    factor = _exact(units[unit])
     value = _decimal(raw["value"])
     converted = value if factor == 1 else value * factor
     shown = None if factor == 1 else f"{_plain(converted)} (from {_plain(value)} {unit})"
@@ -165,24 +168,25 @@ def _number(value: Decimal, table: Mapping[str, Any], shown: str | None = None, 
     return Value(elements={"valueQuantity": {"value": Decimal(plain)}}, words=shown or plain)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def _exact(limit: float | Decimal) -> Decimal:
-    """Return a limit of the table; it has a few, which each value of a long record is held against."""
+    """Return a limit or a factor of the table; it has a few, which each value of a long record needs."""
     return Decimal(str(limit))
 
 
 def _components(resource: Mapping[str, Any], table: Mapping[str, Any]) -> Value:
     read_parts: dict[str, tuple[Json, Value, str]] = {}
+    coded = [(pairs(c.get("code")), c) for c in resource.get("component", ())]
     for part in table["components"]:
         key = (part["code"]["system"], part["code"]["code"])
-        given = next((c for c in resource.get("component", ()) if key in pairs(c.get("code"))), None)
+        given = next((c for codes, c in coded if key in codes), None)
         has_value = given is not None and any(name.startswith("value") for name in given)
         if given is None or not has_value:
             if part.get("required") or (given is not None and "dataAbsentReason" not in given):
                 raise Unusable("unreadable-value")
             continue
         rules = {"units": table.get("units", _WITHOUT), "range": table.get("range"), **part}
-        value = _single(given, rules, matched=())
+        value = _single(given, rules, ())
         unit = _unit(given["valueQuantity"]) if "valueQuantity" in given else ""
         read_parts[part["id"]] = (part, value, unit)
     if "ratio" in table:

@@ -9,9 +9,10 @@ a sandbox has set another.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, update
 
 from service.store import tables
+from service.store.driver import raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ def now(tx: Connection) -> datetime:
 
 def state(tx: Connection) -> Clock:
     """Return the service's instant and whether it stands still."""
-    table = tables.clock.c
-    row = tx.execute(select(table.now, func.clock_timestamp().label("running"), table.held)).one()
-    return of_row(row.now, row.running, row.held)
+    row = raw(tx).execute("SELECT now, clock_timestamp(), held FROM clock").fetchone()
+    assert row is not None
+    return of_row(*row)
 
 
 def of_row(set_to: datetime | None, running: datetime, held: bool) -> Clock:

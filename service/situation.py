@@ -46,10 +46,9 @@ def pathway_of(plan: Mapping[str, Any], pathways: tuple[Pathway, ...]) -> Pathwa
     return next((p for p in same if p.canonical in canonicals), same[0] if same else None)
 
 
-def memories(tx: Connection, which: Instance, *, tenant: int) -> dict[str, Mapping[str, Any]]:
+def memories(tx: Connection, which: Instance, *, tenant: int) -> Mapping[str, Mapping[str, Any]]:
     """Return what is remembered of the patient's instances of this pathway, by side."""
-    latest = decisions.latest(tx, which.patient, tenant=tenant)
-    return {side: row.after for (pathway, side), row in latest.items() if pathway == which.pathway}
+    return decisions.memories(tx, which.patient, which.pathway, tenant=tenant)
 
 
 def read(
@@ -59,11 +58,13 @@ def read(
     remembered: Mapping[str, Mapping[str, Any]],
     *,
     tenant: int,
+    chosen: Mapping[str, object] | None = None,
 ) -> Situation | None:
     """Return how an instance stands; None where nothing is remembered of it, or its patient is not stored.
 
     Args:
         remembered: as `memories` returns it.
+        chosen: what the site has changed, where this transaction has read it.
     """
     with driver.together(tx):
         received = resources.ask_of_patient(
@@ -82,6 +83,8 @@ def read(
     found = record.of(which.patient, entries, map(entry, own()), people().values())
     if found is None or which.side not in remembered:
         return None
+    if chosen is None:
+        chosen = site_parameters.current(tx)
     others = (
         Memory.from_json(memory).stage
         for side, memory in remembered.items()
@@ -92,6 +95,6 @@ def read(
         found,
         Memory.from_json(remembered[which.side]),
         which.side,
-        site=parameters.resolve(pathway, parameters.concerning(pathway, site_parameters.current(tx))),
+        site=parameters.resolve(pathway, parameters.concerning(pathway, chosen)),
         other_stage=next(others, None),
     )

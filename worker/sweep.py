@@ -31,6 +31,7 @@ from service.store import (
     idempotency_keys,
     kept_forms,
     leased,
+    open_plans,
     previews,
     promises,
     raised_events,
@@ -145,6 +146,7 @@ class Sweep:
             self._reindex,
             self._seal,
             partial(self._compare_identifiers, moment),
+            self._fold,
             partial(self._purge, moment),
         )
         for part in parts:
@@ -250,6 +252,10 @@ class Sweep:
             self._database.run(partial(shared_identifiers.note, tenant=tenant))
         took = time.monotonic() - began
         self._compare = moment + max(COMPARED_S, COMPARED_SHARE * took)
+
+    def _fold(self) -> None:
+        """Keep short what is summed to know how many plans are open."""
+        self._database.run(open_plans.fold)
 
     def _purge(self, moment: float) -> None:
         """Remove what is kept for a time that is over; in the next round again while there are more."""

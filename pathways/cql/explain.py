@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pathways.cql import fhir, wording
+from pathways.cql import wording
 from pathways.cql.compiler import type_name
 from pathways.cql.refusal import EvaluationFailed
 from pathways.cql.scope import Compiled, Node
@@ -55,6 +55,8 @@ _TRUTHS = {
     "AnyInCodeSystem",
 }
 _MISSING = object()
+# Most values of a tree are of these, which come from no record.
+_WITHOUT = {type(None), bool, int, str}
 # Behind every place in a list of definitions.
 _NEVER = sys.maxsize
 
@@ -215,12 +217,14 @@ class _Walk:
         text = f"{retrieve.type} {retrieve.label}".strip()
         told = self.entry(text, None, [])
         told["value"] = f"{len(stored)} stored" if stored else "none stored"
-        told["sources"] = list(dict.fromkeys(self.sources(stored)))
+        told["sources"] = list(dict.fromkeys(map(records.named, stored)))
         self.searches[id(told)] = told
         return told
 
     def sources(self, value: Any) -> list[str]:
         """Return the references of the records a value was read from."""
+        if type(value) in _WITHOUT:
+            return []
         if isinstance(value, Labelled):
             value = value.json
         if isinstance(value, list):
@@ -230,5 +234,5 @@ class _Walk:
             own = list(self.run.records.references(id_)) if isinstance(id_, str) else []
             return own or [source for item in value.values() for source in self.sources(item)]
         if isinstance(value, Mapping) and "resourceType" in value and "id" in value:
-            return [fhir.reference(value)]
+            return [self.run.records.named(value)]
         return []

@@ -41,7 +41,8 @@ class Records:
         self.all: tuple[Json, ...] = tuple(resources)
         self._by_type: dict[str, list[Json]] = {}
         self._by_code: dict[tuple[str, str], dict[tuple[str | None, str | None], list[Json]]] = {}
-        self._references: dict[str, list[str]] | None = None
+        self._by_id: dict[str, list[Json]] | None = None
+        self._named: dict[int, tuple[str, Json]] = {}
         #: what runs over these records have found and may share, by all that it depends on beside them
         self.shelves: dict[tuple[Any, ...], dict[str, Any]] = {}
         for resource in self.all:
@@ -69,14 +70,21 @@ class Records:
 
     def references(self, id_: str) -> Sequence[str]:
         """Return the references of the resources with an id."""
-        if self._references is None:
+        if self._by_id is None:
             # Explanations alone ask for them.
-            found: dict[str, list[str]] = {}
+            self._by_id = {}
             for resource in self.all:
                 if "id" in resource:
-                    found.setdefault(resource["id"], []).append(reference(resource))
-            self._references = found
-        return self._references.get(id_, ())
+                    self._by_id.setdefault(resource["id"], []).append(resource)
+        return [self.named(resource) for resource in self._by_id.get(id_, ())]
+
+    def named(self, resource: Json) -> str:
+        """Return the reference of a resource, as `reference` does; it is made once."""
+        found = self._named.get(id(resource))
+        if found is None:
+            # The resource is kept with it, so that no other gets its identity.
+            found = self._named[id(resource)] = reference(resource), resource
+        return found[0]
 
     def _indexed(self, type_: str, path: str) -> dict[tuple[str | None, str | None], list[Json]]:
         index: dict[tuple[str | None, str | None], list[Json]] = {}

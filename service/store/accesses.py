@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from service.store import finding
+from service.store.driver import raw
 
 READ, EXECUTE = "R", "E"
 
@@ -66,20 +67,10 @@ def add(
     status: int,
 ) -> None:
     """Write an access down, by the database's clock."""
-    tx.execute(
-        text(
-            "INSERT INTO access (tenant, at, who, action, place, reference, patients, status) VALUES "
-            "(:tenant, clock_timestamp(), :who, :action, :place, :reference, :patients, :status)"
-        ),
-        {
-            "tenant": tenant,
-            "who": who,
-            "action": action,
-            "place": place,
-            "reference": reference,
-            "patients": sorted(set(patients)),
-            "status": status,
-        },
+    raw(tx).execute(
+        "INSERT INTO access (tenant, at, who, action, place, reference, patients, status) "
+        "VALUES (%s, clock_timestamp(), %s, %s, %s, %s, %s::text[], %s)",
+        [tenant, who, action, place, reference, sorted(set(patients)), status],
     )
 
 

@@ -19,6 +19,8 @@ from service.store import content, tables
 from service.store.driver import raw
 from service.store.versions import as_json
 
+Json = dict[str, Any]
+
 #: pathway and instance
 Instance = tuple[str, str]
 
@@ -106,6 +108,12 @@ def ask_latest(tx: Connection, patient: str, *, tenant: int) -> Callable[[], dic
     return lambda: {(row.pathway, row.instance): row for row in map(_row, cursor)}
 
 
+def memories(tx: Connection, patient: str, pathway: str, *, tenant: int) -> dict[str, Json]:
+    """Return what is remembered of each instance of a pathway: the `after` of its newest decision."""
+    rows = raw(tx).execute(_MEMORIES, [tenant, patient, pathway])
+    return {instance: msgspec.json.decode(after) for instance, after in rows}
+
+
 def ask_numbers(
     tx: Connection, patient: str, pathway: str, numbers: Mapping[str, Iterable[int]], *, tenant: int
 ) -> Callable[[], list[Row]]:
@@ -122,16 +130,8 @@ def ask_numbers(
 
 def of_instance(tx: Connection, patient: str, pathway: str, instance: str, *, tenant: int) -> list[Row]:
     """Return every decision of the instance, newest first."""
-    table = tables.decision.c
-    rows = tx.execute(
-        _select(
-            table.tenant == tenant,
-            table.patient == patient,
-            table.pathway == pathway,
-            table.instance == instance,
-        ).order_by(table.number.desc())
-    )
-    return [_row(dict(row)) for row in rows.mappings()]
+    cursor = raw(tx).cursor(row_factory=dict_row)
+    return [_row(row) for row in cursor.execute(_OF_INSTANCE, [tenant, patient, pathway, instance])]
 
 
 def of_run(tx: Connection, run: UUID, *, tenant: int = 0) -> list[Row]:
@@ -217,6 +217,14 @@ _READ = "INSERT INTO evaluation (tenant, run, patient, read) VALUES (%s, %s, %s,
 _LATEST = (
     f"SELECT DISTINCT ON (pathway, instance) {_NAMES} FROM decision "  # noqa: S608
     "WHERE tenant = %s AND patient = %s ORDER BY pathway, instance, number DESC"
+)
+_MEMORIES = (
+    "SELECT DISTINCT ON (instance) instance, after FROM decision "
+    "WHERE tenant = %s AND patient = %s AND pathway = %s ORDER BY instance, number DESC"
+)
+_OF_INSTANCE = (
+    f"SELECT {_NAMES} FROM decision "  # noqa: S608
+    "WHERE tenant = %s AND patient = %s AND pathway = %s AND instance = %s ORDER BY number DESC"
 )
 _NUMBERS = (
     f"SELECT {_NAMES} FROM unnest(%s::text[], %s::integer[]) AS n (instance, number) "  # noqa: S608

@@ -13,6 +13,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from service.store.driver import raw
+
 SWEEP: Final = "sweep"
 BROKER: Final = "broker"
 WORKER: Final = "worker"
@@ -34,10 +36,7 @@ def beat(tx: Connection, process: str) -> None:
 
 def ages(tx: Connection) -> dict[str, tuple[datetime, float]]:
     """Return, for each part ever seen, when that was and how many seconds ago."""
-    rows = tx.execute(
-        text(
-            "SELECT process, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float AS age "
-            "FROM heartbeat"
-        )
+    statement = (
+        "SELECT process, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float FROM heartbeat"
     )
-    return {row.process: (row.seen_at, row.age) for row in rows}
+    return {process: (seen_at, age) for process, seen_at, age in raw(tx).execute(statement)}

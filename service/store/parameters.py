@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, text
 
 from service.store import content, tables
+from service.store.driver import raw
 
 #: minutes without a further Bundle before a patient is evaluated
 SETTLE_MINUTES = 10
@@ -42,7 +43,8 @@ class Version:
 
 def current(tx: Connection) -> dict[str, object]:
     """Return the changed values, `profile` among them; empty at the defaults."""
-    return dict(latest(tx).values)
+    row = raw(tx).execute("SELECT values FROM site_parameter ORDER BY version DESC LIMIT 1").fetchone()
+    return parsed(row[0] if row else None)
 
 
 def parsed(text: str | None) -> dict[str, object]:

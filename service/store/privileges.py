@@ -44,6 +44,7 @@ NEEDED: Mapping[str, Privileges] = {
     "history": APPEND,
     "joined_version": APPEND,
     "joining": CHANGE,
+    "open_plan": QUEUE,
     "origin": CHANGE,
     "overdue_task": APPEND,
     "preview": OTHER,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence, Set
 from typing import Any
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import search_index
@@ -26,7 +26,6 @@ from service.store.writing import (
     look_up_or_lock,
     look_up_parameters,
     save,
-    stored,
 )
 
 __all__ = [
@@ -381,6 +380,11 @@ def _all(tx: Connection, statement: str, parameters: list[Any]) -> list[Stored]:
 def _ask(
     tx: Connection, statement: str, parameters: list[Any] | dict[str, Any]
 ) -> Callable[[], list[Stored]]:
-    cursor = raw(tx).cursor(row_factory=dict_row)
+    cursor = raw(tx).cursor(row_factory=_of_columns)
     cursor.execute(statement, parameters)
-    return lambda: [stored(row) for row in cursor]
+    return cursor.fetchall
+
+
+def _of_columns(_cursor: object) -> Callable[[Sequence[Any]], Stored]:
+    """Return how a row of COLUMNS becomes a version: a long record has hundreds."""
+    return Stored._make

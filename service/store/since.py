@@ -15,6 +15,8 @@ from typing import Any, Self
 import msgspec
 from sqlalchemy import Connection, text
 
+from service.store.driver import raw
+
 Json = dict[str, Any]
 
 #: so many numbers before the newest one may belong to transactions that were still at work
@@ -58,10 +60,12 @@ class Mark:
 
 def now(tx: Connection, *, tenant: int) -> Mark:
     """Return the moment in which this transaction reads."""
-    row = tx.execute(text(_NOW), {"tenant": tenant}).one()
-    low, high, at_work = row.snapshot.split(":")
+    row = raw(tx).execute(_NOW, {"tenant": tenant}).fetchone()
+    assert row is not None
+    seq, snapshot = row
+    low, high, at_work = snapshot.split(":")
     numbers = tuple(int(number) for number in at_work.split(",") if number)
-    return Mark(seq=row.seq, low=int(low), high=int(high), at_work=numbers)
+    return Mark(seq=seq, low=int(low), high=int(high), at_work=numbers)
 
 
 def count(tx: Connection, mark: Mark, *, tenant: int, patient: str | None = None) -> int:
@@ -109,7 +113,7 @@ _WAS_THERE = f"pg_visible_in_snapshot({_WRITTEN_BY}, CAST(:snapshot AS pg_snapsh
 
 _NOW = """
     SELECT coalesce(max(seq), 0) AS seq, CAST(pg_current_snapshot() AS text) AS snapshot FROM resource
-    WHERE tenant = :tenant AND owned
+    WHERE tenant = %(tenant)s AND owned
 """
 _CHANGED = f"""
     FROM resource AS r {_XID}

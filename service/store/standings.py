@@ -6,8 +6,10 @@ Nothing here takes a lock, and nothing that is worked on waits for it.
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.rows import class_row
 from sqlalchemy import Connection, text
 
+from service.store.driver import raw
 from service.store.pending import HELD, PENDING, UNTRIED
 
 
@@ -59,25 +61,10 @@ class OfKind:
 
 def waiting(tx: Connection, now: datetime) -> Waiting:
     """Return how much is due by now, over all tenants; parked promises apart."""
-    statement = f"""
-        WITH w AS ({PENDING}), d AS (
-            SELECT w.due_at, w.arrived_at
-            FROM w LEFT JOIN promise p USING (tenant, kind, patient)
-            WHERE w.due_at <= :now AND (p.parked_at IS NULL OR {UNTRIED})
-            UNION ALL
-            SELECT p.due_at, NULL FROM promise p
-            WHERE p.due_at <= :now AND p.parked_at IS NULL AND NOT EXISTS (
-                SELECT FROM arrival a
-                WHERE a.tenant = p.tenant AND a.kind = p.kind AND a.patient = p.patient)
-        )
-        SELECT count(*) AS count, min(due_at) AS oldest_due_at,
-            CASE WHEN {HELD} THEN 0 ELSE coalesce(extract(epoch FROM clock_timestamp() - min(
-                CASE WHEN (SELECT now FROM clock) IS NULL THEN due_at ELSE arrived_at END
-            )), 0)::float END AS late_s,
-            (SELECT count(*) FROM promise WHERE parked_at IS NOT NULL) AS parked
-        FROM d
-    """  # noqa: S608 - constants of this module
-    return Waiting(**tx.execute(text(statement), {"now": now}).mappings().one())
+    cursor = raw(tx).cursor(row_factory=class_row(Waiting))
+    found = cursor.execute(_WAITING, {"now": now}).fetchone()
+    assert found is not None
+    return found
 
 
 def done_since(tx: Connection, moment: datetime) -> int:
@@ -88,7 +75,7 @@ def done_since(tx: Connection, moment: datetime) -> int:
 
 def of_patient(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> Standing | None:
     """Return where the patient's promise stands; None if there never was one."""
-    where = "tenant = :tenant AND kind = :kind AND patient = :patient"
+    where = "tenant = %(tenant)s AND kind = %(kind)s AND patient = %(patient)s"
     rows = _standings(tx, where, {"tenant": tenant, "kind": kind, "patient": patient})
     return rows[0] if rows else None
 
@@ -125,7 +112,7 @@ def by_kind(tx: Connection, now: datetime, *, tenant: int) -> list[OfKind]:
 
 def parked(tx: Connection, *, tenant: int) -> list[Standing]:
     """Return what was given up and waits for a person, longest first."""
-    return _standings(tx, "tenant = :tenant AND parked_at IS NOT NULL", {"tenant": tenant})
+    return _standings(tx, "tenant = %(tenant)s AND parked_at IS NOT NULL", {"tenant": tenant})
 
 
 def queue(tx: Connection, now: datetime, limit: int, *, tenant: int) -> list[Standing]:
@@ -135,20 +122,42 @@ def queue(tx: Connection, now: datetime, limit: int, *, tenant: int) -> list[Sta
         limit: at most so many; behind an outage there may be all patients.
     """
     where = (
-        "tenant = :tenant AND parked_at IS NULL "
-        "AND (due_at <= :now OR lease_until IS NOT NULL OR failed_reason IS NOT NULL)"
+        "tenant = %(tenant)s AND parked_at IS NULL "
+        "AND (due_at <= %(now)s OR lease_until IS NOT NULL OR failed_reason IS NOT NULL)"
     )
-    return _standings(tx, where, {"tenant": tenant, "now": now, "limit": limit}, "LIMIT :limit")
+    return _standings(tx, where, {"tenant": tenant, "now": now, "limit": limit}, "LIMIT %(limit)s")
 
 
 def _standings(tx: Connection, where: str, names: dict[str, object], limit: str = "") -> list[Standing]:
-    statement = f"""
-        SELECT * FROM (
-            SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
-                LEAST(w.due_at, p.due_at) AS due_at, p.lease_until, coalesce(p.attempts, 0) AS attempts,
-                p.failed_reason, p.done_at,
-                CASE WHEN {UNTRIED} THEN NULL ELSE p.parked_at END AS parked_at
-            FROM ({PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
-        ) AS standing WHERE {where} ORDER BY parked_at, due_at, patient {limit}
-    """  # noqa: S608 - constants of this module
-    return [Standing(**row) for row in tx.execute(text(statement), names).mappings()]
+    statement = f"{_STANDINGS} WHERE {where} ORDER BY parked_at, due_at, patient {limit}"
+    return raw(tx).cursor(row_factory=class_row(Standing)).execute(statement, names).fetchall()
+
+
+_WAITING = f"""
+    WITH w AS ({PENDING}), d AS (
+        SELECT w.due_at, w.arrived_at
+        FROM w LEFT JOIN promise p USING (tenant, kind, patient)
+        WHERE w.due_at <= %(now)s AND (p.parked_at IS NULL OR {UNTRIED})
+        UNION ALL
+        SELECT p.due_at, NULL FROM promise p
+        WHERE p.due_at <= %(now)s AND p.parked_at IS NULL AND NOT EXISTS (
+            SELECT FROM arrival a
+            WHERE a.tenant = p.tenant AND a.kind = p.kind AND a.patient = p.patient)
+    )
+    SELECT count(*) AS count, min(due_at) AS oldest_due_at,
+        CASE WHEN {HELD} THEN 0 ELSE coalesce(extract(epoch FROM clock_timestamp() - min(
+            CASE WHEN (SELECT now FROM clock) IS NULL THEN due_at ELSE arrived_at END
+        )), 0)::float END AS late_s,
+        (SELECT count(*) FROM promise WHERE parked_at IS NOT NULL) AS parked
+    FROM d
+"""  # noqa: S608 - constants of this module
+
+_STANDINGS = f"""
+    SELECT * FROM (
+        SELECT tenant, patient, kind, coalesce(w.arrivals, 0) AS arrivals,
+            LEAST(w.due_at, p.due_at) AS due_at, p.lease_until, coalesce(p.attempts, 0) AS attempts,
+            p.failed_reason, p.done_at,
+            CASE WHEN {UNTRIED} THEN NULL ELSE p.parked_at END AS parked_at
+        FROM ({PENDING}) AS w FULL JOIN promise p USING (tenant, kind, patient)
+    ) AS standing
+"""  # noqa: S608 - constants of this module

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import class_row
 from sqlalchemy import Connection
@@ -49,8 +49,7 @@ class Head:
         return self.type, self.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """One version of a resource."""
 
     #: of the current version; None for a superseded one
@@ -66,7 +65,7 @@ class Stored:
     #: made by the engine
     owned: bool
     deleted: bool
-    digest: bytes = field(repr=False)
+    digest: bytes
     #: JSON, id and meta included
     body: str
     #: a POST created it; of a later version it says nothing
@@ -138,7 +137,7 @@ class VersionConflict(Exception):
 #: the digest of what was removed: no content has it, so whatever is sent later is a change
 REMOVED = b""
 
-COLUMNS = "key, type, id, version, seq, patient, received, owned, deleted, digest, body, posted"
+COLUMNS = ", ".join(Stored._fields)
 HEAD = "key, type, id, version, patient, owned, received, deleted, digest"
 
 

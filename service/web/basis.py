@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from service.store.decisions import Row
 from service.web import elements, moments
 from service.web.moments import Moments
+from service.web.once import once
 from service.web.words import Words
 
 #: the texts of some conditions begin with the rule they belong to, as in `T06: weak and in pain`
@@ -75,17 +75,17 @@ class Basis:
     when: Moments = field(repr=False)
     words: Words = field(repr=False)
 
-    @cached_property
+    @once
     def conditions(self) -> tuple[Condition, ...]:
         """Return the conditions of the rule and what each rests on."""
         return _all(self.kept, DEEPEST, self.words)
 
-    @cached_property
+    @once
     def explained(self) -> tuple[Condition, ...]:
         """Return the same, further down."""
         return _all(self.kept, DEEPEST + 2, self.words)
 
-    @cached_property
+    @once
     def inputs(self) -> tuple[Input, ...]:
         """Return what the record said."""
         return tuple(read_input(entry, self.when, self.words) for entry in _used(self.kept))

@@ -7,7 +7,7 @@ clipped or smoothed: what was set aside is a cross above the scale, and every ch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pathways import cql
 from pathways.definition import Pathway
@@ -27,8 +27,7 @@ TICKS = 5
 WEEK_STEPS = (1, 2, 6, 12, 26, 52, 104)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dot:
+class Dot(NamedTuple):
     """One value in the drawing; `label` is empty where the neighbours need the room."""
 
     x: float

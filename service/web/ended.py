@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from pathways.definition import Pathway
 from service.situation import Instance
+from service.store.driver import raw
 from service.web.moments import Moments
 from service.web.words import Words
 
@@ -26,11 +27,16 @@ class Raised(msgspec.Struct):
     step: int
 
 
-class Kept(msgspec.Struct):
-    """What is remembered of an instance, as far as it is asked for here."""
+class Origin(msgspec.Struct):
+    """How an instance stood when a Task of it was raised."""
 
     stage: str | None
     closed: bool = False
+
+
+class Kept(Origin):
+    """What is remembered of an instance, as far as it is asked for here."""
+
     tasks: tuple[Raised, ...] = ()
 
 
@@ -107,23 +113,18 @@ def read(
     """
     if not instances:
         return {}
-    kept = {
-        Instance(row.patient, row.pathway, row.instance): msgspec.json.decode(row.after, type=Kept)
-        for row in tx.execute(text(_LATEST), {"tenant": tenant, **_parts(sorted(instances))})
-    }
+    latest = raw(tx).execute(_LATEST, {"tenant": tenant, **_parts(sorted(instances))})
+    kept = {Instance(*which): msgspec.json.decode(after, type=Kept) for *which, after in latest}
     for which, then in (stood or {}).items():
         if which in kept:
             kept[which].stage, kept[which].closed = then
     raised = [(which, task) for which, memory in kept.items() for task in memory.tasks]
     steps = sorted({(*which, task.step) for which, task in raised})
+    numbers = [step[3] for step in steps]
+    numbered = raw(tx).execute(_NUMBERED, {"tenant": tenant, "numbers": numbers, **_parts(steps)})
     origins = {
-        (Instance(row.patient, row.pathway, row.instance), row.number): msgspec.json.decode(
-            row.after, type=Kept
-        )
-        for row in tx.execute(
-            text(_NUMBERED),
-            {"tenant": tenant, "numbers": [step[3] for step in steps], **_parts(steps)},
-        )
+        (Instance(*which), number): msgspec.json.decode(after, type=Origin)
+        for *which, number, after in numbered
     }
     found = {
         task.id: _over(origin, kept[which])
@@ -139,12 +140,10 @@ def read_since(tx: Connection, instances: Collection[Instance], *, tenant: int) 
         return {}
     courses: dict[Instance, list[Standing]] = {}
     memories: dict[Instance, Kept] = {}
-    for row in tx.execute(text(_COURSES), {"tenant": tenant, **_parts(sorted(instances))}):
-        which, memory = (
-            Instance(row.patient, row.pathway, row.instance),
-            msgspec.json.decode(row.after, type=Kept),
-        )
-        courses.setdefault(which, []).append(Standing(row.number, row.at, memory.stage, memory.closed))
+    rows = raw(tx).execute(_COURSES, {"tenant": tenant, **_parts(sorted(instances))})
+    for patient, pathway, side, number, at, after in rows:
+        which, memory = Instance(patient, pathway, side), msgspec.json.decode(after, type=Kept)
+        courses.setdefault(which, []).append(Standing(number, at, memory.stage, memory.closed))
         memories[which] = memory
     found = {
         task.id: of_course(task.step, courses[which])
@@ -164,7 +163,7 @@ def say(ended: Ended, pathways: Iterable[Pathway], when: Moments, words: Words) 
     return words(f"{key}.since", **said, day=when.day(ended.since), distance=when.distance(ended.since))
 
 
-def _over(origin: Kept | Standing, now: Kept | Standing) -> Ended | None:
+def _over(origin: Origin | Standing, now: Origin | Standing) -> Ended | None:
     if origin.stage is None:
         return None
     if origin.stage != now.stage:
@@ -181,21 +180,21 @@ def _parts(instances: Sequence[Sequence[Any]]) -> dict[str, list[str]]:
 
 
 #: instances, as a table; its bracket is closed where it is used
-_WANTED = "unnest(CAST(:patients AS text[]), CAST(:pathways AS text[]), CAST(:sides AS text[])"
+_WANTED = "unnest(%(patients)s::text[], %(pathways)s::text[], %(sides)s::text[]"
 _LATEST = f"""
     SELECT w.patient, w.pathway, w.instance, d.after FROM {_WANTED}) AS w (patient, pathway, instance)
     CROSS JOIN LATERAL (
-        SELECT after FROM decision WHERE tenant = :tenant AND patient = w.patient AND pathway = w.pathway
+        SELECT after FROM decision WHERE tenant = %(tenant)s AND patient = w.patient AND pathway = w.pathway
             AND instance = w.instance ORDER BY number DESC LIMIT 1
     ) AS d
 """  # noqa: S608 - constants of this module
 _NUMBERED = f"""
     SELECT w.patient, w.pathway, w.instance, w.number, d.after
-    FROM {_WANTED}, CAST(:numbers AS integer[])) AS w (patient, pathway, instance, number)
-    JOIN decision AS d USING (patient, pathway, instance, number) WHERE d.tenant = :tenant
+    FROM {_WANTED}, %(numbers)s::integer[]) AS w (patient, pathway, instance, number)
+    JOIN decision AS d USING (patient, pathway, instance, number) WHERE d.tenant = %(tenant)s
 """  # noqa: S608
 _COURSES = f"""
     SELECT w.patient, w.pathway, w.instance, d.number, d.at, d.after
     FROM {_WANTED}) AS w (patient, pathway, instance)
-    JOIN decision AS d USING (patient, pathway, instance) WHERE d.tenant = :tenant ORDER BY d.number
+    JOIN decision AS d USING (patient, pathway, instance) WHERE d.tenant = %(tenant)s ORDER BY d.number
 """  # noqa: S608

@@ -1,7 +1,7 @@
 """Dates and numbers as a language writes them, by the data of Unicode (CLDR): https://cldr.unicode.org/."""
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 
@@ -22,6 +22,11 @@ def _date(day: date, pattern: str, language: str) -> str:
     return str(format_date(day, pattern, locale=Locale.parse(language)))
 
 
+@lru_cache(maxsize=4096)
+def _time(of_day: time, language: str) -> str:
+    return str(format_time(of_day, "HH:mm", locale=Locale.parse(language)))
+
+
 class Formats:
     """How one language writes what is the same in all of them."""
 
@@ -38,7 +43,7 @@ class Formats:
     def time(self, moment: datetime) -> str:
         """Return the time of the day; the moment is in the zone in which it is told."""
         # With a zone Babel would turn the moment into it once more, which of times before 1900 it cannot.
-        return str(format_time(moment.time(), "HH:mm", locale=self._locale))
+        return _time(time(moment.hour, moment.minute), self._language)
 
     def number(self, value: float | Decimal) -> str:
         """Return the number as precise as it is, without marks between thousands."""

@@ -17,6 +17,9 @@ from service.web import basis
 from service.web.basis import Condition
 from service.web.words import Words
 
+#: the conditions of a way and what each rests on, not more
+DEEPEST = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -44,7 +47,7 @@ def ask(situation: Situation | None, now: datetime, words: Words) -> Outlook:
     if situation is None:
         return Outlook()
     asked = situation.judge(now)
-    ways = situation.ways_out(asked)
+    ways = situation.ways_out(asked, deepest=DEEPEST)
     if any(way.failed for way in ways):
         return Outlook(failed=True)
     try:
@@ -71,7 +74,7 @@ def _steps(ways: Sequence[WayOut], pathway: Pathway, words: Words) -> tuple[Step
     found = []
     for way in ways:
         parts = [part for c in way.conditions for part in basis.conditions(c, words)]
-        open_parts = [p for p in parts if p.result != "met" and p.depth <= 1]
+        open_parts = [p for p in parts if p.result != "met"]
         stage = pathway.stages.get(way.target or "")
         found.append(
             Step(

@@ -21,11 +21,11 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import distinct_on
 
 from fhir_profiles import canonical
 from service.situation import Instance
-from service.store import search_index, tables
+from service.store import open_plans, search_index, tables
+from service.store.driver import raw
 from service.web.elements import OPEN_TASK, Json
 
 _resource = tables.resource.c
@@ -35,8 +35,7 @@ KINDS_OF_PLANS = (search_index.OPEN, search_index.HELD, search_index.APART)
 
 def open_tasks(tx: Connection, *, tenant: int) -> list[Json]:
     """Return every open Task that the engine made, oldest first."""
-    chosen = select(_resource.body).where(*_of_work("Task", tenant), _resource.status.in_(OPEN_TASK))
-    return _bodies(tx, chosen.order_by(_resource.key))
+    return _found(tx, f"SELECT body {_OPEN_TASKS} ORDER BY key", [tenant])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,7 @@ class Plans:
     def count(self, tx: Connection) -> int:
         """Return how many there are."""
         if not self._filtered:
-            return _count(tx, *self._every)
+            return open_plans.count(tx, tenant=self.tenant)
         found = select(func.count()).select_from(tables.search_value).where(*self._conditions)
         return int(tx.execute(found).scalar_one())
 
@@ -166,28 +165,22 @@ def find_patients(
 
 def plans_of(tx: Connection, patients: Collection[str], *, tenant: int) -> list[Json]:
     """Return every plan that the engine made for these patients."""
-    return _bodies(
-        tx,
-        _current(
-            tenant,
-            _resource.type == "CarePlan",
-            _resource.owned,
-            _among(_resource.patient, patients),
-        ).order_by(_resource.key),
-    )
+    if not patients:
+        return []
+    return _found(tx, _PLANS_OF, [tenant, sorted(patients)])
 
 
 def of_type(tx: Connection, type: str, ids: Collection[str], *, tenant: int) -> dict[str, Json]:
     """Return the resources of one type with these ids, by id."""
     if not ids:
         return {}
-    found = _bodies(tx, _current(tenant, _resource.type == type, _among(_resource.id, ids)))
+    found = _found(tx, _OF_TYPE, [tenant, type, sorted(ids)])
     return {str(body["id"]): body for body in found}
 
 
 def people(tx: Connection, *, tenant: int) -> tuple[list[Json], dict[str, Json]]:
     """Return the roles that people hold, and the people by id."""
-    roles = _bodies(tx, _current(tenant, _resource.type == "PractitionerRole").order_by(_resource.key))
+    roles = _found(tx, _ROLES, [tenant])
     ids = {str(role.get("practitioner", {}).get("reference", "")).partition("/")[2] for role in roles}
     return roles, of_type(tx, "Practitioner", ids - {""}, tenant=tenant)
 
@@ -197,35 +190,27 @@ def of_patient(tx: Connection, patient: str, types: Sequence[str], *, tenant: in
 
     Only what the engine made; Tasks of people (their decisions) are listed as `decision`.
     """
-    rows = tx.execute(
-        select(_resource.type, _resource.owned, _resource.body)
-        .where(
-            _resource.tenant == tenant,
-            _resource.patient == patient,
-            _resource.type.in_(types),
-            ~_resource.deleted,
-        )
-        .order_by(_resource.seq)
-    )
     found: dict[str, list[Json]] = defaultdict(list)
-    for row in rows:
-        if row.owned or row.type == "Task":
-            found[row.type if row.owned else "decision"].append(msgspec.json.decode(row.body))
+    for type_, owned, body in raw(tx).execute(_OF_PATIENT, [tenant, patient, list(types)]):
+        if owned or type_ == "Task":
+            found[type_ if owned else "decision"].append(msgspec.json.decode(body))
     return found
 
 
-def latest_memories(tx: Connection, patients: Collection[str], *, tenant: int) -> dict[Instance, Json]:
-    """Return what is remembered of every instance of these patients: the `after` of its latest decision."""
+class Entered(msgspec.Struct, rename="camel"):
+    """Of what is remembered of an instance, since when it has been in its stage."""
+
+    stage_entered: str | None = None
+
+
+def stages_entered(tx: Connection, patients: Collection[str], *, tenant: int) -> dict[Instance, str | None]:
+    """Return since when every instance of these patients has been in its stage, as its memory says it."""
     if not patients:
         return {}
-    row = tables.decision.c
-    rows = tx.execute(
-        select(row.patient, row.pathway, row.instance, row.after)
-        .where(row.tenant == tenant, _among(row.patient, patients))
-        .ext(distinct_on(row.patient, row.pathway, row.instance))
-        .order_by(row.patient, row.pathway, row.instance, row.number.desc())
-    )
-    return {Instance(r.patient, r.pathway, r.instance): msgspec.json.decode(r.after) for r in rows}
+    rows = raw(tx).execute(_LATEST_MEMORIES, [tenant, sorted(patients)])
+    return {
+        Instance(*which): msgspec.json.decode(after, type=Entered).stage_entered for *which, after in rows
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +279,9 @@ def by_keys(tx: Connection, keys: Collection[int]) -> dict[int, Json]:
 
 def open_task_count(tx: Connection, *, tenant: int) -> int:
     """Return how many Tasks are open."""
-    return _count(tx, *_of_work("Task", tenant), _resource.status.in_(OPEN_TASK))
+    row = raw(tx).execute(f"SELECT count(*) {_OPEN_TASKS}", [tenant]).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def patient_count(tx: Connection, *, tenant: int) -> int:
@@ -326,6 +313,36 @@ def _current(tenant: int, *conditions: ColumnElement[bool]) -> Select[Any]:
     return select(_resource.body).where(_resource.tenant == tenant, ~_resource.deleted, *conditions)
 
 
+def _found(tx: Connection, statement: str, parameters: Sequence[object]) -> list[Json]:
+    """Return the bodies that a statement finds; by the driver alone, for what every page asks."""
+    return [msgspec.json.decode(body) for (body,) in raw(tx).execute(statement, parameters)]
+
+
 def _bodies(tx: Connection, statement: Select[Any]) -> list[Json]:
     rows: Sequence[Row[Any]] = tx.execute(statement).all()
     return [msgspec.json.decode(row.body) for row in rows]
+
+
+#: in the words of the index `resource_of_work`
+_OPEN_TASKS = (
+    "FROM resource WHERE tenant = %s AND type = 'Task' AND owned AND NOT deleted "
+    f"AND status IN ({', '.join(map(repr, OPEN_TASK))})"
+)
+_ROLES = (
+    "SELECT body FROM resource WHERE tenant = %s AND type = 'PractitionerRole' AND NOT deleted ORDER BY key"
+)
+_OF_TYPE = (
+    "SELECT body FROM resource WHERE tenant = %s AND type = %s AND id = ANY(%s::text[]) AND NOT deleted"
+)
+_PLANS_OF = (
+    "SELECT body FROM resource WHERE tenant = %s AND type = 'CarePlan' AND owned AND NOT deleted "
+    "AND patient = ANY(%s::text[]) ORDER BY key"
+)
+_OF_PATIENT = (
+    "SELECT type, owned, body FROM resource WHERE tenant = %s AND patient = %s AND type = ANY(%s::text[]) "
+    "AND NOT deleted ORDER BY seq"
+)
+_LATEST_MEMORIES = (
+    "SELECT DISTINCT ON (patient, pathway, instance) patient, pathway, instance, after FROM decision "
+    "WHERE tenant = %s AND patient = ANY(%s::text[]) ORDER BY patient, pathway, instance, number DESC"
+)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 
 from service.web import elements, moments
 from service.web.elements import PRESSING, Json, Word
 from service.web.ended import Ended
 from service.web.moments import Due, Moments
+from service.web.once import once
 from service.web.words import Words
 
 #: the bands of the worklist, most urgent first
@@ -32,34 +32,34 @@ class Work:
         """Return the id of the Task."""
         return str(self.task["id"])
 
-    @cached_property
+    @once
     def title(self) -> str:
         """Return what is needed."""
         return elements.say(self.words.reworded(self.task.get("code"))) or self.words("task.unnamed")
 
-    @cached_property
+    @once
     def reason(self) -> str:
         """Return why."""
         title, side = elements.say(self.task.get("code")), elements.side(self.task)
         return self.words.said(_reason(str(self.task.get("description", "")), title, side))
 
-    @cached_property
+    @once
     def plan(self) -> str:
         """Return the plan it is about; empty for work about the person."""
         based_on = elements.references(self.task.get("basedOn", ()))
         return next((r for r in based_on if r.startswith("CarePlan/")), "")
 
-    @cached_property
+    @once
     def patient(self) -> str:
         """Return whom it is about."""
         return elements.reference(self.task.get("for")).partition("/")[2]
 
-    @cached_property
+    @once
     def side(self) -> Word | None:
         """Return the side it is about; None: the whole person."""
         return elements.side({"extension": self.words.reworded(self.task.get("extension", []))})
 
-    @cached_property
+    @once
     def band(self) -> str:
         """Return where it stands in the worklist, one of `BANDS`."""
         if self.priority in PRESSING:
@@ -78,12 +78,12 @@ class Work:
         """Return whether it was due before now; work of an ended stage does not nag."""
         return not self._set_apart and self._end is not None and self._end < self.when.now
 
-    @cached_property
+    @once
     def due(self) -> Due:
         """Return when it is due, in words."""
         return self.when.due(self._end)
 
-    @cached_property
+    @once
     def due_at(self) -> str:
         """Return when it is due, as FHIR writes it."""
         return elements.due(self.task)
@@ -93,7 +93,7 @@ class Work:
         """Return the priority of the Task."""
         return str(self.task.get("priority", "routine"))
 
-    @cached_property
+    @once
     def owner(self) -> str:
         """Return who has it; empty: nobody."""
         return elements.reference(self.task.get("owner"))
@@ -103,7 +103,7 @@ class Work:
         """Return the name of who has it."""
         return str(self.task.get("owner", {}).get("display") or self.owner)
 
-    @cached_property
+    @once
     def roles(self) -> tuple[Word, ...]:
         """Return for whom it is."""
         return elements.roles({"performerType": self.words.reworded(self.task.get("performerType", []))})
@@ -113,7 +113,7 @@ class Work:
         """Return for whom it is, in words."""
         return ", ".join(role.text for role in self.roles)
 
-    @cached_property
+    @once
     def orders(self) -> tuple[str, ...]:
         """Return the proposals it asks to sign."""
         return elements.orders_to_sign(self.task)
@@ -144,7 +144,7 @@ class Work:
         """Return whether it stands apart. What is pressing, or waits for a signature, never does."""
         return self.ended is not None and self.priority not in PRESSING and not self.orders
 
-    @cached_property
+    @once
     def _end(self) -> datetime | None:
         return moments.read(self.due_at)
 

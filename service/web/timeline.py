@@ -6,7 +6,7 @@ Nothing is left out because it was undone: a step taken back stays, struck throu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.store.decisions import Row
 from service.web import basis, elements, moments
@@ -62,8 +62,7 @@ class Told:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Arrived(NamedTuple):
     """An input as a decision named it, before it is put into words."""
 
     at: datetime

@@ -43,6 +43,8 @@ class Visit:
     #: with their titles in the language of the visit; rules are asked of `installed`
     pathways: tuple[Pathway, ...]
     clock: Clock
+    #: what the site has changed
+    chosen: Mapping[str, object]
     zone: str
     profile: str
     when: Moments
@@ -118,6 +120,7 @@ def read(tx: Connection) -> Visit:
         settings=app.settings,
         pathways=tuple(said.pathway(pathway) for pathway in app.pathways),
         clock=now,
+        chosen=changed,
         zone=zone,
         profile=str(changed.get("profile") or next((p.default_profile for p in app.pathways), "")),
         when=when,

@@ -160,12 +160,12 @@ def build(
         size: rows of a page.
     """
     busy = busy_plans(open_work, places)
-    listed = plans_with_work(open_work, places, filters)
     counts = count(open_work, acting) | {"plans": every.count}
     shown: list[Work] = []
     found: list[Work] = []
     plans: list[PlanRow] = []
     if filters.view == "plans":
+        listed = plans_with_work(open_work, places, filters)
         total = len(listed) if filters.need == "overdue" else every.matching()
         # What stands apart is not among the rows of the view, so the filter hides all of those.
         of_view = 0 if filters.need == "apart" else total - sum(not place.open for place in listed)
@@ -285,10 +285,10 @@ def place(plan: Json, words: Words) -> Place:
     )
 
 
-def since(memory: Json, when: Moments, words: Words) -> str:
-    """Return for how many days an instance has been in its stage; empty if nobody noted it."""
-    entered = read(str(memory.get("stageEntered") or ""))
-    return words("day_n", n=when.days_since(entered)) if entered else ""
+def since(entered: str | None, when: Moments, words: Words) -> str:
+    """Return for how many days an instance has been in its stage; empty if nobody noted since when."""
+    entered_at = read(entered)
+    return words("day_n", n=when.days_since(entered_at)) if entered_at else ""
 
 
 def first_plans(places: Iterable[Place]) -> dict[str, str]:

@@ -14,8 +14,9 @@ from service.app import create_app
 from service.automation import LIMITS_S
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import heartbeats, parameters, previews
+from service.store import heartbeats, open_plans, parameters, previews, resources
 from service.store.previews import Question
+from service.store.resources import Write
 from worker.sweep import COMPARED_S, COMPARED_SHARE, Sweep
 
 
@@ -130,6 +131,27 @@ def test_a_sweep_that_writes_an_export_late_in_its_round_is_seen_to_live(sweep, 
     with database.transaction() as tx:
         _, age_s = heartbeats.ages(tx)[heartbeats.SWEEP]
     assert age_s < LIMITS_S["sweep"]
+
+
+def test_a_round_keeps_short_what_is_summed_to_know_how_many_plans_are_open(sweep, database):
+    with database.transaction() as tx:
+        writes = [
+            Write(
+                type="CarePlan",
+                id=f"c-{n}",
+                body={"resourceType": "CarePlan", "status": "active"},
+                patient="p",
+                owned=True,
+            )
+            for n in range(open_plans.FEW + 1)
+        ]
+        resources.save(tx, writes, tenant=0, now=clock.now(tx))
+
+    sweep.round(0.0)
+
+    with database.transaction() as tx:
+        assert tx.execute(text("SELECT change FROM open_plan")).scalars().all() == [open_plans.FEW + 1]
+        assert open_plans.count(tx, tenant=0) == open_plans.FEW + 1
 
 
 def test_identifiers_are_compared_now_and_then_and_the_more_there_are_the_more_rarely(

@@ -31,6 +31,7 @@ from service.store.tables.record import (
     OF_WORK,
     RECEIPT,
     history,
+    open_plan,
     resource,
 )
 from service.store.tables.searching import (
@@ -76,6 +77,7 @@ __all__ = [
     "joining",
     "kept_form",
     "metadata",
+    "open_plan",
     "origin",
     "overdue_task",
     "preview",

@@ -116,3 +116,12 @@ history = Table(
     Index("history_of_patient", "tenant", "patient"),
     Index("history_of_time", "tenant", "type", "received", "seq", postgresql_where=text(NUMBERED)),
 )
+
+open_plan = Table(
+    "open_plan",
+    metadata,
+    # How many CarePlans of ours are active, as a sum: triggers of `resource` add a row to it for each that
+    # becomes active or no longer is, in the transaction that writes it, and the sweep makes one row of many.
+    Column("tenant", SmallInteger, nullable=False),
+    Column("change", BigInteger, nullable=False),
+)

@@ -87,7 +87,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     which = situation.instance(own)
     patient, name, side = which
     memories = situation.memories(tx, which, tenant=TENANT)
-    stands = situation.read(tx, pathway, which, memories, tenant=TENANT)
+    stands = situation.read(tx, pathway, which, memories, tenant=TENANT, chosen=seen.chosen)
     return Record(
         patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
         plan=own,

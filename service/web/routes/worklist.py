@@ -59,7 +59,8 @@ def show_worklist() -> str:
             longest=saved_views.LONGEST,
             closed=closed.count(tx, closed.day(seen.when), tenant=TENANT),
             about_data=inbox.is_about_data,
-            known=queries.knows_a_patient(tx, tenant=TENANT),
+            # Only an empty list says whether anybody is known.
+            known=bool(found.list.shown) or queries.knows_a_patient(tx, tenant=TENANT),
         )
 
 
@@ -96,13 +97,13 @@ def _read(
     of_page = {w.plan: places[w.plan] for b in shown.bands for w in b.rows if w.plan in places} | rows
     left = [w for band in shown.bands for w in band.rows if w.ended]
     known = ended.read_since(tx, {places[w.plan].instance for w in left}, tenant=TENANT)
-    memories = queries.latest_memories(tx, {p.patient for p in of_page.values()}, tenant=TENANT)
+    entered = queries.stages_entered(tx, {p.patient for p in of_page.values()}, tenant=TENANT)
     return Read(
         open=found,
         list=shown,
         places=places,
         since={
-            plan: worklist.since(memories.get(place.instance, {}), seen.when, seen.words)
+            plan: worklist.since(entered.get(place.instance), seen.when, seen.words)
             for plan, place in of_page.items()
         },
         ended={

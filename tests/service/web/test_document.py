@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event
+from statements import executed
 
 from pathways import catalogue
 from service.store import parameters
@@ -155,9 +155,8 @@ def test_of_several_pathways_each_counts_and_lists_its_own_plans(client, everywh
 
 def test_the_map_takes_as_many_queries_for_many_plans_as_for_few(client, everywhere, story):
     def asked():
-        statements = []
-        event.listen(everywhere._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-        assert client.get(PAGE).status_code == 200
+        with executed() as statements:
+            assert client.get(PAGE).status_code == 200
         return len(statements)
 
     few = asked()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event
+from statements import executed
 
 from service.store import decisions, resources
 from service.store.resources import Write
@@ -228,12 +228,10 @@ def test_an_address_that_no_page_has_tells_nothing(client, two, query):
 
 def test_however_many_rows_change_the_queries_are_as_many(client, record, two):
     page = Open(client, "/?view=all")
-    statements = []
-    event.listen(record._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
 
     def asked():
-        statements.clear()
-        client.get(page.address)
+        with executed() as statements:
+            client.get(page.address)
         return len(statements)
 
     quiet = asked()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from fhir_visits import MRN, bundle, patient, put
-from sqlalchemy import event
+from statements import executed
 
 from service import clock
 from service.fhir import transaction
@@ -250,14 +250,8 @@ def test_it_is_said_in_the_language_of_the_reader(client, record, send, story):
 
 def test_however_many_there_are_the_queries_are_as_many(client, record, send):
     def asked():
-        statements = []
-
-        def listener(*args):
-            statements.append(args[2])
-
-        event.listen(record._engine, "before_cursor_execute", listener)
-        assert client.get("/inbox").status_code == 200
-        event.remove(record._engine, "before_cursor_execute", listener)
+        with executed() as statements:
+            assert client.get("/inbox").status_code == 200
         return len(statements)
 
     send(person("a0", "0"), person("b0", "0"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from statements import executed
 
 from service import clock
 from service.store import promises, resources
@@ -291,14 +291,8 @@ def test_a_plan_without_a_side_is_found_as_being_about_the_person(client, record
 )
 def test_however_many_rows_there_are_the_queries_are_as_many(client, several, path):
     def asked():
-        statements = []
-
-        def listener(*args):
-            statements.append(args[2])
-
-        event.listen(several._engine, "before_cursor_execute", listener)
-        assert client.get(path).status_code == 200
-        event.remove(several._engine, "before_cursor_execute", listener)
+        with executed() as statements:
+            assert client.get(path).status_code == 200
         return len(statements)
 
     few = asked()
