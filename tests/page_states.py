@@ -41,6 +41,7 @@ ASKED = Asked(
     of_patients=False,
     patients=None,
     elements=(),
+    filters=(),
     since=None,
     until=datetime(2026, 6, 22, tzinfo=UTC),
 )
