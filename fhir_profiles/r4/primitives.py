@@ -22,6 +22,8 @@ _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
 _ZONE = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 # Everything but the control characters that no text needs; PostgreSQL cannot hold the first of them.
 _TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f]"
+# The same without what separates words: a NUL is no white space to a regular expression.
+_DARK = r"[^\s\x00-\x1f]"
 _BASE64 = r"[0-9A-Za-z+/]\s*"
 
 _ACTIVE = (
@@ -47,8 +49,8 @@ PRIMITIVES: dict[str, Schema] = {
         "base64 that is not empty",
     ),
     "boolean": {"type": "boolean", "title": "true or false"},
-    "canonical": _text(r"\S+", "a canonical URL without spaces"),
-    "code": _text(r"\S+(?: \S+)*", "a code without leading, trailing or double spaces"),
+    "canonical": _text(f"{_DARK}+", "a canonical URL without spaces"),
+    "code": _text(f"{_DARK}+(?: {_DARK}+)*", "a code without leading, trailing or double spaces"),
     "date": _text(f"{_MONTH}|{_DAY}", "an existing date as YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": _text(
         f"{_MONTH}|{_DAY}(?:T{_TIME}{_ZONE})?",
@@ -64,14 +66,14 @@ PRIMITIVES: dict[str, Schema] = {
     "string": _text(f"{_TEXT}+", "text that is not empty, without control characters"),
     "time": _text(_TIME, "a time of day as hh:mm:ss"),
     "unsignedInt": _whole(0, "a whole number from 0 on"),
-    "uri": _text(r"\S+", "a URI without spaces"),
-    "url": _text(r"\S+", "a URL without spaces"),
+    "uri": _text(f"{_DARK}+", "a URI without spaces"),
+    "url": _text(f"{_DARK}+", "a URL without spaces"),
     "uuid": _text(
         "urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "a UUID as urn:uuid:..."
     ),
     "xhtml": {
         "type": "string",
-        "pattern": r"^\s*<div[\s>][\s\S]*</div>\s*$",
+        "pattern": rf"^\s*<div[\s>]{_TEXT}*</div>\s*$",
         "not": {"pattern": _ACTIVE},
         "title": "one XHTML div without active content",
     },

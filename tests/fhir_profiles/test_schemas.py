@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from fhir_profiles import gate
@@ -50,3 +51,15 @@ def test_every_object_is_closed_and_every_reference_to_a_schema_resolves(kind: s
         for element in schema["properties"].values():
             target = element.get("items", element).get("$ref", "#/$defs/string")
             assert target.removeprefix("#/$defs/") in definitions
+
+
+@pytest.mark.parametrize("name", sorted(name for name, s in PRIMITIVES.items() if s["type"] == "string"))
+@pytest.mark.parametrize("character", ["\x00", "\x01", "\x1f"])
+def test_no_primitive_holds_a_control_character(name: str, character: str) -> None:
+    """https://hl7.org/fhir/R4/datatypes.html#string; PostgreSQL holds no NUL in any text."""
+    validator = jsonschema_rs.Draft202012Validator(
+        {key: PRIMITIVES[name][key] for key in ("type", "pattern")}
+    )
+    within = {"xhtml": "<div>a{}</div>", "uri": "http://a{}b"}.get(name, "a{}b")
+
+    assert not validator.is_valid(within.format(character))

@@ -44,7 +44,7 @@ class Report:
     took_s: float = 0.0
     slowest_s: float = 0.0
     #: slow, and not when they were asked again
-    slow_once: int = 0
+    slow_once: list[str] = field(default_factory=list)
     stored: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     routes: Counter[str] = field(default_factory=Counter)
@@ -57,10 +57,11 @@ class Report:
         rate = self.requests / self.took_s if self.took_s else 0
         head = (
             f"{self.requests} requests in {self.took_s:.0f} s ({rate:.0f} a second), "
-            f"slowest {self.slowest_s:.2f} s ({self.slow_once} slow once), {self.stored} versions stored, "
-            f"{len(self.routes)} routes; {kinds}"
+            f"slowest {self.slowest_s:.2f} s ({len(self.slow_once)} slow once), "
+            f"{self.stored} versions stored, {len(self.routes)} routes; {kinds}"
         )
-        return "\n".join([head, *(f"\n{what}\n{how}" for what, how in self.found.items())])
+        slow = [f"slow once: {each}" for each in self.slow_once]
+        return "\n".join([head, *slow, *(f"\n{what}\n{how}" for what, how in self.found.items())])
 
 
 class Run:
@@ -141,7 +142,7 @@ class Run:
             return
         if finding.what == watch.SLOW and not all(self._is_slow(asked) for _ in range(AGAIN)):
             # The machine was busy with something else.
-            self.report.slow_once += 1
+            self.report.slow_once.append(f"seed {self._seed}, number {number}: {str(asked)[:1000]}")
             return
         self.report.found[kind] = ""
 
