@@ -60,6 +60,7 @@ class After:
 class Search:
     """What was asked for."""
 
+    tenant: int
     type: str
     #: parameter and value as they were given and used, for the self link
     used: tuple[tuple[str, str], ...]
@@ -86,7 +87,10 @@ class Search:
     @property
     def condition(self) -> Sql:
         """Return all conditions as one."""
-        return sql.asked_of_each(sql.all_of(self.conditions), few=self.few)
+        if self.few:
+            return sql.asked_of_each(sql.all_of(self.conditions), few=True)
+        conditions = sql.driven(self.conditions, self.type, tenant=self.tenant)
+        return sql.asked_of_each(sql.all_of(conditions), few=False)
 
     @property
     def polls(self) -> bool:
@@ -233,6 +237,7 @@ class _Reader:
         if within is not None:
             first.append(compartments.condition(self._type, within, tenant=tenant))
         return Search(
+            tenant=tenant,
             type=self._type,
             used=(*self._used, *self._shaping),
             conditions=(*first, *self._conditions),

@@ -32,32 +32,13 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
     """
     if wanted.needs_rows:
         indexed.refuse_unindexed(tx, tenant=tenant)
-    condition = wanted.condition
-    total = None
-    if wanted.total != "none":
-        total = finding.total(
-            tx, condition.text, condition.values, exact=wanted.total == "accurate", few=wanted.few
-        )
-    page = Page(resources=(), more=False)
-    if wanted.count:
-        place = _place(tx, wanted)
-        if place is not None and not wanted.sort:
-            condition = sql.after(condition, place.key)
-        page = finding.page(
-            tx,
-            condition.text,
-            condition.values,
-            count=wanted.count,
-            after=place,
-            order=[one.order for one in wanted.sort],
-            few=wanted.few,
-        )
+    page = _page(tx, wanted) if wanted.count else Page(resources=(), more=False)
     along = including.carry_out(tx, wanted.include, page.resources, tenant=tenant, types=TYPES)
     accessed.note(found.patient for found in (*page.resources, *along))
     entries = [_entry(stored, wanted, base, "match") for stored in page.resources]
     entries += [_entry(stored, wanted, base, "include") for stored in along]
     found: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
-    if total is not None:
+    if (total := _total(tx, wanted, page)) is not None:
         found["total"] = total
     found["link"] = _links(wanted, page, base)
     return {**found, "entry": entries} if entries else found
@@ -71,6 +52,32 @@ def _entry(stored: Stored, wanted: Search, base: str, mode: str) -> dict[str, An
         "resource": msgspec.Raw(subset.of(stored.body, shape).encode()),
         "search": {"mode": mode},
     }
+
+
+def _page(tx: Connection, wanted: Search) -> Page:
+    place, condition = _place(tx, wanted), wanted.condition
+    if place is not None and not wanted.sort:
+        condition = sql.after(condition, place.key)
+    return finding.page(
+        tx,
+        condition.text,
+        condition.values,
+        count=wanted.count,
+        after=place,
+        order=[one.order for one in wanted.sort],
+        few=wanted.few,
+    )
+
+
+def _total(tx: Connection, wanted: Search, page: Page) -> int | None:
+    """Return how many match, where that is asked for and not too many to be counted."""
+    if wanted.total == "none":
+        return None
+    if wanted.count and wanted.after is None and not page.more:
+        # A first page that is the last one has them all.
+        return len(page.resources)
+    condition, is_exact = wanted.condition, wanted.total == "accurate"
+    return finding.total(tx, condition.text, condition.values, exact=is_exact, few=wanted.few)
 
 
 def _place(tx: Connection, wanted: Search) -> Place | None:

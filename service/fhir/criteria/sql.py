@@ -33,6 +33,13 @@ TABLES: Mapping[str, str] = MappingProxyType(
 FENCE = "/* of each */"
 _BESIDES_KEY = re.compile(r"/\* or \*/.*?/\* not \*/")
 _KEY = re.compile(r"(\w+)\.key = r\.key/\* or \*/")
+#: one condition that is a `row` of one name, value and system
+_ONE_TOKEN = re.compile(
+    r"EXISTS \(SELECT FROM search_value (\w+) WHERE \1\.key = r\.key"
+    r"/\* or \*/ AND \1\.tenant = r\.tenant AND \1\.type = r\.type/\* not \*/"
+    r"(?P<matches> AND \1\.name = %s AND \(\1\.value = %s AND \1\.system = %s\)) /\* of each \*/\)"
+)
+_AFTER = re.compile(r"/\* after (\w+) \*/")
 
 
 def asked_of_each(condition: Sql, *, few: bool) -> Sql:
@@ -53,7 +60,32 @@ def after(condition: Sql, key: int) -> Sql:
     Said of the rows as well, or the server reads those of all pages before: it does not conclude from two
     keys being the same that the one is as great as the other.
     """
-    return Sql(_KEY.sub(rf"\g<0> AND \1.key > {key:d}", condition.text), condition.values)
+    text = _KEY.sub(rf"\g<0> AND \1.key > {key:d}", condition.text)
+    return Sql(_AFTER.sub(rf" AND \1.key > {key:d}", text), condition.values)
+
+
+def driven(conditions: Sequence[Sql], type_: str, *, tenant: int) -> Sequence[Sql]:
+    """Return the conditions with the one that leads to the resources written so that it does.
+
+    The rows of one token lie in the index in the order of the keys, which is that of a page: fifty of them
+    are fifty resources. Left to itself the server goes through all resources in that order, and asks of each
+    whether it has such a row, because it expects soon to have found a page. Beside another value it cannot
+    be said here which is rare; then the server chooses.
+    """
+    by_value = [place for place, one in enumerate(conditions) if "FROM search_value" in one.text]
+    if len(by_value) != 1:
+        return conditions
+    (place,) = by_value
+    match = _ONE_TOKEN.fullmatch(conditions[place].text)
+    if not match:
+        return conditions
+    row = match[1]
+    text = (
+        f"r.key IN (SELECT DISTINCT {row}.key FROM search_value {row} WHERE {row}.tenant = %s "  # noqa: S608
+        f"AND {row}.type = %s/* after {row} */{match['matches']} ORDER BY {row}.key)"
+    )
+    leads = Sql(text, (tenant, type_, *conditions[place].values))
+    return [*conditions[:place], leads, *conditions[place + 1 :]]
 
 
 def of_resource(as_: str, of: str) -> str:

@@ -21,3 +21,26 @@ def test_what_is_asked_of_few_resources_stays_as_it_is():
     condition = sql.asked_of_each(CODE, few=True)
 
     assert sql.after(condition, 175950) == condition
+
+
+TOKEN = sql.row("search_value", ["code"], Sql("s.value = %s AND s.system = %s", ("c7", "urn:x")), of="r")
+DATE = sql.row("search_date", ["date"], Sql("s.low < %s", ("2026-02-02",)), of="r")
+
+
+def test_the_rows_of_one_token_lead_to_the_resources_in_their_order():
+    type_, leads, date = sql.driven(
+        [Sql("r.type = %s", ("Observation",)), TOKEN, DATE], "Observation", tenant=3
+    )
+
+    assert leads.text.startswith("r.key IN (SELECT DISTINCT s.key FROM search_value s WHERE s.tenant = %s")
+    assert leads.text.endswith("ORDER BY s.key)")
+    assert leads.values == (3, "Observation", "code", "c7", "urn:x")
+    assert (type_, date) == (of_type, DATE)
+    begun = sql.after(sql.all_of([leads, DATE]), 9)
+    assert begun.text.count("s.key > 9") == 2
+    assert begun.text.count("%s") == len(begun.values)
+
+
+def test_where_one_of_several_values_may_be_rare_the_server_chooses():
+    for conditions in ([TOKEN, CODE], [TOKEN, TOKEN], [CODE, DATE], [sql.none_of(TOKEN)], [DATE]):
+        assert sql.driven(conditions, "Observation", tenant=0) == conditions

@@ -182,9 +182,11 @@ def test_a_total_is_exact_or_not_there(query, total, client):
 def test_more_than_is_quickly_counted_has_a_total_only_where_it_is_asked_for(client, monkeypatch):
     monkeypatch.setattr(finding, "COUNTED", 3)
 
-    assert "total" not in answered(client, "Observation?code=718-7")
-    assert answered(client, "Observation?code=718-7&_total=accurate")["total"] == 4
-    assert answered(client, "Observation?code=718-7&status=final")["total"] == 2
+    assert "total" not in answered(client, "Observation?code=718-7&_count=1")
+    assert answered(client, "Observation?code=718-7&_count=1&_total=accurate")["total"] == 4
+    assert answered(client, "Observation?code=718-7&status=final&_count=1")["total"] == 2
+    # A page that holds them all has counted them.
+    assert answered(client, "Observation?code=718-7")["total"] == 4
 
 
 def test_the_self_link_says_what_was_applied(client):
