@@ -28,9 +28,9 @@ DATE = sql.row("search_date", ["date"], Sql("s.low < %s", ("2026-02-02",)), of="
 
 
 def test_the_rows_of_one_token_lead_to_the_resources_in_their_order():
-    type_, leads, date = sql.driven(
-        [Sql("r.type = %s", ("Observation",)), TOKEN, DATE], "Observation", tenant=3
-    )
+    of_type = Sql("r.type = %s", ("Observation",))
+
+    type_, leads, date = sql.driven([of_type, TOKEN, DATE], "Observation", tenant=3)
 
     assert leads.text.startswith("r.key IN (SELECT DISTINCT s.key FROM search_value s WHERE s.tenant = %s")
     assert leads.text.endswith("ORDER BY s.key)")
