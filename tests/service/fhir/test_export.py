@@ -417,15 +417,38 @@ def test_what_was_removed_is_told_whatever_the_filter_says(client, database, vis
     assert json.loads(removed)["entry"] == [{"request": {"method": "DELETE", "url": "Observation/a-2"}}]
 
 
-def test_a_filter_waits_for_the_rows_that_it_reads(client, database, owner, visits):
+def index_is(owner, *, complete):
     with owner.transaction() as tx:
-        tx.execute(text("UPDATE reindexing SET complete = FALSE"))
+        tx.execute(text("UPDATE reindexing SET complete = :complete"), {"complete": complete})
+
+
+@pytest.mark.parametrize("search", ["code=a", "patient=a", "_id=a-1", ""])
+def test_a_filtered_export_is_refused_until_the_index_is_complete(search, client, owner, visits):
+    query = {"_typeFilter": f"Observation?{search}"}
+    index_is(owner, complete=False)
     try:
-        query = {"_typeFilter": "Observation?code=a"}
         assert client.get("/fhir/$export", query_string=query, headers=ASYNC).status_code == 503
+        assert client.get("/fhir/$export", headers=ASYNC).status_code == 202
     finally:
-        with owner.transaction() as tx:
-            tx.execute(text("UPDATE reindexing SET complete = TRUE"))
+        index_is(owner, complete=True)
+
+    assert client.get("/fhir/$export", query_string=query, headers=ASYNC).status_code == 202
+
+
+def test_a_filtered_export_that_was_begun_waits_for_the_index(client, database, owner, visits):
+    """An upgrade to a release with other rows comes between the kick-off and the worker."""
+    status = begin(client, _typeFilter="Observation?patient=a", _type="Observation")
+    index_is(owner, complete=False)
+    try:
+        for _ in range(leased.MOST_ATTEMPTS + 1):
+            assert not export.run(database, 0, id_of(status))
+            assert client.get(status).status_code == 202
+            with database.transaction() as tx:
+                tx.execute(text("UPDATE export SET retry_at = NULL"))
+    finally:
+        index_is(owner, complete=True)
+
+    assert names(lines(client, finish(client, database, status))) == OF_A
 
 
 @pytest.mark.parametrize("path", ["$export", "Patient/$export"])
