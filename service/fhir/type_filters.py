@@ -113,4 +113,8 @@ def _condition(search: Search, few: bool) -> Sql:
 
 def _asked(query: str) -> list[tuple[str, str]]:
     # A plus is a plus: the query was decoded once with the parameter that it stands in.
-    return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    asked = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    if any("\0" in text for pair in asked for text in pair):
+        # Decoded once more it may hold what the request does not.
+        raise NotExchanged(Issue(code="value", text="a character is not allowed in _typeFilter"))
+    return asked

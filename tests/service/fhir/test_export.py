@@ -232,6 +232,8 @@ REFUSED = {
     ),
     "a filter that sorts": ("$export", {"_typeFilter": "Patient?_sort=family"}, ASYNC, 400),
     "a filter that counts": ("$export", {"_typeFilter": "Patient?_count=1"}, ASYNC, 400),
+    "a zero character": ("$export", {"_typeFilter": "Observation?code=%00"}, ASYNC, 400),
+    "one in a name": ("$export", {"_typeFilter": "Observation?co%00de=a"}, ASYNC, 400),
     "many filters": ("$export", {"_typeFilter": ["Patient?_id=a"] * 21}, ASYNC, 400),
     "no Group": ("Group/none/$export", {}, ASYNC, 404),
 }
@@ -343,6 +345,18 @@ def test_a_type_filter_in_a_body_is_no_part_of_an_address(client, database, visi
     manifest = finish(client, database, urlsplit(answer.headers["Content-Location"]).path)
     assert names(lines(client, manifest)) == {"Patient/a", "Patient/b"}
     assert manifest["request"] == "http://127.0.0.1:8000/fhir/$export"
+
+
+def test_a_zero_character_of_a_filter_in_a_body_is_refused(client, database):
+    filter_ = {"name": "_typeFilter", "valueString": "Observation?code=%00"}
+
+    answer = client.post(
+        "/fhir/$export", json={"resourceType": "Parameters", "parameter": [filter_]}, headers=ASYNC
+    )
+
+    assert answer.status_code == 400
+    with database.transaction() as tx:
+        assert leased.due(tx, "export", 1) == []
 
 
 def test_what_a_filter_may_not_hold_is_passed_over_where_that_is_asked_for(client, database, visits):
