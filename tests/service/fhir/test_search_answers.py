@@ -303,6 +303,16 @@ def test_codes_that_cannot_be_told_here_are_refused_and_not_found_empty(query, c
     assert says in issue["diagnostics"]
 
 
+@pytest.mark.parametrize("latitude", [f"0.{'0' * 30}1e-300", f"-0.{'0' * 50}1e-300", f"0.{'1' * 60}"])
+def test_a_place_of_any_precision_is_near_to_another_and_ends_no_search(latitude, client):
+    body = f'{{"resourceType":"Location","id":"exact","position":{{"latitude":{latitude},"longitude":0}}}}'
+    answer = client.put("/fhir/Location/exact", data=body, content_type="application/fhir+json")
+    assert answer.status_code in (200, 201), answer.get_json()
+
+    assert ids(answered(client, "Location?near=0|0")) == ["exact"]
+    assert client.delete("/fhir/Location/exact").status_code == 204
+
+
 def test_a_set_has_at_most_so_many_codes_and_so_has_what_is_below_a_code(client, monkeypatch):
     queries = ("Observation?code:in=ValueSet/both", "Condition?code:below=urn:icd|M")
     assert [client.get(f"/fhir/{query}").status_code for query in queries] == [200, 200]
