@@ -389,10 +389,29 @@ def test_words_are_those_of_the_current_narrative(client):
     assert found("second") == []
 
 
+def test_a_criterion_has_so_many_words_however_long(client):
+    longest = ["\U00020000" * 499 + chr(0x20000 + n) for n in range(501)]
+
+    def asked(words):
+        return client.post("/fhir/Basic/_search", data={"_text": ",".join(words)})
+
+    assert asked(longest[:500]).status_code == 200
+    assert asked(longest).status_code == 400
+    assert asked([" ".join("a" * 50)] * 11).status_code == 400
+
+
 @pytest.mark.parametrize(
     "words",
-    ["<" * 200_000, "a " * 60_000, "x" * 200_000, "".join(f"w{n} " for n in range(30_000)), "&#39; \\ ' a"],
-    ids=["no tags", "one word", "a long word", "many words", "marks"],
+    [
+        "<" * 200_000,
+        "a " * 60_000,
+        "x" * 200_000,
+        "".join(f"w{n} " for n in range(30_000)),
+        "&#39; \\ ' a",
+        "".join(f"{chr(0x3316) * 8}{n:x} " for n in range(10_000)),
+        "".join(f"{chr(0x20000 + n)} " for n in range(40_000)),
+    ],
+    ids=["no tags", "one word", "a long word", "many words", "marks", "words that grow", "rare characters"],
 )
 def test_a_narrative_of_any_kind_is_stored_and_bounded(words, database):
     """A tsvector holds 1 MiB, and a word 2 KiB: what is more must not keep a resource from being stored."""
