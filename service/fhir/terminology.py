@@ -32,6 +32,10 @@ MOST = 1_000
 MOST_SETS = 50
 
 _PROPERTIES = "http://hl7.org/fhir/concept-properties"
+#: an expansion that says so is a part of its set
+_INCOMPLETE = tuple(
+    f"http://hl7.org/fhir/StructureDefinition/valueset-{name}" for name in ("toocostly", "unclosed")
+)
 _LOCAL = re.compile(rf"(?P<type>{references.TYPE})/(?P<id>{references.ID})")
 
 
@@ -106,12 +110,21 @@ class Terminology:
             raise _refused("not-found", text)
         compose = found.get("compose", {})
         include, exclude = compose.get("include", ()), compose.get("exclude", ())
+        # Which codes are inactive their system knows, in whatever version.
+        only_active = compose.get("inactive") is False
         # What is listed is the definition itself; an expansion is what was once made of it.
-        is_listed = bool(include) and all("concept" in part for part in (*include, *exclude))
+        is_listed = (
+            bool(include) and all("concept" in part for part in (*include, *exclude)) and not only_active
+        )
         if "expansion" in found and not is_listed:
             return bounded(_contained(found["expansion"]))
         if not include:
             raise _refused("not-supported", "the ValueSet has neither an expansion nor its codes listed")
+        if only_active:
+            text = (
+                "the ValueSet leaves out inactive codes, which are not told here: store it with its expansion"
+            )
+            raise _refused("not-supported", text)
         left_out = frozenset[Token]().union(*map(self._part, exclude))
         return bounded(token for part in include for token in self._part(part) if token not in left_out)
 
@@ -123,7 +136,8 @@ class Terminology:
         sets = [self.members(str(url)) for url in part.get("valueSet", ())]
         if system := part.get("system"):
             listed = [str(each["code"]) for each in part.get("concept", ())]
-            codes = listed or self._whole(str(system))
+            version = part.get("version")
+            codes = listed or self._whole(f"{system}|{version}" if version else str(system))
             sets.append(bounded((str(system), code) for code in codes))
         return frozenset.intersection(*sets) if sets else frozenset()
 
@@ -138,13 +152,17 @@ class Terminology:
         return found
 
     def _whole(self, system: str) -> Mapping[str, set[str]]:
-        """Return all codes of a system, each with those directly above it."""
+        """Return all codes of a system, each with those directly above it.
+
+        Args:
+            system: its URL, with `|version` where one is meant.
+        """
         if system not in self._hierarchies:
             found = self.find("CodeSystem", system)
             if found is None or found.get("content") != "complete":
                 text = (
-                    "the CodeSystem is not here with all its codes: store it with the content complete, "
-                    "or name the codes one by one"
+                    "the CodeSystem is not here with all its codes, or not in the version that is named: "
+                    "store it with the content complete, or name the codes one by one"
                 )
                 raise _refused("not-supported", text)
             self._hierarchies[system] = _above(found)
@@ -203,7 +221,11 @@ def _contained(expansion: Json) -> Iterator[Token]:
         waiting += one.get("contains", ())
     settings = {each["name"]: each for each in expansion.get("parameter", ())}
     is_limited = settings.get("limitedExpansion", {}).get("valueBoolean") is True or "filter" in settings
-    if expansion.get("offset") or seen < expansion.get("total", 0) or is_limited:
+    is_marked = any(
+        each.get("url") in _INCOMPLETE and each.get("valueBoolean") is True
+        for each in expansion.get("extension", ())
+    )
+    if expansion.get("offset") or seen < expansion.get("total", 0) or is_limited or is_marked:
         raise _refused("not-supported", "the expansion of the ValueSet is a part of it: store the whole")
 
 

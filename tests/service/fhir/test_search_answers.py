@@ -362,6 +362,77 @@ def test_of_several_value_sets_of_one_url_the_one_received_last_is_meant(client)
     assert len(ids(answered(client, f"Observation?code:in={url}"))) == 4
 
 
+def define(client, type_, id_, **content):
+    """Store a definition whose URL is `urn:` and its id, unless another is given."""
+    body = {"resourceType": type_, "id": id_, "url": f"urn:{id_}", "status": "active", **content}
+    answer = client.put(f"/fhir/{type_}/{id_}", json=body)
+    assert answer.status_code in (200, 201), answer.get_json()
+
+
+def test_a_set_has_the_codes_of_the_version_of_a_system_that_it_names(client):
+    for edition, codes in (("2024", "b"), ("2025", "bc")):
+        concepts = [{"code": code} for code in codes]
+        more = {"url": "urn:edition", "version": edition, "content": "complete", "concept": concepts}
+        define(client, "CodeSystem", f"edition-{edition}", **more)
+    for code in "bc":
+        body = {
+            "resourceType": "Basic",
+            "id": f"of-{code}",
+            "code": {"coding": [{"system": "urn:edition", "code": code}]},
+        }
+        assert client.put(f"/fhir/Basic/of-{code}", json=body).status_code == 201
+    found = {}
+    for name, version in (("any", {}), ("old", {"version": "2024"}), ("none", {"version": "2026"})):
+        include = [{"system": "urn:edition", **version}]
+        define(client, "ValueSet", name, compose={"include": include})
+        define(
+            client,
+            "ValueSet",
+            f"but-{name}",
+            compose={"include": [{"system": "urn:edition"}], "exclude": include},
+        )
+        found[name] = [client.get(f"/fhir/Basic?code:in=ValueSet/{each}") for each in (name, f"but-{name}")]
+
+    assert [sorted(ids(answer.get_json())) for answer in found["any"]] == [["of-b", "of-c"], []]
+    assert [sorted(ids(answer.get_json())) for answer in found["old"]] == [["of-b"], ["of-c"]]
+    for answer in found["none"]:
+        assert answer.status_code == 400
+        assert "the version that is named" in answer.get_json()["issue"][0]["diagnostics"]
+
+
+HEMOGLOBIN = {"system": "http://loinc.org", "code": "718-7"}
+LISTED = {"include": [{"system": "http://loinc.org", "concept": [{"code": "718-7"}]}]}
+
+
+@pytest.mark.parametrize("name", ["toocostly", "unclosed"])
+def test_an_expansion_that_is_said_to_be_a_part_is_refused(name, client):
+    url = f"http://hl7.org/fhir/StructureDefinition/valueset-{name}"
+
+    def answer(*, marked):
+        extension = [{"url": url, "valueBoolean": marked}]
+        expansion = {"timestamp": "2026-01-01", "contains": [HEMOGLOBIN], "extension": extension}
+        define(client, "ValueSet", "marked", expansion=expansion)
+        return client.get("/fhir/Observation?code:in=ValueSet/marked")
+
+    assert len(ids(answer(marked=False).get_json())) == 4
+    refused = answer(marked=True)
+    assert refused.status_code == 400
+    assert "a part of it" in refused.get_json()["issue"][0]["diagnostics"]
+
+
+def test_a_set_without_its_inactive_codes_is_known_by_its_expansion_alone(client):
+    def answer(**content):
+        define(client, "ValueSet", "active", **content)
+        return client.get("/fhir/Observation?code:in=ValueSet/active")
+
+    assert len(ids(answer(compose={**LISTED, "inactive": True}).get_json())) == 4
+    refused = answer(compose={**LISTED, "inactive": False})
+    assert refused.status_code == 400
+    assert "inactive" in refused.get_json()["issue"][0]["diagnostics"]
+    nothing = {"timestamp": "2026-01-01", "total": 0}
+    assert ids(answer(compose={**LISTED, "inactive": False}, expansion=nothing).get_json()) == []
+
+
 def test_a_search_within_a_bundle_knows_the_same_sets(client):
     get = {"request": {"method": "GET", "url": "Observation?code:in=ValueSet/laboratory"}}
 
