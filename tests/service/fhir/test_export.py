@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from fhir_profiles import gate, reading
 from service import clock
 from service.app import create_app
 from service.fhir import transaction
-from service.store import export_files, exports, horizon, leased, promises, resources
+from service.store import as_at, export_files, exports, horizon, leased, promises, resources
 from service.store.database import Database
 from service.store.resources import Write
 from worker import export
@@ -394,7 +395,8 @@ def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client
         # The worker that dies has written the first page before.
         with pytest.MonkeyPatch.context() as patching:
             patching.setattr(export, "PAGE", 1)
-            assert export.run(database, 0, id_of(status), for_s=0, step_s=0)
+            for _ in ("the counts", "the page"):
+                assert export.run(database, 0, id_of(status), for_s=0, step_s=0)
     client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", status="amended"))
     client.put("/fhir/Observation/a-2", json=observation("a-2", "Patient/a", status="amended"))
     client.put("/fhir/Observation/b-1", json=observation("b-1", "Patient/b", status="amended"))
@@ -463,6 +465,47 @@ def test_a_filtered_export_that_was_begun_waits_for_the_index(client, database, 
         index_is(owner, complete=True)
 
     assert names(lines(client, finish(client, database, status))) == OF_A
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Every statement that asks a filter takes 25 s by the worker's clock; return how many there were."""
+    asked = {"names": 0, "counts": 0}
+    monkeypatch.setattr(export, "time", SimpleNamespace(monotonic=lambda: 25.0 * sum(asked.values())))
+    for name, found in (("names", as_at.names), ("counts", as_at.counts)):
+
+        def taking_long(*args, name=name, found=found, **more):
+            asked[name] += 1
+            return found(*args, **more)
+
+        monkeypatch.setattr(as_at, name, taking_long)
+    return asked
+
+
+def test_a_step_whose_filters_are_slow_ends_after_one_of_them(client, database, visits, slow):
+    types = ("Observation", "Patient", "Practitioner")
+    status = begin(client, _type=types, _typeFilter=[f"{type_}?_id=nobody" for type_ in types])
+
+    def step():
+        before = sum(slow.values())
+        assert export.run(database, 0, id_of(status), for_s=0)
+        return sum(slow.values()) - before
+
+    # That of types without a filter is one of them.
+    assert [step() for _ in range(4)] == [1, 1, 1, 1]
+    assert slow == {"names": 3, "counts": 1}
+    assert client.get(status).get_json()["output"] == []
+
+
+def test_what_a_slow_filter_found_is_written_at_once(client, database, visits, slow, monkeypatch):
+    monkeypatch.setattr(export, "PAGE", 1)
+    monkeypatch.setattr(as_at, "FETCHED", 4)
+    status = begin(client, _type="Observation", _typeFilter="Observation?status=final")
+
+    manifest = finish(client, database, status, for_s=0)
+
+    assert names(lines(client, manifest)) == OBSERVATIONS
+    assert slow["names"] == 2
 
 
 @pytest.mark.parametrize("path", ["$export", "Patient/$export"])
@@ -567,7 +610,7 @@ def test_a_large_record_is_written_in_pages_steps_and_files(client, database, mo
         return versions(tx, wanted, **more)
 
     monkeypatch.setattr(resources, "versions", watched)
-    status, seen = begin(client), []
+    status, seen = begin(client, _type="Basic"), []
     while export.run(database, 0, id_of(status), for_s=0, step_s=0):
         if (answer := client.get(status)).status_code == 202:
             seen.append(int(answer.headers["X-Progress"].split()[0]))
