@@ -23,7 +23,7 @@ from service.store.database import Database
 Json = Mapping[str, Any]
 #: system and code
 Token = tuple[str, str]
-#: a stored definition by its type and what names it: a canonical URL, with `|version` or without, or Type/id
+#: a stored definition by its type and what names it: a URL, with or without `|version`, or ValueSet/id
 Stored = Callable[[str, str], Json | None]
 
 #: codes of one expansion: each is compared with what the index holds
@@ -93,15 +93,24 @@ class Terminology:
     def find(self, type_: str, named: str) -> Json | None:
         """Return a definition: of ours the one of the profiles, which nobody may give another meaning."""
         if (type_, named) not in self._found:
-            url, _, version = named.partition("|")
-            of_type = (each for each in definitions.resources() if each["resourceType"] == type_)
-            ours = next((each for each in of_type if each.get("url") == url), None)
-            if ours is None:
-                found = self._stored(type_, named)
-            else:
-                found = ours if version in ("", ours["version"]) else None
-            self._found[type_, named] = found
+            is_by_id = type_ == "ValueSet" and _LOCAL.fullmatch(named)
+            self._found[type_, named] = self._of_id(named) if is_by_id else self._of_url(type_, named)
         return self._found[type_, named]
+
+    def _of_id(self, named: str) -> Json | None:
+        # Under an id of ours a client may have stored something, which is then what it means.
+        found = self._stored("ValueSet", named)
+        return found or next(
+            (each for each in definitions.value_sets() if f"ValueSet/{each['id']}" == named), None
+        )
+
+    def _of_url(self, type_: str, named: str) -> Json | None:
+        url, _, version = named.partition("|")
+        of_type = (each for each in definitions.resources() if each["resourceType"] == type_)
+        ours = next((each for each in of_type if each.get("url") == url), None)
+        if ours is None:
+            return self._stored(type_, named)
+        return ours if version in ("", ours["version"]) else None
 
     def _expanded(self, named: str) -> frozenset[Token]:
         found = self.find("ValueSet", named)
@@ -143,6 +152,9 @@ class Terminology:
 
     def _hierarchy(self, system: str, code: str) -> Mapping[str, set[str]]:
         """Return each code of a system with the codes directly above it."""
+        if _LOCAL.fullmatch(system) or "|" in system:
+            # A code is stored with the URL of its system alone: nothing else would be found by it.
+            raise _refused("value", "a CodeSystem is named by its URL, as the codes of a record name it")
         found = self._whole(system)
         if (self.find("CodeSystem", system) or {}).get("hierarchyMeaning", "is-a") != "is-a":
             text = "the hierarchy of the CodeSystem does not mean that a code is a kind of the one above it"
@@ -186,13 +198,15 @@ def of_database(database: Database, *, tenant: int) -> Terminology:
 
 
 def _stored(tx: Connection, type_: str, named: str, *, tenant: int) -> Json | None:
-    if match := _LOCAL.fullmatch(named):
-        if match["type"] != type_:
-            return None
-        one = resources.current(tx, type_, match["id"], tenant=tenant)
-        return one.resource if one is not None and not one.deleted else None
-    url, _, version = named.partition("|")
-    return canonicals.find(tx, type_, url, version=version or None, tenant=tenant)
+    match = _LOCAL.fullmatch(named)
+    if match is None:
+        url, _, version = named.partition("|")
+        return canonicals.find(tx, type_, url, version=version or None, tenant=tenant)
+    if match["type"] != type_ or type_ == "CodeSystem":
+        # Codes are stored with the URL of their system: under its place nothing would be found.
+        return None
+    one = resources.current(tx, type_, match["id"], tenant=tenant)
+    return one.resource if one is not None and not one.deleted else None
 
 
 def bounded(tokens: Iterable[Token]) -> frozenset[Token]:

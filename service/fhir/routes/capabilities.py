@@ -48,7 +48,7 @@ DOCUMENTATION = (
     f". near is latitude|longitude|distance|unit: {', '.join(positions.UNITS)}, km if none is given; "
     f"{positions.DEFAULT_KM} km without a distance. _text takes words, phrases in quotation marks, the "
     "beginning of a word with *, and, or, not and parentheses, compared without case and accents with up to "
-    f"{narratives.MOST} characters of the narrative. "
+    f"{narratives.MOST} characters of the narrative; it takes no modifier. "
     "Chains and _has reach over "
     f"{conditions.DEEPEST} references. _include and _revinclude take :iterate and send at most "
     f"{including.MOST} resources along with a page; a parameter that may lead to any type is understood by "

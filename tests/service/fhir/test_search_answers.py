@@ -289,6 +289,8 @@ def test_what_cannot_be_read_is_refused(query, client):
         ("Patient?address-use:in=ValueSet/plain-codes", "value", "not known here"),
         ("DocumentReference?contenttype:not-in=ValueSet/plain-codes", "value", "not known here"),
         ("CodeSystem?code:below=urn:icd|M", "value", "not known here"),
+        ("Condition?code:below=CodeSystem/icd|M", "value", "by its URL"),
+        ("Condition?code:above=urn:icd%5C|1|M", "value", "by its URL"),
         ("Condition?code:below=M76", "value", "system|code"),
         ("Condition?code:below=urn:icd|", "value", "system|code"),
         ("Condition?code:below=urn:icd|Z99", "code-invalid", "no such code"),
@@ -431,6 +433,14 @@ def test_a_set_without_its_inactive_codes_is_known_by_its_expansion_alone(client
     assert "inactive" in refused.get_json()["issue"][0]["diagnostics"]
     nothing = {"timestamp": "2026-01-01", "total": 0}
     assert ids(answer(compose={**LISTED, "inactive": False}, expansion=nothing).get_json()) == []
+
+
+def test_a_set_of_a_system_that_is_named_by_its_place_is_refused(client):
+    define(client, "ValueSet", "placed", compose={"include": [{"system": "CodeSystem/icd"}]})
+
+    answer = client.get("/fhir/Condition?code:in=ValueSet/placed")
+
+    assert (answer.status_code, answer.get_json()["issue"][0]["code"]) == (400, "not-supported")
 
 
 def test_a_search_within_a_bundle_knows_the_same_sets(client):
