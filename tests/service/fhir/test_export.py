@@ -416,6 +416,30 @@ def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client
     assert sorted(found) == sorted(expected.values())
 
 
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("has-member:Observation.status=final", []),
+        ("has-member:Observation.status=amended", ["Observation/a-1"]),
+        ("_has:Observation:has-member:status=final", []),
+        ("_has:Observation:has-member:status=amended", ["Observation/a-2"]),
+    ],
+)
+def test_what_a_filter_asks_of_others_is_asked_of_them_as_they_are(
+    search, expected, client, database, visits
+):
+    """Also where they are of the type that is written, and their own versions of then stand beside."""
+    member = {"hasMember": [{"reference": "Observation/a-2"}]}
+    client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", **member))
+    status = begin(client, _type="Observation", _typeFilter=f"Observation?{search}")
+    client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", status="amended", **member))
+    client.put("/fhir/Observation/a-2", json=observation("a-2", "Patient/a", status="amended"))
+
+    manifest = finish(client, database, status)
+
+    assert sorted(names(lines(client, manifest))) == expected
+
+
 def test_what_was_removed_is_told_whatever_the_filter_says(client, database, visits):
     """Of what is gone nobody knows any more whether it was meant."""
     first = finish(client, database, begin(client))
