@@ -156,9 +156,7 @@ class Terminology:
             # A code is stored with the URL of its system alone: nothing else would be found by it.
             raise _refused("value", "a CodeSystem is named by its URL, as the codes of a record name it")
         found = self._whole(system)
-        if (self.find("CodeSystem", system) or {}).get("hierarchyMeaning", "is-a") != "is-a":
-            text = "the hierarchy of the CodeSystem does not mean that a code is a kind of the one above it"
-            raise _refused("not-supported", text)
+        _check_meaning(self.find("CodeSystem", system) or {})
         if code not in found:
             raise _refused("code-invalid", "the CodeSystem has no such code")
         return found
@@ -241,6 +239,17 @@ def _contained(expansion: Json) -> Iterator[Token]:
     )
     if expansion.get("offset") or seen < expansion.get("total", 0) or is_limited or is_marked:
         raise _refused("not-supported", "the expansion of the ValueSet is a part of it: store the whole")
+
+
+def _check_meaning(system: Json) -> None:
+    """Refuse a hierarchy that is no is-a, or does not say so; parents that are properties need not say it."""
+    meaning = system.get("hierarchyMeaning")
+    if meaning is None and any("concept" in concept for concept in system.get("concept", ())):
+        text = "the CodeSystem does not say what its hierarchy means: store it with the hierarchyMeaning is-a"
+        raise _refused("not-supported", text)
+    if meaning not in (None, "is-a"):
+        text = "the hierarchy of the CodeSystem does not mean that a code is a kind of the one above it"
+        raise _refused("not-supported", text)
 
 
 def _above(system: Json) -> dict[str, set[str]]:

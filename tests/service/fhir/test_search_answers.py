@@ -435,6 +435,20 @@ def test_a_set_without_its_inactive_codes_is_known_by_its_expansion_alone(client
     assert ids(answer(compose={**LISTED, "inactive": False}, expansion=nothing).get_json()) == []
 
 
+def test_a_hierarchy_whose_meaning_is_unsaid_is_not_taken_for_kinds(client):
+    nested = [{"code": "hip", "concept": [{"code": "head"}]}]
+    query = "/fhir/Condition?code:below=urn:parts|hip"
+
+    define(client, "CodeSystem", "parts", content="complete", concept=nested)
+    refused = client.get(query)
+    assert (refused.status_code, refused.get_json()["issue"][0]["code"]) == (400, "not-supported")
+    assert "hierarchyMeaning" in refused.get_json()["issue"][0]["diagnostics"]
+    define(client, "CodeSystem", "parts", content="complete", concept=nested, hierarchyMeaning="is-a")
+    assert client.get(query).status_code == 200
+    define(client, "CodeSystem", "parts", content="complete", concept=[{"code": "hip"}])
+    assert client.get(query).status_code == 200
+
+
 def test_a_set_of_a_system_that_is_named_by_its_place_is_refused(client):
     define(client, "ValueSet", "placed", compose={"include": [{"system": "CodeSystem/icd"}]})
 
