@@ -20,6 +20,9 @@ MOST_PLACES, PLACES_OF_A_WORD = 16_383, 255
 
 # A tag holds no other one, so that what only looks like many beginnings is read once.
 _TAG = re.compile(r"<[^<>]*>")
+#: within a word, as in HbA<sub>1c</sub>: what is shown without a gap is one word
+_INLINE = re.compile(r"</?(?:a|b|em|i|small|span|strong|sub|sup|tt)(?:[\s/][^<>]*)?>")
+_SOFT_HYPHEN = "\xad"
 _WORD = re.compile(r"\w+")
 
 
@@ -31,7 +34,7 @@ def words(text: str) -> list[str]:
 def vector(div: str) -> str | None:
     """Return the words of XHTML, as the text of a tsvector; None: it has none."""
     places: dict[str, list[int]] = {}
-    plain = html.unescape(_TAG.sub(" ", div))[:MOST]
+    plain = html.unescape(_TAG.sub(" ", _INLINE.sub("", div)))[:MOST]
     for place, word in enumerate(_words(fold(plain)[:MOST]), 1):
         found = places.setdefault(word, [])
         if len(found) < PLACES_OF_A_WORD:
@@ -41,4 +44,4 @@ def vector(div: str) -> str | None:
 
 
 def _words(folded: str) -> list[str]:
-    return [word[:LONGEST_WORD] for word in _WORD.findall(folded)]
+    return [word[:LONGEST_WORD] for word in _WORD.findall(folded.replace(_SOFT_HYPHEN, ""))]

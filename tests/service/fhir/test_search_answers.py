@@ -5,7 +5,7 @@ http://hl7.org/fhir/R4/http.html#paging
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import search_records
@@ -496,6 +496,27 @@ def test_a_criterion_has_so_many_words_however_long(client):
     assert asked(longest[:500]).status_code == 200
     assert asked(longest).status_code == 400
     assert asked([" ".join("a" * 50)] * 11).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "not_found"),
+    [
+        ("HbA<sub>1c</sub> 7", "hba1c", "1c"),
+        ("<b>T</b>endon <span class='x'>te</span>ar", '"tendon tear"', "endon"),
+        ("glu&#173;teus&#xad;", "gluteus", "teus"),
+        ("gluteus", "glu\xadteus", "glu"),
+        ("<p>left</p><p>right</p>one<br/>two", '"left right one two"', "leftright"),
+        ("<blockquote>a</blockquote>b<abbr>c</abbr>", '"a b c"', "ab"),
+    ],
+)
+def test_a_word_is_what_is_shown_as_one(words, found, not_found, client):
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'
+    body = {"resourceType": "Basic", "id": "shown", "code": {"text": "x"}}
+    answer = client.put("/fhir/Basic/shown", json={**body, "text": {"status": "generated", "div": div}})
+    assert answer.status_code in (200, 201), answer.get_json()
+
+    assert ids(answered(client, f"Basic?_text={quote(found)}")) == ["shown"]
+    assert ids(answered(client, f"Basic?_text={quote(not_found)}")) == []
 
 
 @pytest.mark.parametrize(
