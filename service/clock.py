@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, update
 
 from service.store import tables
-from service.store.driver import raw
+from service.store.driver import only, raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,7 @@ def now(tx: Connection) -> datetime:
 
 def state(tx: Connection) -> Clock:
     """Return the service's instant and whether it stands still."""
-    row = raw(tx).execute("SELECT now, clock_timestamp(), held FROM clock").fetchone()
-    assert row is not None
-    return of_row(*row)
+    return of_row(*only(raw(tx).execute("SELECT now, clock_timestamp(), held FROM clock")))
 
 
 def of_row(set_to: datetime | None, running: datetime, held: bool) -> Clock:

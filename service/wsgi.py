@@ -20,4 +20,4 @@ NEW_OBJECTS = 50_000
 # all of it, a tenth of a second in which no request is answered.
 gc.collect()
 gc.freeze()
-gc.set_threshold(NEW_OBJECTS, 10, 10)
+gc.set_threshold(NEW_OBJECTS, 5, 5)

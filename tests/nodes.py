@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -237,20 +237,20 @@ def one_node(folder: Path, database_url: str, names: tuple[str, ...] = PROCESSES
     other tests.
     """
     folder.mkdir()
-    broker = Valkey(folder / "valkey")
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
-        "HIPWAY_DATABASE_URL": database_url,
-        "HIPWAY_BROKER_URL": broker.start(),
-        "HIPWAY_DEMO": "0",
-    }
-    running = Node(1, folder, environment, names)
-    try:
+    with ExitStack() as stack:
+        broker = Valkey(folder / "valkey")
+        url = broker.start()
+        stack.callback(broker.stop)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
+            "HIPWAY_DATABASE_URL": database_url,
+            "HIPWAY_BROKER_URL": url,
+            "HIPWAY_DEMO": "0",
+        }
+        running = Node(1, folder, environment, names)
+        stack.callback(running.stop)
         running.start()
         yield running
-    finally:
-        running.stop()
-        broker.stop()
 
 
 def _alternating(first: int, count: int) -> Iterator[int]:

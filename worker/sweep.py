@@ -139,22 +139,22 @@ class Sweep:
         self._do(left[:ALONE], broker_is_there=backlog is not None)
         asked = {(found.tenant, found.patient) for found in due}
         self._woken = {who: at for who, at in self._woken.items() if who in asked}
-        parts = (
-            partial(self._tell, moment),
-            partial(self._long, moment, may_send=may_send, working=working, urgent=bool(left)),
-            self._translate,
-            self._reindex,
-            self._seal,
-            partial(self._compare_identifiers, moment),
-            self._fold,
-            partial(self._purge, moment),
-        )
-        for part in parts:
+        parts: Mapping[str, Callable[[], None]] = {
+            "tell": partial(self._tell, moment),
+            "long": partial(self._long, moment, may_send=may_send, working=working, urgent=bool(left)),
+            "translate": self._translate,
+            "reindex": self._reindex,
+            "seal": self._seal,
+            "compare_identifiers": partial(self._compare_identifiers, moment),
+            "fold": self._fold,
+            "purge": partial(self._purge, moment),
+        }
+        for name, part in parts.items():
             try:
                 part()
             except (DBAPIError, psycopg.Error) as error:
                 # What is not done now is done in a later round; the rest of this one does not wait for it.
-                logger.warning("sweep_part_failed", reason=type(error).__name__)
+                logger.warning("sweep_part_failed", part=name, reason=type(error).__name__)
         return len(due)
 
     def close(self) -> None:

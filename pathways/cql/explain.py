@@ -217,7 +217,7 @@ class _Walk:
         text = f"{retrieve.type} {retrieve.label}".strip()
         told = self.entry(text, None, [])
         told["value"] = f"{len(stored)} stored" if stored else "none stored"
-        told["sources"] = list(dict.fromkeys(map(records.named, stored)))
+        told["sources"] = list(dict.fromkeys(records.named(each) for each in stored if "id" in each))
         self.searches[id(told)] = told
         return told
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service import accessed
 from service.fhir import indexed, paging, subset
-from service.fhir.criteria import including
+from service.fhir.criteria import including, sql
 from service.fhir.refusals import Issue, NotExchanged
 from service.fhir.searching import TYPES, After, Search
 from service.store import finding
@@ -40,12 +40,15 @@ def bundle(tx: Connection, wanted: Search, *, base: str, tenant: int) -> dict[st
         )
     page = Page(resources=(), more=False)
     if wanted.count:
+        place = _place(tx, wanted)
+        if place is not None and not wanted.sort:
+            condition = sql.after(condition, place.key)
         page = finding.page(
             tx,
             condition.text,
             condition.values,
             count=wanted.count,
-            after=_place(tx, wanted),
+            after=place,
             order=[one.order for one in wanted.sort],
             few=wanted.few,
         )

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import Connection
 
 _BEGIN = {None: "BEGIN"} | {
     level: f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}" for level in IsolationLevel
 }
+
+
+Row = TypeVar("Row")
 
 
 def raw(tx: Connection) -> psycopg.Connection[Any]:
@@ -28,7 +31,9 @@ def together(tx: Connection) -> Iterator[None]:
     has done nothing yet, its BEGIN goes along too.
     """
     connection = raw(tx)
-    begins = connection.pgconn.transaction_status == TransactionStatus.IDLE
+    # Within another block the connection may look idle after a fetch, though its transaction goes on.
+    within = connection.pgconn.pipeline_status != PipelineStatus.OFF
+    begins = not within and connection.pgconn.transaction_status == TransactionStatus.IDLE
     if begins:
         # Of itself the driver says BEGIN before the first statement and waits for the answer, also in a
         # pipeline. Until the connection is put back, `as_before`, it leaves that to us.
@@ -37,6 +42,18 @@ def together(tx: Connection) -> Iterator[None]:
         if begins:
             connection.execute(_BEGIN[connection.isolation_level], prepare=False)
         yield
+
+
+def only(cursor: psycopg.Cursor[Row]) -> Row:
+    """Return the row of an answer that always has one.
+
+    Raises:
+        LookupError: it has none.
+    """
+    row = cursor.fetchone()
+    if row is None:
+        raise LookupError("an answer that always has a row has none")
+    return row
 
 
 def as_before(connection: psycopg.Connection[Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 from sqlalchemy import Connection, text
 
-from service.store.driver import raw
+from service.store.driver import only, raw
 
 Json = dict[str, Any]
 
@@ -60,9 +60,7 @@ class Mark:
 
 def now(tx: Connection, *, tenant: int) -> Mark:
     """Return the moment in which this transaction reads."""
-    row = raw(tx).execute(_NOW, {"tenant": tenant}).fetchone()
-    assert row is not None
-    seq, snapshot = row
+    seq, snapshot = only(raw(tx).execute(_NOW, {"tenant": tenant}))
     low, high, at_work = snapshot.split(":")
     numbers = tuple(int(number) for number in at_work.split(",") if number)
     return Mark(seq=seq, low=int(low), high=int(high), at_work=numbers)

@@ -9,7 +9,7 @@ from datetime import datetime
 from psycopg.rows import class_row
 from sqlalchemy import Connection, text
 
-from service.store.driver import raw
+from service.store.driver import only, raw
 from service.store.pending import HELD, PENDING, UNTRIED
 
 
@@ -61,10 +61,7 @@ class OfKind:
 
 def waiting(tx: Connection, now: datetime) -> Waiting:
     """Return how much is due by now, over all tenants; parked promises apart."""
-    cursor = raw(tx).cursor(row_factory=class_row(Waiting))
-    found = cursor.execute(_WAITING, {"now": now}).fetchone()
-    assert found is not None
-    return found
+    return only(raw(tx).cursor(row_factory=class_row(Waiting)).execute(_WAITING, {"now": now}))
 
 
 def done_since(tx: Connection, moment: datetime) -> int:

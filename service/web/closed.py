@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-from service.store.driver import raw
+from service.store.driver import only, raw
 from service.web import elements, people, queries, tasks
 from service.web.elements import OPEN_TASK, Json
 from service.web.moments import Moments
@@ -57,9 +57,7 @@ def day(when: Moments) -> datetime:
 
 def count(tx: Connection, since: datetime, *, tenant: int) -> int:
     """Return how many Tasks were closed since then."""
-    row = raw(tx).execute(_COUNT, _asked(since, tenant)).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(only(raw(tx).execute(_COUNT, _asked(since, tenant)))[0])
 
 
 def read(tx: Connection, since: datetime, offset: int, limit: int, *, tenant: int) -> list[Closing]:
@@ -145,9 +143,10 @@ _CLOSED = """
     WHERE t.tenant = :tenant AND t.owned AND NOT t.deleted AND t.type = 'Task' AND t.received >= :since
         AND t.status = ANY(:closed) AND c.closed_at >= :since
 """
-# Every worklist counts, so each history is gone through once. No version is older than the one before, so of
-# what was closed before a version of then is later than its last open one. With the fence of OFFSET 0 Tasks
-# are found by their time: the planner would rather read all that are closed than look at some more histories.
+# Every worklist counts, so each history is gone through once. No version was received before the one before
+# it. So a Task was closed before `since` exactly if a version of before `since` follows its last open one.
+# With the fence of OFFSET 0 Tasks are found by their time: the planner would rather read all that are closed
+# than look at some more histories.
 _COUNT = """
     SELECT count(*) FROM (
         SELECT id, status FROM resource

@@ -74,7 +74,7 @@ def _steps(ways: Sequence[WayOut], pathway: Pathway, words: Words) -> tuple[Step
     found = []
     for way in ways:
         parts = [part for c in way.conditions for part in basis.conditions(c, words)]
-        open_parts = [p for p in parts if p.result != "met"]
+        open_parts = [p for p in parts if p.result != "met" and p.depth <= DEEPEST]
         stage = pathway.stages.get(way.target or "")
         found.append(
             Step(

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from fhir_profiles import canonical
 from service.situation import Instance
 from service.store import open_plans, search_index, tables
-from service.store.driver import raw
+from service.store.driver import only, raw
 from service.web.elements import OPEN_TASK, Json
 
 _resource = tables.resource.c
@@ -279,9 +279,7 @@ def by_keys(tx: Connection, keys: Collection[int]) -> dict[int, Json]:
 
 def open_task_count(tx: Connection, *, tenant: int) -> int:
     """Return how many Tasks are open."""
-    row = raw(tx).execute(f"SELECT count(*) {_OPEN_TASKS}", [tenant]).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(only(raw(tx).execute(f"SELECT count(*) {_OPEN_TASKS}", [tenant]))[0])
 
 
 def patient_count(tx: Connection, *, tenant: int) -> int:

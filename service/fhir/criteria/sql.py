@@ -32,6 +32,7 @@ TABLES: Mapping[str, str] = MappingProxyType(
 #: Where a condition is asked of each resource by itself when few are left to be asked (see `asked_of_each`).
 FENCE = "/* of each */"
 _BESIDES_KEY = re.compile(r"/\* or \*/.*?/\* not \*/")
+_KEY = re.compile(r"(\w+)\.key = r\.key/\* or \*/")
 
 
 def asked_of_each(condition: Sql, *, few: bool) -> Sql:
@@ -44,6 +45,15 @@ def asked_of_each(condition: Sql, *, few: bool) -> Sql:
     if not few:
         return Sql(condition.text.replace(FENCE, ""), condition.values)
     return Sql(_BESIDES_KEY.sub("", condition.text).replace(FENCE, "OFFSET 0"), condition.values)
+
+
+def after(condition: Sql, key: int) -> Sql:
+    """Return the condition for resources that come after one in the order of their keys.
+
+    Said of the rows as well, or the server reads those of all pages before: it does not conclude from two
+    keys being the same that the one is as great as the other.
+    """
+    return Sql(_KEY.sub(rf"\g<0> AND \1.key > {key:d}", condition.text), condition.values)
 
 
 def of_resource(as_: str, of: str) -> str:

@@ -111,25 +111,24 @@ def _stored(seen: Visit, code: Code, body: Json, version: int, proposed: Questio
     """
     assert seen.acting is not None
     who = {"reference": seen.acting.reference, "display": seen.acting.name}
-    with visit.database().transaction() as tx:
-        mapping.hold(tx, code, tenant=TENANT)
-        horizon.announce(tx)
-        now = clock.now(tx)
-        said = mapping.provenance(body["id"], version + 1, who, now)
-        kept = Write(type="ConceptMap", id=body["id"], body=body, owned=True, if_version=version or None)
-        writes = [kept, Write(type="Provenance", id=said["id"], body=said, owned=True)]
-        heads = resources.look_up_or_lock(tx, writes, tenant=TENANT)
-        # Of two who create it one finds it here; of two who change it the row's lock tells, below.
-        if (kept.identity in heads) != bool(version):
-            return False
-        # A FHIR instant has milliseconds; the stored moment is the one that is shown.
-        received = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        try:
+    try:
+        with visit.database().transaction() as tx:
+            mapping.hold(tx, code, tenant=TENANT)
+            horizon.announce(tx)
+            now = clock.now(tx)
+            said = mapping.provenance(body["id"], version + 1, who, now)
+            kept = Write(type="ConceptMap", id=body["id"], body=body, owned=True, if_version=version or None)
+            writes = [kept, Write(type="Provenance", id=said["id"], body=said, owned=True)]
+            heads = resources.look_up_or_lock(tx, writes, tenant=TENANT)
+            # Of two who create it one finds it here; of two who change it the row's lock tells, below.
+            if (kept.identity in heads) != bool(version):
+                return False
+            # A FHIR instant has milliseconds; the stored moment is the one that is shown.
+            received = now.replace(microsecond=now.microsecond // 1000 * 1000)
             resources.save(tx, writes, tenant=TENANT, now=received, sender=who["reference"], seen=heads)
-        except VersionConflict:
-            tx.rollback()
-            return False
-        previews.decided(tx, code, kept=proposed, tenant=TENANT)
+            previews.decided(tx, code, kept=proposed, tenant=TENANT)
+    except VersionConflict:
+        return False
     return True
 
 

@@ -75,6 +75,18 @@ def test_a_refused_statement_takes_back_the_block_and_leaves_the_connection_usab
     assert notes(alone) == []
 
 
+def test_a_block_within_another_begins_nothing_also_after_a_fetch(alone):
+    with alone.transaction() as tx:
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            assert raw(tx).execute("SELECT n FROM note").fetchall() == [(1,)]
+            with together(tx):
+                raw(tx).execute("INSERT INTO note VALUES (2)")
+        tx.execute(text("INSERT INTO note VALUES (3)"))
+
+    assert notes(alone) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("wanted", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_the_isolation_is_the_one_that_was_asked_for_and_only_then(alone, wanted):
     with alone.transaction(wanted) as tx:

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -180,8 +181,26 @@ def test_the_step_counts_what_is_there_and_whoever_may_not_use_the_table_yet_goe
     change(service, [("a", {}), ("b", {}), ("c", {"status": "completed"})])
 
     migrate.upgrade(of_owner)
+    # Tables of the same owner are granted by default; those of others are not.
+    with owner.transaction() as tx:
+        tx.execute(text(f'REVOKE ALL ON open_plan FROM "{make_url(of_service).username}"'))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        service.run(lambda tx: open_plans.count(tx, tenant=0))
     change(service, [("a", {"status": "revoked"}), ("c", {}), ("d", {})])
 
     assert told(owner) == (3, 3)
     owner.close()
     service.close()
+
+
+def test_folding_makes_a_sum_right_that_went_wrong(database):
+    """So it does after data were loaded beside the triggers, which counts every plan twice."""
+    change(database, [("a", {}), ("b", {})])
+    with database.transaction() as tx:
+        tx.execute(text("INSERT INTO open_plan SELECT 0, 1 FROM generate_series(1, 300)"))
+    assert told(database) == (302, 2)
+
+    database.run(open_plans.fold)
+
+    assert told(database) == (2, 2)
+    assert rows(database) == 1

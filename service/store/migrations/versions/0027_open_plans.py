@@ -28,7 +28,7 @@ STEPS = (
     """CREATE FUNCTION note_closed_plan() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
     $$BEGIN INSERT INTO {schema}.open_plan (tenant, change) VALUES (OLD.tenant, -1); RETURN NULL; END$$""",
     """CREATE FUNCTION note_no_plan() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
-    $$BEGIN DELETE FROM {schema}.open_plan; RETURN NULL; END$$""",
+    $$BEGIN TRUNCATE {schema}.open_plan; RETURN NULL; END$$""",
     f"""CREATE TRIGGER resource_new_open_plan AFTER INSERT ON resource
     FOR EACH ROW WHEN ({IS}) EXECUTE FUNCTION note_open_plan()""",
     f"""CREATE TRIGGER resource_opened_plan AFTER UPDATE ON resource
