@@ -5,7 +5,7 @@ whether a patient waits to be evaluated, and lets go of the export then: the swe
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -51,8 +51,12 @@ def run(
 
 
 def _write(tx: Connection, claim: Claim, step_s: float) -> bool:
-    """Do all the work of one step; return whether it was the last."""
-    end = time.monotonic() + step_s
+    """Do all the work of one step; return whether it was the last.
+
+    A filter may take as long as a statement may. So the time is looked at before each that asks one, and what
+    was found has the time of a step to be written: else the filter would be asked again for each page.
+    """
+    over = time.monotonic() + step_s
     export = exports.find(tx, claim.id, tenant=claim.tenant)
     if export is None:
         # Expired, or cancelled since it was claimed.
@@ -61,20 +65,31 @@ def _write(tx: Connection, claim: Claim, step_s: float) -> bool:
     filters = _Filters(tx, export, claim.tenant)
     counts = export.counts
     if counts is None:
-        counts = filters.counts(wanted)
+        counts = filters.counts(wanted, until=over)
+        if export.asked.filters and time.monotonic() >= over:
+            exports.reached(tx, claim, counts, place=0, after=None, gone=0)
+            return False
     files = _Files(tx, claim)
     place, after, gone = export.place, export.reached, export.gone
     types = export.asked.types
+    end: float | None = None
     while place < len(types):
         shape = exporting.shape_of(types[place], export.asked.elements)
         selection = filters.of(types[place], wanted)
-        for page in _pages(as_at.names(tx, types[place], selection, after=after)):
+        found = as_at.names(tx, types[place], selection, after=after)
+        if end is None:
+            end = time.monotonic() + step_s
+        for page in _pages(found):
             files.write(types[place], filters.kept(types[place], page), shape)
             after, gone = page[-1].place, gone + len(page)
             if time.monotonic() >= end:
                 exports.reached(tx, claim, counts, place=place, after=after, gone=gone)
                 return False
-        place, after, gone = place + 1, None, 0
+        if len(found) < as_at.FETCHED:
+            place, after, gone = place + 1, None, 0
+        if place < len(types) and time.monotonic() >= over:
+            exports.reached(tx, claim, counts, place=place, after=after, gone=gone)
+            return False
     leased.finished(tx, claim)
     return True
 
@@ -92,7 +107,7 @@ def _selection(export: Export, tenant: int) -> Selection:
     )
 
 
-def _pages(names: Iterator[Name]) -> Iterator[list[Name]]:
+def _pages(names: Iterable[Name]) -> Iterator[list[Name]]:
     """Yield the versions so many at a time as may be in memory together; one alone may be larger."""
     page: list[Name] = []
     size = 0
@@ -132,11 +147,17 @@ class _Filters:
         """Return the selection of a type."""
         return replace(wanted, condition=self._current.get(type_))
 
-    def counts(self, wanted: Selection) -> dict[str, int]:
-        """Return how many resources there are of each type, about."""
+    def counts(self, wanted: Selection, *, until: float) -> dict[str, int]:
+        """Return how many resources there are of each type, about.
+
+        Args:
+            until: when no further filter is asked; of types that are left the progress tells nothing.
+        """
         whole = [type_ for type_ in self._types if type_ not in self._current]
         found = as_at.counts(self._tx, whole, wanted)
         for type_ in self._current:
+            if time.monotonic() >= until:
+                break
             found |= as_at.counts(self._tx, [type_], self.of(type_, wanted))
         return found
 

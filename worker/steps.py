@@ -11,6 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from service import clock, log
+from service.fhir.refusals import NotIndexed
 from service.store import leased, promises
 from service.store.database import Database, of_the_moment
 from service.store.leased import Claim, LeaseLost, Work
@@ -70,7 +71,8 @@ def _step(database: Database, work: Work, id_: str, step: Step, *, tenant: int) 
         reason = type(error).__name__
         given_up = False
         with database.transaction() as tx:
-            if of_the_moment(error):
+            # What waits for the index is not to blame, either, however long that takes.
+            if of_the_moment(error) or isinstance(error, NotIndexed):
                 leased.give_back(tx, claim, reason)
             else:
                 given_up = leased.failed(tx, claim, reason)

@@ -23,7 +23,7 @@ from service.store.database import Database
 Json = Mapping[str, Any]
 #: system and code
 Token = tuple[str, str]
-#: a stored definition by its type and what names it: a canonical URL, with `|version` or without, or Type/id
+#: a stored definition by its type and what names it: a URL, with or without `|version`, or ValueSet/id
 Stored = Callable[[str, str], Json | None]
 
 #: codes of one expansion: each is compared with what the index holds
@@ -32,6 +32,10 @@ MOST = 1_000
 MOST_SETS = 50
 
 _PROPERTIES = "http://hl7.org/fhir/concept-properties"
+#: an expansion that says so is a part of its set
+_INCOMPLETE = tuple(
+    f"http://hl7.org/fhir/StructureDefinition/valueset-{name}" for name in ("toocostly", "unclosed")
+)
 _LOCAL = re.compile(rf"(?P<type>{references.TYPE})/(?P<id>{references.ID})")
 
 
@@ -89,15 +93,24 @@ class Terminology:
     def find(self, type_: str, named: str) -> Json | None:
         """Return a definition: of ours the one of the profiles, which nobody may give another meaning."""
         if (type_, named) not in self._found:
-            url, _, version = named.partition("|")
-            of_type = (each for each in definitions.resources() if each["resourceType"] == type_)
-            ours = next((each for each in of_type if each.get("url") == url), None)
-            if ours is None:
-                found = self._stored(type_, named)
-            else:
-                found = ours if version in ("", ours["version"]) else None
-            self._found[type_, named] = found
+            is_by_id = type_ == "ValueSet" and _LOCAL.fullmatch(named)
+            self._found[type_, named] = self._of_id(named) if is_by_id else self._of_url(type_, named)
         return self._found[type_, named]
+
+    def _of_id(self, named: str) -> Json | None:
+        # Under an id of ours a client may have stored something, which is then what it means.
+        found = self._stored("ValueSet", named)
+        return found or next(
+            (each for each in definitions.value_sets() if f"ValueSet/{each['id']}" == named), None
+        )
+
+    def _of_url(self, type_: str, named: str) -> Json | None:
+        url, _, version = named.partition("|")
+        of_type = (each for each in definitions.resources() if each["resourceType"] == type_)
+        ours = next((each for each in of_type if each.get("url") == url), None)
+        if ours is None:
+            return self._stored(type_, named)
+        return ours if version in ("", ours["version"]) else None
 
     def _expanded(self, named: str) -> frozenset[Token]:
         found = self.find("ValueSet", named)
@@ -106,12 +119,21 @@ class Terminology:
             raise _refused("not-found", text)
         compose = found.get("compose", {})
         include, exclude = compose.get("include", ()), compose.get("exclude", ())
+        # Which codes are inactive their system knows, in whatever version.
+        only_active = compose.get("inactive") is False
         # What is listed is the definition itself; an expansion is what was once made of it.
-        is_listed = bool(include) and all("concept" in part for part in (*include, *exclude))
+        is_listed = (
+            bool(include) and all("concept" in part for part in (*include, *exclude)) and not only_active
+        )
         if "expansion" in found and not is_listed:
             return bounded(_contained(found["expansion"]))
         if not include:
             raise _refused("not-supported", "the ValueSet has neither an expansion nor its codes listed")
+        if only_active:
+            text = (
+                "the ValueSet leaves out inactive codes, which are not told here: store it with its expansion"
+            )
+            raise _refused("not-supported", text)
         left_out = frozenset[Token]().union(*map(self._part, exclude))
         return bounded(token for part in include for token in self._part(part) if token not in left_out)
 
@@ -123,28 +145,34 @@ class Terminology:
         sets = [self.members(str(url)) for url in part.get("valueSet", ())]
         if system := part.get("system"):
             listed = [str(each["code"]) for each in part.get("concept", ())]
-            codes = listed or self._whole(str(system))
+            version = part.get("version")
+            codes = listed or self._whole(f"{system}|{version}" if version else str(system))
             sets.append(bounded((str(system), code) for code in codes))
         return frozenset.intersection(*sets) if sets else frozenset()
 
     def _hierarchy(self, system: str, code: str) -> Mapping[str, set[str]]:
         """Return each code of a system with the codes directly above it."""
+        if _LOCAL.fullmatch(system) or "|" in system:
+            # A code is stored with the URL of its system alone: nothing else would be found by it.
+            raise _refused("value", "a CodeSystem is named by its URL, as the codes of a record name it")
         found = self._whole(system)
-        if (self.find("CodeSystem", system) or {}).get("hierarchyMeaning", "is-a") != "is-a":
-            text = "the hierarchy of the CodeSystem does not mean that a code is a kind of the one above it"
-            raise _refused("not-supported", text)
+        _check_meaning(self.find("CodeSystem", system) or {})
         if code not in found:
             raise _refused("code-invalid", "the CodeSystem has no such code")
         return found
 
     def _whole(self, system: str) -> Mapping[str, set[str]]:
-        """Return all codes of a system, each with those directly above it."""
+        """Return all codes of a system, each with those directly above it.
+
+        Args:
+            system: its URL, with `|version` where one is meant.
+        """
         if system not in self._hierarchies:
             found = self.find("CodeSystem", system)
             if found is None or found.get("content") != "complete":
                 text = (
-                    "the CodeSystem is not here with all its codes: store it with the content complete, "
-                    "or name the codes one by one"
+                    "the CodeSystem is not here with all its codes, or not in the version that is named: "
+                    "store it with the content complete, or name the codes one by one"
                 )
                 raise _refused("not-supported", text)
             self._hierarchies[system] = _above(found)
@@ -168,13 +196,15 @@ def of_database(database: Database, *, tenant: int) -> Terminology:
 
 
 def _stored(tx: Connection, type_: str, named: str, *, tenant: int) -> Json | None:
-    if match := _LOCAL.fullmatch(named):
-        if match["type"] != type_:
-            return None
-        one = resources.current(tx, type_, match["id"], tenant=tenant)
-        return one.resource if one is not None and not one.deleted else None
-    url, _, version = named.partition("|")
-    return canonicals.find(tx, type_, url, version=version or None, tenant=tenant)
+    match = _LOCAL.fullmatch(named)
+    if match is None:
+        url, _, version = named.partition("|")
+        return canonicals.find(tx, type_, url, version=version or None, tenant=tenant)
+    if match["type"] != type_ or type_ == "CodeSystem":
+        # Codes are stored with the URL of their system: under its place nothing would be found.
+        return None
+    one = resources.current(tx, type_, match["id"], tenant=tenant)
+    return one.resource if one is not None and not one.deleted else None
 
 
 def bounded(tokens: Iterable[Token]) -> frozenset[Token]:
@@ -203,8 +233,23 @@ def _contained(expansion: Json) -> Iterator[Token]:
         waiting += one.get("contains", ())
     settings = {each["name"]: each for each in expansion.get("parameter", ())}
     is_limited = settings.get("limitedExpansion", {}).get("valueBoolean") is True or "filter" in settings
-    if expansion.get("offset") or seen < expansion.get("total", 0) or is_limited:
+    is_marked = any(
+        each.get("url") in _INCOMPLETE and each.get("valueBoolean") is True
+        for each in expansion.get("extension", ())
+    )
+    if expansion.get("offset") or seen < expansion.get("total", 0) or is_limited or is_marked:
         raise _refused("not-supported", "the expansion of the ValueSet is a part of it: store the whole")
+
+
+def _check_meaning(system: Json) -> None:
+    """Refuse a hierarchy that is no is-a, or does not say so; parents that are properties need not say it."""
+    meaning = system.get("hierarchyMeaning")
+    if meaning is None and any("concept" in concept for concept in system.get("concept", ())):
+        text = "the CodeSystem does not say what its hierarchy means: store it with the hierarchyMeaning is-a"
+        raise _refused("not-supported", text)
+    if meaning not in (None, "is-a"):
+        text = "the hierarchy of the CodeSystem does not mean that a code is a kind of the one above it"
+        raise _refused("not-supported", text)
 
 
 def _above(system: Json) -> dict[str, set[str]]:

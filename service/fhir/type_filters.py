@@ -35,8 +35,6 @@ class Filters:
     texts: tuple[str, ...]
     #: how many criteria and filters are not used, where the client asked to pass over them
     passed_over: int
-    #: they read rows that `hipway reindex` makes
-    needs_rows: bool
 
 
 def read(
@@ -57,7 +55,7 @@ def read(
     Raises:
         NotExchanged: a filter is no search of one of the types, or there are too many.
     """
-    kept, passed_over, needs_rows = list[str](), 0, False
+    kept, passed_over = list[str](), 0
     separated = [part.strip() for text in texts for part in _BETWEEN.split(text)]
     if len(separated) > MOST:
         raise NotExchanged(Issue(code="too-costly", text=f"an export has at most {MOST} filters"))
@@ -81,8 +79,7 @@ def read(
         )
         kept.append(f"{type_}?{urlencode(search.used, quote_via=quote)}")
         passed_over += len(asked) - len(search.used)
-        needs_rows |= search.needs_rows
-    return Filters(texts=tuple(kept), passed_over=passed_over, needs_rows=needs_rows)
+    return Filters(texts=tuple(kept), passed_over=passed_over)
 
 
 def condition(
@@ -116,4 +113,8 @@ def _condition(search: Search, few: bool) -> Sql:
 
 def _asked(query: str) -> list[tuple[str, str]]:
     # A plus is a plus: the query was decoded once with the parameter that it stands in.
-    return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    asked = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    if any("\0" in text for pair in asked for text in pair):
+        # Decoded once more it may hold what the request does not.
+        raise NotExchanged(Issue(code="value", text="a character is not allowed in _typeFilter"))
+    return asked

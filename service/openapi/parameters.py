@@ -134,5 +134,6 @@ def by_type() -> Json:
 
 
 def modifiers() -> Json:
-    """Return the modifiers that each kind of search parameter takes."""
-    return {kind: [f":{word}" for word in words] for kind, words in conditions.MODIFIERS.items() if words}
+    """Return the modifiers that each kind of search parameter takes, and those that are not as their kind."""
+    found = {kind: [f":{word}" for word in words] for kind, words in conditions.MODIFIERS.items() if words}
+    return {**found, "_text": [f":{word}" for word in conditions.MODIFIERS["narrative"]]}

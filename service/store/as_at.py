@@ -6,7 +6,7 @@ last one before among those that were superseded. So reading may stop anywhere a
 transaction, behind the last version that was seen.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -79,8 +79,8 @@ def condition(text: str, values: Sequence[object]) -> Condition:
     return Condition(text=parts[0] + named, values={f"c{n}": value for n, value in enumerate(values)})
 
 
-def names(tx: Connection, type_: str, wanted: Selection, *, after: Place | None) -> Iterator[Name]:
-    """Yield the versions of a type, so many at a time as are fetched at once.
+def names(tx: Connection, type_: str, wanted: Selection, *, after: Place | None) -> list[Name]:
+    """Return the next versions of a type, at most `FETCHED`; fewer are the last.
 
     What was superseded meanwhile is among them whether it fulfils the condition or not.
 
@@ -88,17 +88,11 @@ def names(tx: Connection, type_: str, wanted: Selection, *, after: Place | None)
         tx: REPEATABLE READ, begun after the horizon `wanted.until` was read.
         after: the last version that was seen; None: from the first.
     """
-    statement = _names(wanted)
     received, seq = after or (wanted.since, 0)
-    while True:
-        values = {**_values(wanted), "type": type_, "received": received, "seq": seq, "rows": FETCHED}
-        with raw(tx).cursor(row_factory=class_row(Name)) as cursor:
-            # Prepared, it would be planned without knowing whose resources are meant, and how many.
-            found = cursor.execute(statement, values, prepare=False).fetchall()
-        yield from found
-        if len(found) < FETCHED:
-            return
-        received, seq = found[-1].place
+    values = {**_values(wanted), "type": type_, "received": received, "seq": seq, "rows": FETCHED}
+    with raw(tx).cursor(row_factory=class_row(Name)) as cursor:
+        # Prepared, it would be planned without knowing whose resources are meant, and how many.
+        return cursor.execute(_names(wanted), values, prepare=False).fetchall()
 
 
 def counts(tx: Connection, types: Collection[str], wanted: Selection) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Which of some superseded versions fulfil a condition that is written for what is current.
 
-Only current versions have rows in the search tables. The rows of others are given along with the question, as
-if their resources stood beside those that are there, under keys that no resource has.
+Only current versions have rows in the search tables. The rows of others are given along with the question and
+stand beside those that are there, under keys that no resource has. What a chain or `_has` leads to is looked
+for in the table of resources alone, and so asked of one version.
 """
 
 from collections.abc import Collection
@@ -63,12 +64,9 @@ def _beside(table: str, sent: str, columns: str) -> str:
 
 _WITH = f"""
     WITH given AS (
-        SELECT * FROM json_to_recordset(%(given)s::json) AS v (key bigint, type text, id text,
+        SELECT %(tenant)s::smallint AS tenant, FALSE AS deleted, v.*
+        FROM json_to_recordset(%(given)s::json) AS v (key bigint, type text, id text,
             received timestamptz, patient text, status text, body text, seq bigint)
-    ), resource AS NOT MATERIALIZED (
-        SELECT key, tenant, type, id, received, patient, status, deleted, body, seq FROM resource
-        UNION ALL
-        SELECT key, %(tenant)s::smallint, type, id, received, patient, status, FALSE, body, seq FROM given
     ), search_narrative AS NOT MATERIALIZED (
         SELECT key, seq, words FROM search_narrative
         UNION ALL
@@ -76,5 +74,5 @@ _WITH = f"""
         FROM json_to_recordset(%(narratives)s::json) AS i (type text, id text, words text)
         JOIN given AS g USING (type, id)
     ), {", ".join(_beside(table, sent, columns) for table, sent, columns in TABLES)}
-    SELECT r.key FROM resource r WHERE r.key < 0
+    SELECT r.key FROM given r WHERE TRUE
 """  # noqa: S608 - constants of this module

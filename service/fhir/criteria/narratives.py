@@ -18,8 +18,10 @@ from service.store.indexing import narratives
 
 MODIFIERS = ()
 
-#: words of one criterion, and parentheses within each other
+#: words of one expression, and parentheses within each other
 MOST_WORDS, DEEPEST = 50, 10
+#: words of all expressions of a criterion; a tsquery has at most 1 MiB, and a word takes up to 2 kB of it
+MOST_OF_ALL = 500
 
 _TOKEN = re.compile(r"""\s*(\(|\)|-?"[^"]*"|[^\s()"]+)""")
 
@@ -28,9 +30,12 @@ def matching(asked: Asked, choices: list[str]) -> Sql:
     """Return the condition that the words of the narrative fulfil one of the expressions.
 
     Raises:
-        NotExchanged: an expression cannot be read, or is too long.
+        NotExchanged: an expression cannot be read, or is too long, or all of them are.
     """
-    wanted = " | ".join(f"({_Expression(asked, plain(choice)).read()})" for choice in choices)
+    expressions = [_Expression(asked, plain(choice)) for choice in choices]
+    wanted = " | ".join(f"({expression.read()})" for expression in expressions)
+    if sum(expression.words for expression in expressions) > MOST_OF_ALL:
+        raise asked.refused(f"has up to {MOST_OF_ALL} words in all")
     # A version without a narrative leaves the row of an earlier one where it is.
     text = (
         f"EXISTS (SELECT FROM search_narrative s WHERE s.key = {asked.of}.key AND s.seq = {asked.of}.seq "
@@ -43,7 +48,9 @@ class _Expression:
     """Reads an expression into the text of a tsquery, from left to right."""
 
     def __init__(self, asked: Asked, text: str) -> None:
-        self._asked, self._words, self._depth = asked, 0, 0
+        self._asked, self._depth = asked, 0
+        #: how many were read
+        self.words = 0
         self._tokens, at = list[str](), 0
         text = text.strip()
         while at < len(text):
@@ -100,8 +107,8 @@ class _Expression:
     def _phrase(self, token: str) -> str:
         """Return the condition that words follow each other; of a last one with * only its beginning."""
         words = narratives.words(token)
-        self._words += len(words)
-        if not words or self._words > MOST_WORDS:
+        self.words += len(words)
+        if not words or self.words > MOST_WORDS:
             raise self._asked.refused(f"is made of up to {MOST_WORDS} words, with and, or, not between them")
         quoted = [f"'{word}'" for word in words]
         if token.endswith("*"):

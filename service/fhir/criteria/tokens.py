@@ -136,8 +136,12 @@ def _related(asked: Asked, choices: list[str]) -> frozenset[Token]:
 
 
 def _check_codes(asked: Asked) -> None:
-    if not any(place.of in _CODES for place in asked.parameter.places):
+    codes = [place for place in asked.parameter.places if place.of in _CODES]
+    if not codes:
         raise asked.refused(f"has no codes of a system, so it has no :{asked.modifier}")
+    if all(place.of == "code" for place in codes) and not all(place.systems for place in codes):
+        # A mere code says no system, and would be in no set, whatever it is.
+        raise asked.refused(f"has codes whose system is not known here, so it has no :{asked.modifier}")
 
 
 def _of_tokens(asked: Asked, tokens: Iterable[Token]) -> Sql:

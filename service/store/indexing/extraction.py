@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 Use = Callable[[Any, Rows], None]
 
 #: To be raised whenever other rows are made of the same resource: what is stored is then indexed anew.
-VERSION = 4
+VERSION = 5
 
 
 def rows(resource: Json, *, patient: str | None, about: Mapping[str, tuple[str, ...]]) -> Rows:

@@ -10,7 +10,8 @@ import re
 
 from service.store.indexing.reading import fold
 
-#: Characters of a narrative whose words are kept. A vector has at most 1 MiB, and this is far below it.
+#: Characters of a narrative whose words are kept, as they are compared: one may become many. A vector has at
+#: most 1 MiB, and these take less than 700 kB with their places.
 MOST = 100_000
 #: of a word, in characters; the database takes 2,046 bytes
 LONGEST_WORD = 500
@@ -19,21 +20,28 @@ MOST_PLACES, PLACES_OF_A_WORD = 16_383, 255
 
 # A tag holds no other one, so that what only looks like many beginnings is read once.
 _TAG = re.compile(r"<[^<>]*>")
+#: within a word, as in HbA<sub>1c</sub>: what is shown without a gap is one word
+_INLINE = re.compile(r"</?(?:a|b|em|i|small|span|strong|sub|sup|tt)(?:[\s/][^<>]*)?>")
+_SOFT_HYPHEN = "\xad"
 _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
     """Return the words of a text in their order."""
-    return [word[:LONGEST_WORD] for word in _WORD.findall(fold(text))]
+    return _words(fold(text))
 
 
 def vector(div: str) -> str | None:
     """Return the words of XHTML, as the text of a tsvector; None: it has none."""
     places: dict[str, list[int]] = {}
-    plain = html.unescape(_TAG.sub(" ", div))[:MOST]
-    for place, word in enumerate(words(plain), 1):
+    plain = html.unescape(_TAG.sub(" ", _INLINE.sub("", div)))[:MOST]
+    for place, word in enumerate(_words(fold(plain)[:MOST]), 1):
         found = places.setdefault(word, [])
         if len(found) < PLACES_OF_A_WORD:
             found.append(min(place, MOST_PLACES))
     # A word has no character that would have to be escaped.
     return " ".join(f"'{word}':{','.join(map(str, at))}" for word, at in places.items()) or None
+
+
+def _words(folded: str) -> list[str]:
+    return [word[:LONGEST_WORD] for word in _WORD.findall(folded.replace(_SOFT_HYPHEN, ""))]

@@ -23,6 +23,10 @@ OF_TYPE = ":of-type"
 #: what stands in place of base units in the rows of a place on the earth, which has two, in degrees
 LATITUDE, LONGITUDE = "latitude", "longitude"
 
+#: Decimals of a degree: less than a thousandth of a millimetre. Distances have double precision, to which the
+#: database does not convert what is too close to zero: one such place would end every search.
+_PLACES = 12
+
 _PARTS_OF_NAME = ("family", "given", "prefix", "suffix", "text")
 _PARTS_OF_ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
 
@@ -189,5 +193,6 @@ def _position(name: str, part: int, value: Any, rows: Rows) -> None:
     latitude, longitude = (quantities.decimal(value.get(each)) for each in (LATITUDE, LONGITUDE))
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
         return
-    for size, of in ((latitude, LATITUDE), (longitude, LONGITUDE)):
+    for exact, of in ((latitude, LATITUDE), (longitude, LONGITUDE)):
+        size = round(exact, _PLACES)
         rows.numbers[Number(name, part, size, size, of, size, size, "", "")] = None

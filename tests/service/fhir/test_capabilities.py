@@ -246,6 +246,7 @@ def test_a_modifier_that_is_not_claimed_is_refused_by_name(query, client):
 
 def test_every_modifier_that_is_claimed_is_understood(client, rest):
     said = rest["documentation"]
+    assert re.search(r"_text takes [^.]*; it takes no modifier", said)
     asked = {
         "token": ("Patient", "identifier", "a|b|c"),
         "string": ("Patient", "name", "a"),

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from fhir_profiles import gate, reading
 from service import clock
 from service.app import create_app
 from service.fhir import transaction
-from service.store import export_files, exports, horizon, leased, promises, resources
+from service.store import as_at, export_files, exports, horizon, leased, promises, resources
 from service.store.database import Database
 from service.store.resources import Write
 from worker import export
@@ -232,6 +233,8 @@ REFUSED = {
     ),
     "a filter that sorts": ("$export", {"_typeFilter": "Patient?_sort=family"}, ASYNC, 400),
     "a filter that counts": ("$export", {"_typeFilter": "Patient?_count=1"}, ASYNC, 400),
+    "a zero character": ("$export", {"_typeFilter": "Observation?code=%00"}, ASYNC, 400),
+    "one in a name": ("$export", {"_typeFilter": "Observation?co%00de=a"}, ASYNC, 400),
     "many filters": ("$export", {"_typeFilter": ["Patient?_id=a"] * 21}, ASYNC, 400),
     "no Group": ("Group/none/$export", {}, ASYNC, 404),
 }
@@ -345,6 +348,18 @@ def test_a_type_filter_in_a_body_is_no_part_of_an_address(client, database, visi
     assert manifest["request"] == "http://127.0.0.1:8000/fhir/$export"
 
 
+def test_a_zero_character_of_a_filter_in_a_body_is_refused(client, database):
+    filter_ = {"name": "_typeFilter", "valueString": "Observation?code=%00"}
+
+    answer = client.post(
+        "/fhir/$export", json={"resourceType": "Parameters", "parameter": [filter_]}, headers=ASYNC
+    )
+
+    assert answer.status_code == 400
+    with database.transaction() as tx:
+        assert leased.due(tx, "export", 1) == []
+
+
 def test_what_a_filter_may_not_hold_is_passed_over_where_that_is_asked_for(client, database, visits):
     filters = ["Patient?_id=a&_sort=family&colour=red", "Task?status=requested"]
     headers = {"Prefer": "respond-async, handling=lenient"}
@@ -380,7 +395,8 @@ def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client
         # The worker that dies has written the first page before.
         with pytest.MonkeyPatch.context() as patching:
             patching.setattr(export, "PAGE", 1)
-            assert export.run(database, 0, id_of(status), for_s=0, step_s=0)
+            for _ in ("the counts", "the page"):
+                assert export.run(database, 0, id_of(status), for_s=0, step_s=0)
     client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", status="amended"))
     client.put("/fhir/Observation/a-2", json=observation("a-2", "Patient/a", status="amended"))
     client.put("/fhir/Observation/b-1", json=observation("b-1", "Patient/b", status="amended"))
@@ -400,6 +416,30 @@ def test_a_filter_is_asked_of_the_record_as_it_was_whoever_dies_meanwhile(client
     assert sorted(found) == sorted(expected.values())
 
 
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("has-member:Observation.status=final", []),
+        ("has-member:Observation.status=amended", ["Observation/a-1"]),
+        ("_has:Observation:has-member:status=final", []),
+        ("_has:Observation:has-member:status=amended", ["Observation/a-2"]),
+    ],
+)
+def test_what_a_filter_asks_of_others_is_asked_of_them_as_they_are(
+    search, expected, client, database, visits
+):
+    """Also where they are of the type that is written, and their own versions of then stand beside."""
+    member = {"hasMember": [{"reference": "Observation/a-2"}]}
+    client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", **member))
+    status = begin(client, _type="Observation", _typeFilter=f"Observation?{search}")
+    client.put("/fhir/Observation/a-1", json=observation("a-1", "Patient/a", status="amended", **member))
+    client.put("/fhir/Observation/a-2", json=observation("a-2", "Patient/a", status="amended"))
+
+    manifest = finish(client, database, status)
+
+    assert sorted(names(lines(client, manifest))) == expected
+
+
 def test_what_was_removed_is_told_whatever_the_filter_says(client, database, visits):
     """Of what is gone nobody knows any more whether it was meant."""
     first = finish(client, database, begin(client))
@@ -417,15 +457,79 @@ def test_what_was_removed_is_told_whatever_the_filter_says(client, database, vis
     assert json.loads(removed)["entry"] == [{"request": {"method": "DELETE", "url": "Observation/a-2"}}]
 
 
-def test_a_filter_waits_for_the_rows_that_it_reads(client, database, owner, visits):
+def index_is(owner, *, complete):
     with owner.transaction() as tx:
-        tx.execute(text("UPDATE reindexing SET complete = FALSE"))
+        tx.execute(text("UPDATE reindexing SET complete = :complete"), {"complete": complete})
+
+
+@pytest.mark.parametrize("search", ["code=a", "patient=a", "_id=a-1", ""])
+def test_a_filtered_export_is_refused_until_the_index_is_complete(search, client, owner, visits):
+    query = {"_typeFilter": f"Observation?{search}"}
+    index_is(owner, complete=False)
     try:
-        query = {"_typeFilter": "Observation?code=a"}
         assert client.get("/fhir/$export", query_string=query, headers=ASYNC).status_code == 503
+        assert client.get("/fhir/$export", headers=ASYNC).status_code == 202
     finally:
-        with owner.transaction() as tx:
-            tx.execute(text("UPDATE reindexing SET complete = TRUE"))
+        index_is(owner, complete=True)
+
+    assert client.get("/fhir/$export", query_string=query, headers=ASYNC).status_code == 202
+
+
+def test_a_filtered_export_that_was_begun_waits_for_the_index(client, database, owner, visits):
+    """An upgrade to a release with other rows comes between the kick-off and the worker."""
+    status = begin(client, _typeFilter="Observation?patient=a", _type="Observation")
+    index_is(owner, complete=False)
+    try:
+        for _ in range(leased.MOST_ATTEMPTS + 1):
+            assert not export.run(database, 0, id_of(status))
+            assert client.get(status).status_code == 202
+            with database.transaction() as tx:
+                tx.execute(text("UPDATE export SET retry_at = NULL"))
+    finally:
+        index_is(owner, complete=True)
+
+    assert names(lines(client, finish(client, database, status))) == OF_A
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Every statement that asks a filter takes 25 s by the worker's clock; return how many there were."""
+    asked = {"names": 0, "counts": 0}
+    monkeypatch.setattr(export, "time", SimpleNamespace(monotonic=lambda: 25.0 * sum(asked.values())))
+    for name, found in (("names", as_at.names), ("counts", as_at.counts)):
+
+        def taking_long(*args, name=name, found=found, **more):
+            asked[name] += 1
+            return found(*args, **more)
+
+        monkeypatch.setattr(as_at, name, taking_long)
+    return asked
+
+
+def test_a_step_whose_filters_are_slow_ends_after_one_of_them(client, database, visits, slow):
+    types = ("Observation", "Patient", "Practitioner")
+    status = begin(client, _type=types, _typeFilter=[f"{type_}?_id=nobody" for type_ in types])
+
+    def step():
+        before = sum(slow.values())
+        assert export.run(database, 0, id_of(status), for_s=0)
+        return sum(slow.values()) - before
+
+    # That of types without a filter is one of them.
+    assert [step() for _ in range(4)] == [1, 1, 1, 1]
+    assert slow == {"names": 3, "counts": 1}
+    assert client.get(status).get_json()["output"] == []
+
+
+def test_what_a_slow_filter_found_is_written_at_once(client, database, visits, slow, monkeypatch):
+    monkeypatch.setattr(export, "PAGE", 1)
+    monkeypatch.setattr(as_at, "FETCHED", 4)
+    status = begin(client, _type="Observation", _typeFilter="Observation?status=final")
+
+    manifest = finish(client, database, status, for_s=0)
+
+    assert names(lines(client, manifest)) == OBSERVATIONS
+    assert slow["names"] == 2
 
 
 @pytest.mark.parametrize("path", ["$export", "Patient/$export"])
@@ -530,7 +634,7 @@ def test_a_large_record_is_written_in_pages_steps_and_files(client, database, mo
         return versions(tx, wanted, **more)
 
     monkeypatch.setattr(resources, "versions", watched)
-    status, seen = begin(client), []
+    status, seen = begin(client, _type="Basic"), []
     while export.run(database, 0, id_of(status), for_s=0, step_s=0):
         if (answer := client.get(status)).status_code == 202:
             seen.append(int(answer.headers["X-Progress"].split()[0]))

@@ -5,7 +5,7 @@ http://hl7.org/fhir/R4/http.html#paging
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import search_records
@@ -288,6 +288,11 @@ def test_what_cannot_be_read_is_refused(query, client):
         ("Observation?code:in=ValueSet/round", "not-supported", "made of itself"),
         ("Patient?identifier:in=ValueSet/laboratory", "value", "no codes of a system"),
         ("Patient?active:below=urn:icd|M", "value", "no codes of a system"),
+        ("Patient?address-use:in=ValueSet/plain-codes", "value", "not known here"),
+        ("DocumentReference?contenttype:not-in=ValueSet/plain-codes", "value", "not known here"),
+        ("CodeSystem?code:below=urn:icd|M", "value", "not known here"),
+        ("Condition?code:below=CodeSystem/icd|M", "value", "by its URL"),
+        ("Condition?code:above=urn:icd%5C|1|M", "value", "by its URL"),
         ("Condition?code:below=M76", "value", "system|code"),
         ("Condition?code:below=urn:icd|", "value", "system|code"),
         ("Condition?code:below=urn:icd|Z99", "code-invalid", "no such code"),
@@ -303,6 +308,16 @@ def test_codes_that_cannot_be_told_here_are_refused_and_not_found_empty(query, c
     (issue,) = answer.get_json()["issue"]
     assert (answer.status_code, issue["code"]) == (400, code)
     assert says in issue["diagnostics"]
+
+
+@pytest.mark.parametrize("latitude", [f"0.{'0' * 30}1e-300", f"-0.{'0' * 50}1e-300", f"0.{'1' * 60}"])
+def test_a_place_of_any_precision_is_near_to_another_and_ends_no_search(latitude, client):
+    body = f'{{"resourceType":"Location","id":"exact","position":{{"latitude":{latitude},"longitude":0}}}}'
+    answer = client.put("/fhir/Location/exact", data=body, content_type="application/fhir+json")
+    assert answer.status_code in (200, 201), answer.get_json()
+
+    assert ids(answered(client, "Location?near=0|0")) == ["exact"]
+    assert client.delete("/fhir/Location/exact").status_code == 204
 
 
 def test_a_set_has_at_most_so_many_codes_and_so_has_what_is_below_a_code(client, monkeypatch):
@@ -351,6 +366,99 @@ def test_of_several_value_sets_of_one_url_the_one_received_last_is_meant(client)
     assert len(ids(answered(client, f"Observation?code:in={url}"))) == 4
 
 
+def define(client, type_, id_, **content):
+    """Store a definition whose URL is `urn:` and its id, unless another is given."""
+    body = {"resourceType": type_, "id": id_, "url": f"urn:{id_}", "status": "active", **content}
+    answer = client.put(f"/fhir/{type_}/{id_}", json=body)
+    assert answer.status_code in (200, 201), answer.get_json()
+
+
+def test_a_set_has_the_codes_of_the_version_of_a_system_that_it_names(client):
+    for edition, codes in (("2024", "b"), ("2025", "bc")):
+        concepts = [{"code": code} for code in codes]
+        more = {"url": "urn:edition", "version": edition, "content": "complete", "concept": concepts}
+        define(client, "CodeSystem", f"edition-{edition}", **more)
+    for code in "bc":
+        body = {
+            "resourceType": "Basic",
+            "id": f"of-{code}",
+            "code": {"coding": [{"system": "urn:edition", "code": code}]},
+        }
+        assert client.put(f"/fhir/Basic/of-{code}", json=body).status_code == 201
+    found = {}
+    for name, version in (("any", {}), ("old", {"version": "2024"}), ("none", {"version": "2026"})):
+        include = [{"system": "urn:edition", **version}]
+        define(client, "ValueSet", name, compose={"include": include})
+        define(
+            client,
+            "ValueSet",
+            f"but-{name}",
+            compose={"include": [{"system": "urn:edition"}], "exclude": include},
+        )
+        found[name] = [client.get(f"/fhir/Basic?code:in=ValueSet/{each}") for each in (name, f"but-{name}")]
+
+    assert [sorted(ids(answer.get_json())) for answer in found["any"]] == [["of-b", "of-c"], []]
+    assert [sorted(ids(answer.get_json())) for answer in found["old"]] == [["of-b"], ["of-c"]]
+    for answer in found["none"]:
+        assert answer.status_code == 400
+        assert "the version that is named" in answer.get_json()["issue"][0]["diagnostics"]
+
+
+HEMOGLOBIN = {"system": "http://loinc.org", "code": "718-7"}
+LISTED = {"include": [{"system": "http://loinc.org", "concept": [{"code": "718-7"}]}]}
+
+
+@pytest.mark.parametrize("name", ["toocostly", "unclosed"])
+def test_an_expansion_that_is_said_to_be_a_part_is_refused(name, client):
+    url = f"http://hl7.org/fhir/StructureDefinition/valueset-{name}"
+
+    def answer(*, marked):
+        extension = [{"url": url, "valueBoolean": marked}]
+        expansion = {"timestamp": "2026-01-01", "contains": [HEMOGLOBIN], "extension": extension}
+        define(client, "ValueSet", "marked", expansion=expansion)
+        return client.get("/fhir/Observation?code:in=ValueSet/marked")
+
+    assert len(ids(answer(marked=False).get_json())) == 4
+    refused = answer(marked=True)
+    assert refused.status_code == 400
+    assert "a part of it" in refused.get_json()["issue"][0]["diagnostics"]
+
+
+def test_a_set_without_its_inactive_codes_is_known_by_its_expansion_alone(client):
+    def answer(**content):
+        define(client, "ValueSet", "active", **content)
+        return client.get("/fhir/Observation?code:in=ValueSet/active")
+
+    assert len(ids(answer(compose={**LISTED, "inactive": True}).get_json())) == 4
+    refused = answer(compose={**LISTED, "inactive": False})
+    assert refused.status_code == 400
+    assert "inactive" in refused.get_json()["issue"][0]["diagnostics"]
+    nothing = {"timestamp": "2026-01-01", "total": 0}
+    assert ids(answer(compose={**LISTED, "inactive": False}, expansion=nothing).get_json()) == []
+
+
+def test_a_hierarchy_whose_meaning_is_unsaid_is_not_taken_for_kinds(client):
+    nested = [{"code": "hip", "concept": [{"code": "head"}]}]
+    query = "/fhir/Condition?code:below=urn:parts|hip"
+
+    define(client, "CodeSystem", "parts", content="complete", concept=nested)
+    refused = client.get(query)
+    assert (refused.status_code, refused.get_json()["issue"][0]["code"]) == (400, "not-supported")
+    assert "hierarchyMeaning" in refused.get_json()["issue"][0]["diagnostics"]
+    define(client, "CodeSystem", "parts", content="complete", concept=nested, hierarchyMeaning="is-a")
+    assert client.get(query).status_code == 200
+    define(client, "CodeSystem", "parts", content="complete", concept=[{"code": "hip"}])
+    assert client.get(query).status_code == 200
+
+
+def test_a_set_of_a_system_that_is_named_by_its_place_is_refused(client):
+    define(client, "ValueSet", "placed", compose={"include": [{"system": "CodeSystem/icd"}]})
+
+    answer = client.get("/fhir/Condition?code:in=ValueSet/placed")
+
+    assert (answer.status_code, answer.get_json()["issue"][0]["code"]) == (400, "not-supported")
+
+
 def test_a_search_within_a_bundle_knows_the_same_sets(client):
     get = {"request": {"method": "GET", "url": "Observation?code:in=ValueSet/laboratory"}}
 
@@ -381,10 +489,50 @@ def test_words_are_those_of_the_current_narrative(client):
     assert found("second") == []
 
 
+def test_a_criterion_has_so_many_words_however_long(client):
+    longest = ["\U00020000" * 499 + chr(0x20000 + n) for n in range(501)]
+
+    def asked(words):
+        return client.post("/fhir/Basic/_search", data={"_text": ",".join(words)})
+
+    assert asked(longest[:500]).status_code == 200
+    assert asked(longest).status_code == 400
+    assert asked([" ".join("a" * 50)] * 11).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "not_found"),
+    [
+        ("HbA<sub>1c</sub> 7", "hba1c", "1c"),
+        ("<b>T</b>endon <span class='x'>te</span>ar", '"tendon tear"', "endon"),
+        ("glu&#173;teus&#xad;", "gluteus", "teus"),
+        ("gluteus", "glu\xadteus", "glu"),
+        ("<p>left</p><p>right</p>one<br/>two", '"left right one two"', "leftright"),
+        ("<blockquote>a</blockquote>b<abbr>c</abbr>", '"a b c"', "ab"),
+    ],
+)
+def test_a_word_is_what_is_shown_as_one(words, found, not_found, client):
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'
+    body = {"resourceType": "Basic", "id": "shown", "code": {"text": "x"}}
+    answer = client.put("/fhir/Basic/shown", json={**body, "text": {"status": "generated", "div": div}})
+    assert answer.status_code in (200, 201), answer.get_json()
+
+    assert ids(answered(client, f"Basic?_text={quote(found)}")) == ["shown"]
+    assert ids(answered(client, f"Basic?_text={quote(not_found)}")) == []
+
+
 @pytest.mark.parametrize(
     "words",
-    ["<" * 200_000, "a " * 60_000, "x" * 200_000, "".join(f"w{n} " for n in range(30_000)), "&#39; \\ ' a"],
-    ids=["no tags", "one word", "a long word", "many words", "marks"],
+    [
+        "<" * 200_000,
+        "a " * 60_000,
+        "x" * 200_000,
+        "".join(f"w{n} " for n in range(30_000)),
+        "&#39; \\ ' a",
+        "".join(f"{chr(0x3316) * 8}{n:x} " for n in range(10_000)),
+        "".join(f"{chr(0x20000 + n)} " for n in range(40_000)),
+    ],
+    ids=["no tags", "one word", "a long word", "many words", "marks", "words that grow", "rare characters"],
 )
 def test_a_narrative_of_any_kind_is_stored_and_bounded(words, database):
     """A tsvector holds 1 MiB, and a word 2 KiB: what is more must not keep a resource from being stored."""

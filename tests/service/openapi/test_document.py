@@ -127,6 +127,12 @@ def test_each_search_parameter_of_each_type_is_listed_with_its_kind(found):
         assert {**listed["Resource"], **listed[type_]} == parameters_of(type_)
 
 
+def test_the_words_of_a_narrative_take_no_modifier(found):
+    modifiers = found["paths"]["/fhir/{type}"]["get"]["x-fhir-search-modifiers"]
+
+    assert (modifiers["string"], modifiers["_text"]) == ([":missing", ":exact", ":contains"], [])
+
+
 def test_each_way_to_refuse_is_described():
     assert set(answers.REFUSALS) == {*errors.ANSWERS.values(), 429, 500, 503}
 

@@ -16,7 +16,7 @@ depends_on = None
 
 #: The rows that are made today, see `service.store.indexing.extraction`: an empty database has all of them.
 #: One that is not empty has none at this step, and one that took it earlier keeps the version of then.
-VERSION = 4
+VERSION = 5
 
 UP = """
 ALTER TABLE search_value ADD COLUMN part SMALLINT DEFAULT 0 NOT NULL;
