@@ -181,7 +181,6 @@ class Terminology:
 
 def of_transaction(tx: Connection, *, tenant: int) -> Terminology:
     """Return the definitions that a transaction sees."""
-
     return Terminology(lambda type_, named: _stored(tx, type_, named, tenant=tenant))
 
 

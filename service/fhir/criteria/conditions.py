@@ -7,7 +7,7 @@
 http://hl7.org/fhir/R4/search.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -230,20 +230,7 @@ def _chain(asked: Asked, rest: str, value: str, *, types: tuple[str, ...], ways:
         text = f"nothing that {asked.name} leads to is searched by what follows the dot; see metadata"
         raise Unknown(Issue(code="not-supported", text=text))
 
-    def inner(type_: str, of: str) -> Sql:
-        ways.go(asked)
-        return condition(
-            type_,
-            rest,
-            value,
-            base=asked.base,
-            types=types,
-            ways=ways,
-            terminology=asked.terminology,
-            of=of,
-            depth=depth + 1,
-        )
-
+    inner = _inner(asked, rest, value, types=types, ways=ways, depth=depth)
     return references.chained(asked, found, inner)
 
 
@@ -268,7 +255,18 @@ def _has(
     if parameter.kind != "reference" or (parameter.targets and type_ not in parameter.targets):
         text = f"{code} of {other} does not lead to {type_}"
         raise NotExchanged(Issue(code="value", text=text))
-    asked = Asked(type=other, parameter=parameter, modifier="", base=base, of=f"{of}h")
+    asked = Asked(
+        type=other, parameter=parameter, modifier="", base=base, of=f"{of}h", terminology=terminology
+    )
+
+    inner = _inner(asked, rest, value, types=types, ways=ways, depth=depth)
+    return references.referring(asked, of, type_, inner)
+
+
+def _inner(
+    asked: Asked, rest: str, value: str, *, types: tuple[str, ...], ways: Ways, depth: int
+) -> Callable[[str, str], Sql]:
+    """Return what makes the condition about the other end of a reference, given its type and its alias."""
 
     def inner(type_: str, of: str) -> Sql:
         ways.go(asked)
@@ -276,12 +274,12 @@ def _has(
             type_,
             rest,
             value,
-            base=base,
+            base=asked.base,
             types=types,
             ways=ways,
-            terminology=terminology,
+            terminology=asked.terminology,
             of=of,
             depth=depth + 1,
         )
 
-    return references.referring(asked, of, type_, inner)
+    return inner
