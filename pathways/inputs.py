@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+import msgspec
+
 from pathways.record import Entry, Json, Record, pairs
 from pathways.sides import BOTH, Sides
 from pathways.values import A_DAY, Unusable, Value, read, unknown, with_parts
@@ -22,8 +24,7 @@ WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
 PERFORMED = frozenset({"completed"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted input. `sides` is empty when it is about the person."""
 
     input: str

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from pathways import narrative, parameters
 from pathways.basis import basis
 from pathways.corrections import Past
@@ -213,7 +215,7 @@ def _told(entries: Sequence[Entry], moment: datetime, zone: ZoneInfo) -> tuple[E
     always = [(earliest, entry) for at, entry in dated if at is None and not _needs_a_time(entry)]
     never = [(moment, entry) for at, entry in dated if at is None and _needs_a_time(entry)]
     return tuple(
-        replace(entry, received=at, seq=number)
+        structs.replace(entry, received=at, seq=number)
         for number, (at, entry) in enumerate([*always, *told, *never], start=1)
     )
 

@@ -6,10 +6,11 @@ that fails, in the order of clinical-rules 3.2: unreadable, then unit, then rang
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
+
+import msgspec
 
 from pathways.record import Json, pairs
 
@@ -50,8 +51,7 @@ class Unusable(Exception):
         self.issue = issue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class Value(msgspec.Struct, frozen=True, kw_only=True):
     """A canonical value: FHIR elements to put on the canonical resource, and the words for it."""
 
     elements: Json

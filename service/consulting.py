@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection
 
 from pathways import parameters
@@ -161,7 +162,7 @@ def _over(stored: Record, given: Sequence[Entry], people: Mapping[str, str]) -> 
             continue
         last += 1
         version = known.version + 1 if known is not None else 1
-        newer[entry.reference] = replace(entry, version=version, seq=last)
+        newer[entry.reference] = structs.replace(entry, version=version, seq=last)
     patient = newer.get(stored.patient.reference, stored.patient)
     kept = tuple(entry for entry in stored.received if entry.reference not in newer)
     return replace(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import structs
 from sqlalchemy import Connection, text
 
 from pathways import catalogue, cql, foresight, parameters
@@ -189,7 +190,7 @@ def _received_now(found: Stored, changed: Translations, now: datetime) -> Entry 
     body = translation.applied(known.body, changed)
     if body is known.body:
         return None
-    return replace(known, version=known.version + 1, received=now, body=dict(body))
+    return structs.replace(known, version=known.version + 1, received=now, body=dict(body))
 
 
 def _with(record: Record, otherwise: Mapping[str, Entry]) -> Record:
@@ -199,7 +200,7 @@ def _with(record: Record, otherwise: Mapping[str, Entry]) -> Record:
     later = sorted(otherwise.values(), key=lambda each: each.seq)
     return replace(
         record,
-        received=(*kept, *(replace(each, seq=last + n) for n, each in enumerate(later, start=1))),
+        received=(*kept, *(structs.replace(each, seq=last + n) for n, each in enumerate(later, start=1))),
     )
 
 

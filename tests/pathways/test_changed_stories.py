@@ -8,13 +8,13 @@ import json
 import random
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from branching import LOCAL, STORIES, Point, finding, points, ways_out
+from msgspec import structs
 from playing import Play, moves, number, told
 from withdrawn import CORRECTED, made, silently_kept, unfounded, version
 
@@ -137,7 +137,9 @@ def _without(point: Point, step: Step, title: str) -> None:
     gone = {fact.entry.reference for fact in step.facts if fact.title == title}
     before = point.before.branch()
     for reference in gone & set(before.entries):
-        before.entries[reference] = replace(before.entries[reference], body=version(before, reference))
+        before.entries[reference] = structs.replace(
+            before.entries[reference], body=version(before, reference)
+        )
     game, outcome = point.again(point.bundle and changed(point.bundle, gone, withdrawn), before)
     again = [s for s in outcome.steps if s.instance == step.instance and s.action == step.action and s.moved]
     for taken in again:

@@ -1,17 +1,21 @@
 """The care plan: where, why and what next, in every state of a plan (ui.md, sections 4 and 13)."""
 
+import gc
 import re
+import weakref
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.wrappers import Response
 
 from pathways import catalogue
 from service.store import promises
 from service.store.database import Database
-from service.web.routes.careplan import ENTRIES
+from service.web.routes.careplan import ENTRIES, until_sent
 
 HOLD = {
     "url": "https://w3id.org/hipway/StructureDefinition/pathway-hold",
@@ -314,3 +318,18 @@ def test_no_address_holds_a_name_a_birth_date_or_an_identifier(
         addresses = re.findall(r'(?:href|action|hx-get)="([^"]*)"', client.get(path).text)
         for address in addresses:
             assert not re.search(r"jansen|petra|1970|GMT-1010", address), address
+
+
+def test_what_an_answer_was_made_of_is_freed_once_it_was_sent(app: Flask):
+    class Made:
+        pass
+
+    with app.test_request_context("/"):
+        made = until_sent(Made())
+        alive = weakref.ref(made)
+        del made
+        answer = app.process_response(Response("page"))
+        gc.collect()
+        assert alive() is not None
+        answer.close()
+        assert alive() is None
