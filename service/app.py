@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
+from flask.sessions import SessionInterface
 from sqlalchemy.exc import OperationalError
 
 from fhir_profiles import reading
@@ -49,6 +52,23 @@ class App:
     open_pages: tuple[str, ...]
 
 
+class NoSession(SessionInterface):
+    """No session of the framework: who is signed in, `service.web.signed_in` knows, and the rest is asked."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        """Return that there is none."""
+
+
+class Service(Flask):
+    """Flask without what every request would pay for and none here uses."""
+
+    session_interface = NoSession()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, which is none of asyncio's: Flask would look at each, ten times a request."""
+        return func
+
+
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
     """Return the application for these settings.
 
@@ -65,7 +85,7 @@ def create_app(settings: Settings, database: Database | None = None) -> Flask:
     except OperationalError:
         # It may still be starting; readiness says so, and requests are answered 503.
         log.get().warning("database not reached at start")
-    app = Flask("service", static_folder=None)
+    app = Service("service", static_folder=None)
     app.secret_key = settings.secret_key
     # forms too are read whole; one byte more than a body may have, which is refused by name
     app.config["MAX_CONTENT_LENGTH"] = reading.MAX_BYTES + 1
@@ -108,10 +128,10 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
     not reach it through a visitor's browser, nor under a name it made up for our address.
     The pages of a trusted client of CDS Hooks may call that, with a token, and nothing else.
     """
-    host = _name(request.host)
-    ours = {_name(urlsplit(settings.base_url).netloc), settings.host, *LOOPBACK}
+    own = urlsplit(settings.base_url).netloc
     # The hospital's server may know this one by another name; its calls are told by their secret.
-    if settings.sandbox and host not in ours and request.blueprint != hook.name:
+    elsewhere = settings.sandbox and _name(request.host) not in (_name(own), settings.host, *LOOPBACK)
+    if elsewhere and request.blueprint != hook.name:
         text = "this service is not reached by that Host"
         return errors.answer(FromElsewhere(Issue(code="forbidden", text=text)))
     if request.method in SAFE:
@@ -119,7 +139,7 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
     origin = request.headers.get("Origin")
     if origin in trusted and request.blueprint == cds.name:
         return None
-    hosts = {request.host, urlsplit(settings.base_url).netloc}
+    hosts = {request.host, own}
     from_elsewhere = origin is not None and not origins.names(origin, hosts)
     if from_elsewhere or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         return errors.answer(
@@ -130,6 +150,7 @@ def _check_origin(settings: Settings, trusted: Collection[str]) -> Response | No
     return None
 
 
+@lru_cache(maxsize=64)  # the same few in every request
 def _name(netloc: str) -> str:
     """Return the host without its port; of IPv6 without its brackets."""
     parts = origins.read(f"//{netloc}")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
 from service.fhir import conditional, references
 from service.fhir.refusals import Issue, NotExchanged, NotValid, Refusal, TooLarge
 
@@ -26,8 +28,7 @@ _URL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One resource to store or to remove, and how it is identified."""
 
     index: int

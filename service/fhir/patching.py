@@ -7,9 +7,9 @@ http://hl7.org/fhir/R4/http.html#patch
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection
 
 from fhir_profiles import gate, reading
@@ -163,7 +163,7 @@ def _patched(entry: Entry, stored: Stored | None, change: _Change) -> Entry:
     if (patched.get("resourceType"), patched.get("id")) != (stored.type, stored.id):
         text = "a patch changes neither resourceType nor id"
         raise NotValid(Issue(code="business-rule", text=text, expression=entry.at))
-    return replace(
+    return structs.replace(
         entry,
         method="PUT",
         id=stored.id,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection
 
 from service.fhir.entries import Entry
@@ -19,8 +20,7 @@ from service.store import content, driver, resources, search_index
 from service.store.resources import Head, Identity, IndexName, Name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where an entry is stored."""
 
     id: str

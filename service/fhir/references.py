@@ -5,9 +5,10 @@ http://hl7.org/fhir/R4/references.html
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
+
+import msgspec
 
 Json = Mapping[str, Any]
 
@@ -38,8 +39,7 @@ class Found(NamedTuple):
         return self.steps[0] if self.steps else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditional:
+class Conditional(msgspec.Struct, frozen=True, kw_only=True):
     """A search that must find one resource."""
 
     type: str

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import Connection
 
 from pathways import catalogue, identity
@@ -199,7 +200,7 @@ def _move(of: Setting, names: Mapping[str, str]) -> tuple[list[Moved], Setting]:
 def _write(of: Setting, stored: Stored, names: Mapping[str, str], same: Mapping[str, str]) -> Write:
     if stored.reference in same:
         # Found by its identifier, it would be one of two.
-        return replace(removal.write(stored, if_version=None), patient=of.target, moves=True)
+        return structs.replace(removal.write(stored, if_version=None), patient=of.target, moves=True)
     return Write(
         type=stored.type,
         id=stored.id,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
+from psycopg.abc import PQGen
 from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import Connection
 
@@ -15,6 +16,20 @@ _BEGIN = {None: "BEGIN"} | {
 
 
 Row = TypeVar("Row")
+
+
+class _AtItsEnd(psycopg.Pipeline):
+    """A pipeline whose statements are sent at its end, or before a fetch.
+
+    The driver's own sends each as it comes and looks for answers: three system calls a statement, here and
+    at the server, for statements that nobody waits for one by one.
+    """
+
+    def _communicate_gen(self) -> PQGen[None]:
+        while self.command_queue:
+            self.command_queue.popleft()()
+        # A generator, as what it stands for, that waits for nothing.
+        yield from ()
 
 
 def raw(tx: Connection) -> psycopg.Connection[Any]:
@@ -38,6 +53,9 @@ def together(tx: Connection) -> Iterator[None]:
         # Of itself the driver says BEGIN before the first statement and waits for the answer, also in a
         # pipeline. Until the connection is put back, `as_before`, it leaves that to us.
         connection.autocommit = True
+    if not within:
+        # Nobody outside the driver chooses its pipeline; `test_driver` says when this no longer does.
+        connection._pipeline = _AtItsEnd(connection)  # noqa: SLF001
     with connection.pipeline():
         if begins:
             connection.execute(_BEGIN[connection.isolation_level], prepare=False)

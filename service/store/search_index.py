@@ -7,9 +7,10 @@ http://hl7.org/fhir/R4/search.html
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from fhir_profiles import canonical
 from service.store.indexing import dates, extraction
@@ -23,8 +24,7 @@ __all__ = ["Promoted", "Rows", "Value", "about", "folded", "instants", "promoted
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promoted:
+class Promoted(msgspec.Struct, frozen=True, kw_only=True):
     """The values that are columns of the resource."""
 
     codes: tuple[str, ...] | None

@@ -10,10 +10,10 @@ Practitioner, and visits must not queue behind one another for it.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
@@ -26,8 +26,7 @@ from service.store.versions import write as write_versions
 Identity = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a current version without reading its body."""
 
     #: of the current version; the same for all versions
@@ -41,7 +40,7 @@ class Head:
     #: there is a version, which says that it was removed
     deleted: bool
     #: by which unchanged content is known
-    digest: bytes = field(repr=False)
+    digest: bytes
 
     @property
     def identity(self) -> Identity:
@@ -98,8 +97,7 @@ class Stored(NamedTuple):
         return content.read(self.body)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, kw_only=True):
     """What a resource should be from now on."""
 
     type: str

@@ -4,10 +4,11 @@ http://hl7.org/fhir/R4/search.html#ptypes
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+
+import msgspec
 
 
 class Value(NamedTuple):
@@ -59,16 +60,15 @@ class Number(NamedTuple):
     unit: str
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(msgspec.Struct):
     """Everything one version is found by, each row once."""
 
     #: `Patient/id` of whom it is about, which is a column of the resource and needs no row
     about: str | None = None
-    values: dict[Value, None] = field(default_factory=dict)
-    texts: dict[Text, None] = field(default_factory=dict)
-    spans: dict[Span, None] = field(default_factory=dict)
-    numbers: dict[Number, None] = field(default_factory=dict)
+    values: dict[Value, None] = msgspec.field(default_factory=dict)
+    texts: dict[Text, None] = msgspec.field(default_factory=dict)
+    spans: dict[Span, None] = msgspec.field(default_factory=dict)
+    numbers: dict[Number, None] = msgspec.field(default_factory=dict)
     #: the words of the narrative, as the text of a tsvector; None: it has none
     narrative: str | None = None
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from service.store.database import Database
-from service.store.driver import raw, together
+from service.store.database import Database, of_the_moment
+from service.store.driver import only, raw, together
 
 
 @pytest.fixture
@@ -98,6 +99,40 @@ def test_the_isolation_is_the_one_that_was_asked_for_and_only_then(alone, wanted
         with together(tx):
             raw(tx).execute("SELECT 1")
         assert isolation(tx) == "read committed"
+
+
+def test_a_block_keeps_its_statements_until_its_end(alone, database_url):
+    asked = "SELECT state, xact_start IS NULL FROM pg_stat_activity WHERE pid = %s"
+    with psycopg.connect(database_url, autocommit=True) as other, alone.transaction() as tx:
+        backend = [raw(tx).info.backend_pid]
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            assert other.execute(asked, backend).fetchone() == ("idle", True)
+        assert other.execute(asked, backend).fetchone() == ("idle in transaction", False)
+
+
+def test_a_block_sends_and_reads_more_than_any_buffer_holds(alone):
+    long = "x" * 5_000_000
+    with alone.transaction() as tx:
+        with together(tx):
+            answers = [raw(tx).execute("SELECT %s || %s", [long, str(n)]) for n in range(4)]
+        assert [only(answer)[0] for answer in answers] == [f"{long}{n}" for n in range(4)]
+
+
+def test_a_connection_that_is_lost_in_a_block_is_not_used_again(alone, database_url):
+    def work(tx):
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            with psycopg.connect(database_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [raw(tx).info.backend_pid])
+
+    with pytest.raises((psycopg.OperationalError, OperationalError)) as lost:
+        alone.run(work)
+    assert of_the_moment(lost.value)
+    with alone.transaction() as tx:
+        with together(tx):
+            answer = raw(tx).execute("SELECT 1")
+        assert only(answer) == (1,)
 
 
 def test_a_block_that_begins_a_transaction_is_one_round_trip(alone, tmp_path: Path):
