@@ -380,7 +380,8 @@ def _all(tx: Connection, statement: str, parameters: list[Any]) -> list[Stored]:
 def _ask(
     tx: Connection, statement: str, parameters: list[Any] | dict[str, Any]
 ) -> Callable[[], list[Stored]]:
-    cursor = raw(tx).cursor(row_factory=_of_columns)
+    # Numbers, instants and digests need not be written and read as text, hundreds of times for a long record.
+    cursor = raw(tx).cursor(binary=True, row_factory=_of_columns)
     cursor.execute(statement, parameters)
     return cursor.fetchall
 
