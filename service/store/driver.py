@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.abc import PQGen
+from psycopg.generators import send
 from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import Connection
 
@@ -30,6 +31,13 @@ class _AtItsEnd(psycopg.Pipeline):
             self.command_queue.popleft()()
         # A generator, as what it stands for, that waits for nothing.
         yield from ()
+
+    def _sync_gen(self) -> PQGen[None]:
+        self._enqueue_sync()
+        yield from self._communicate_gen()
+        # What no buffer holds must have left before answers are waited for, or both sides wait.
+        yield from send(self.pgconn)
+        yield from self._fetch_gen(flush=False)
 
 
 def raw(tx: Connection) -> psycopg.Connection[Any]:

@@ -119,6 +119,15 @@ def test_a_block_sends_and_reads_more_than_any_buffer_holds(alone):
         assert [only(answer)[0] for answer in answers] == [f"{long}{n}" for n in range(4)]
 
 
+def test_a_block_within_another_sends_what_no_buffer_holds(alone):
+    with alone.transaction() as tx:
+        with together(tx):
+            outer = raw(tx).execute("SELECT length(%s)", ["x" * 50_000_000])
+            with together(tx):
+                inner = raw(tx).execute("SELECT length(%s)", ["x" * 50_000_001])
+        assert [only(outer), only(inner)] == [(50_000_000,), (50_000_001,)]
+
+
 def test_a_connection_that_is_lost_in_a_block_is_not_used_again(alone, database_url):
     def work(tx):
         with together(tx):
