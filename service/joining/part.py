@@ -10,11 +10,12 @@ was received since to whom it belongs.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import Connection
 
 from pathways import catalogue
@@ -238,7 +239,7 @@ def _back(
             # Removed since, by whoever sent it; that holds for the record it came from as well, which is
             # where it may be sent again.
             gone = removal.write(now, if_version=None)
-            gone = replace(
+            gone = structs.replace(
                 gone, body=facts.renamed(gone.body, names), patient=now.patient and of.source, moves=True
             )
             writes.append((Held(stored=now, sender=senders[one.identity]), gone))
