@@ -96,9 +96,9 @@ def _operation(number: int, row: Json) -> Operation:
         raise CannotBePatched(f"{where}: each parameter of a patch is named operation")
     parts: dict[str, Json] = {}
     for part in row.get("part", ()):
-        if part["name"] in parts:
+        if (name := part.get("name", "")) in parts:
             raise CannotBePatched(f"{where}: a part is given twice")
-        parts[part["name"]] = part
+        parts[name] = part
     kind = parts.get("type", {}).get("valueCode", parts.get("type", {}).get("valueString"))
     if kind not in NEEDED:
         raise CannotBePatched(f"{where}: type is one of {', '.join(NEEDED)}, as valueCode")
@@ -274,7 +274,7 @@ def _value(part: Json, among: Sequence[Element], operation: Operation) -> _Value
     if "part" in part:
         built: dict[str, Any] = {}
         for inner in part["part"]:
-            _put(built, among[0].kind, inner["name"], inner, operation)
+            _put(built, among[0].kind, inner.get("name", ""), inner, operation)
         return _Value("", built)
     name = next((each for each in part if each.startswith(("value", "_value"))), "")
     if not name:

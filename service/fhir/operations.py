@@ -106,16 +106,18 @@ def _of_parameters(body: dict[str, Any], known: Collection[str], in_url: Given) 
     values: dict[str, list[dict[str, Any]]] = {}
     passed_over = in_url.passed_over
     for part in parts:
-        if not _is_known(part["name"], known):
+        # The name may be an extension alone, and then it is none that is known.
+        name = part.get("name", "")
+        if not _is_known(name, known):
             passed_over += 1
         elif isinstance(part.get("resource"), dict):
-            resources.setdefault(part["name"], []).append(part["resource"])
+            resources.setdefault(name, []).append(part["resource"])
         else:
-            value = next((value for name, value in part.items() if name.startswith("value")), "")
+            value = next((value for key, value in part.items() if key.startswith("value")), "")
             if isinstance(value, dict):
-                values.setdefault(part["name"], []).append(value)
+                values.setdefault(name, []).append(value)
                 value = value.get("reference", "")
-            texts.setdefault(part["name"], []).append(str(value))
+            texts.setdefault(name, []).append(str(value))
     return Given(texts=texts, resources=resources, values=values, passed_over=passed_over)
 
 

@@ -26,7 +26,8 @@ WITHDRAWN = "entered-in-error"
 def write(stored: Stored, *, if_version: int | None) -> Write:
     """Return the write that removes the resource."""
     body = stored.resource
-    if "status" in body:
+    # Of a few types, none of them a fact, the status is a concept.
+    if isinstance(body.get("status"), str):
         body = {**body, "status": WITHDRAWN}
     return Write(
         type=stored.type,

@@ -79,7 +79,7 @@ def read(resource: dict[str, Any], rules: Rules) -> Sent:
     return Sent(
         body=body,
         terms=asked,
-        status=str(resource["status"]),
+        status=str(resource.get("status", "")),
         id=resource.get("id"),
     )
 

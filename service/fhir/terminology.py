@@ -144,7 +144,7 @@ class Terminology:
             raise _refused("not-supported", text)
         sets = [self.members(str(url)) for url in part.get("valueSet", ())]
         if system := part.get("system"):
-            listed = [str(each["code"]) for each in part.get("concept", ())]
+            listed = [_code(each) for each in part.get("concept", ())]
             version = part.get("version")
             codes = listed or self._whole(f"{system}|{version}" if version else str(system))
             sets.append(bounded((str(system), code) for code in codes))
@@ -230,7 +230,7 @@ def _contained(expansion: Json) -> Iterator[Token]:
         if "code" in one and not one.get("abstract"):
             yield str(one.get("system", "")), str(one["code"])
         waiting += one.get("contains", ())
-    settings = {each["name"]: each for each in expansion.get("parameter", ())}
+    settings = {each.get("name"): each for each in expansion.get("parameter", ())}
     is_limited = settings.get("limitedExpansion", {}).get("valueBoolean") is True or "filter" in settings
     is_marked = any(
         each.get("url") in _INCOMPLETE and each.get("valueBoolean") is True
@@ -253,24 +253,32 @@ def _check_meaning(system: Json) -> None:
 
 def _above(system: Json) -> dict[str, set[str]]:
     """Return each code with those directly above it, by where it stands and by properties that say so."""
-    uris = {each["code"]: each.get("uri") for each in system.get("property", ())}
+    uris = {each.get("code"): each.get("uri") for each in system.get("property", ())}
     found: dict[str, set[str]] = {}
     waiting: list[tuple[Json, str | None]] = [(concept, None) for concept in system.get("concept", ())]
     while waiting:
         concept, holder = waiting.pop()
-        code = str(concept["code"])
+        code = _code(concept)
         uppers = found.setdefault(code, set())
         if holder is not None:
             uppers.add(holder)
         for said in concept.get("property", ()):
             other = said.get("valueCode")
-            means = uris.get(said["code"]) or f"{_PROPERTIES}#{said['code']}"
+            kind = said.get("code")
+            means = uris.get(kind) or f"{_PROPERTIES}#{kind}"
             if other and means == f"{_PROPERTIES}#parent":
                 uppers.add(str(other))
             elif other and means == f"{_PROPERTIES}#child":
                 found.setdefault(str(other), set()).add(code)
         waiting += [(each, code) for each in concept.get("concept", ())]
     return found
+
+
+def _code(concept: Json) -> str:
+    """Return the code of a concept, which may be an extension alone: nothing is known of such a set."""
+    if "code" not in concept:
+        raise _refused("not-supported", "a concept of it has no code")
+    return str(concept["code"])
 
 
 def _reached(code: str, next_: Mapping[str, Iterable[str]]) -> frozenset[str]:

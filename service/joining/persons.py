@@ -139,8 +139,11 @@ def _link(other: str, kind: str) -> dict[str, Any]:
 
 
 def _same_link(one: Json, other: Json) -> bool:
-    there = other.get("other", {})
-    return bool(one["type"] == other.get("type") and one["other"]["reference"] == str(there.get("reference")))
+    if one == other:
+        return True
+    named = one.get("other", {}).get("reference")
+    same = named is not None and named == other.get("other", {}).get("reference")
+    return bool(same and one.get("type") == other.get("type"))
 
 
 def _token(identifier: Json) -> tuple[str, str]:

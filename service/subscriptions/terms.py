@@ -117,7 +117,8 @@ class _Reader:
         self.issues: list[Issue] = []
         self._resource = resource
         self._channel: Json = resource["channel"]
-        criteria = str(resource["criteria"])
+        # What R4 requires may be an extension alone, in `_criteria`.
+        criteria = str(resource.get("criteria", ""))
         self._topic = topics.known(criteria.partition("|")[0] if any_version else criteria)
 
     def terms(self) -> Terms | None:
@@ -145,7 +146,7 @@ class _Reader:
         if self._resource.get("modifierExtension") or self._channel.get("modifierExtension"):
             self._wrong("modifierExtension", "no modifierExtension is understood here", "extension")
         custom = (self._channel.get("_type") or {}).get("extension", ())
-        if self._channel["type"] != "rest-hook" or _extensions(custom, backport.CHANNEL_TYPE):
+        if self._channel.get("type") != "rest-hook" or _extensions(custom, backport.CHANNEL_TYPE):
             self._wrong("channel.type", "the channel is rest-hook, and no other", "not-supported")
         payload = self._channel.get("payload")
         if not isinstance(payload, str) or not MEDIA_TYPES.fullmatch(payload):

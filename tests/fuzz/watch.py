@@ -48,7 +48,7 @@ def findings(asked: Asked, answer: Answered) -> Iterator[Finding]:
     """Yield what is wrong with an answer by itself."""
     if answer.status >= 500 and not (answer.status == 503 and asked.url.startswith(_AWAY)):
         yield Finding(what=f"answered {answer.status}", detail=_said(answer.body))
-    if answer.took_s > SLOW_S:
+    if answer.took_s > SLOW_S and not (answer.status == 503 and asked.url.startswith(_AWAY)):
         yield Finding(what=SLOW, detail=f"{answer.took_s:.1f} s")
     if not _OF_FHIR.match(asked.url):
         return
