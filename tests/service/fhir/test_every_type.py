@@ -20,6 +20,7 @@ ABSENT = {
         {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
     ]
 }
+WHOM = {"DiagnosticReport": "subject", "Observation": "subject", "Procedure": "subject", "Task": "for"}
 #: resources of each type that are made at random
 SAMPLES = 3
 
@@ -58,6 +59,9 @@ def test_a_type_is_stored_found_and_removed(kind, ask, send):
     taken = 0
     for number, sample in enumerate(islice(resources(kind), SAMPLES)):
         whole = {**about(sample, "every-type"), "id": f"every-type-{number}"}
+        if element := WHOM.get(kind):
+            # A fact names its patient.
+            whole[element] = {"reference": "Patient/every-type"}
         for resource in (whole, without_values(kind, whole)):
             url = f"/fhir/{kind}/{resource['id']}"
             answer = ask("PUT", url, resource)
