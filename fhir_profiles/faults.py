@@ -51,11 +51,13 @@ class Fault:
 def explain(
     errors: Iterable[jsonschema_rs.ValidationError], resource: dict[str, Any], kind: str
 ) -> Iterator[Fault]:
-    """Yield one fault for each thing wrong, in the order found."""
+    """Yield one fault for each thing wrong, in the order found; none where R4 allows all of it."""
     definitions = schemas.definitions(kind)
     seen: set[str] = set()
+    wrong = (error for error in errors if not is_allowed(error, resource))
     # What a list as a whole lacks is a fault only where nothing in it is one.
-    for error in sorted(islice(errors, _MAX_ERRORS), key=lambda error: error.kind.name == "contains"):
+    found_wrong = sorted(islice(wrong, _MAX_ERRORS), key=lambda error: error.kind.name == "contains")
+    for error in found_wrong:
         path = error.instance_path
         found = _Found(
             error=error,
@@ -73,6 +75,26 @@ def explain(
             if not told:
                 seen.add(expression)
                 yield Fault(expression=expression, code=code, text=text)
+    if found_wrong and not seen:
+        # Nobody has put it into words, which makes it no more valid.
+        yield Fault(expression=kind, code="structure", text="this is not as R4 has it")
+
+
+def is_allowed(error: jsonschema_rs.ValidationError, resource: dict[str, Any]) -> bool:
+    """Return whether what the schemas refuse is allowed by R4: an extension alone in place of a value.
+
+    The schemas say of what is required that it is there, and of a list of values that none is null.
+    https://hl7.org/fhir/R4/json.html#primitive
+    """
+    path = error.instance_path
+    value = _at(resource, path)
+    if value is None:
+        return _has_extension_beside(resource, path)
+    if error.kind.name != "required" or "dependentRequired" in error.schema_path:
+        return False
+    name = str(error.kind.value)
+    # What a resource is, is no element: it has no extensions.
+    return isinstance(value, dict) and f"_{name}" in value and name != "resourceType"
 
 
 def express(kind: str, path: Path) -> str:
@@ -112,7 +134,7 @@ def _read(found: _Found) -> Iterator[_Finding]:
 
 
 def _null(found: _Found, keyword: str) -> Iterator[_Finding]:
-    if keyword in ("type", "enum", "const") and not _has_extension_beside(found.resource, found.path):
+    if keyword in ("type", "enum", "const"):
         yield found.path, "structure", "null is not allowed; leave the element out"
 
 
@@ -122,7 +144,7 @@ def _missing(found: _Found) -> Iterator[_Finding]:
         yield [*found.path, name], "invariant", found.expected
         return
     # An empty object is one fault, not one for each thing it lacks.
-    if found.value and f"_{name}" not in found.value:
+    if found.value:
         yield [*found.path, name], "required", f"{name} is required"
 
 

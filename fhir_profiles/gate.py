@@ -15,7 +15,7 @@ from jsonschema_rs import Draft202012Validator as Validator
 from jsonschema_rs import ValidationError
 
 from fhir_profiles import invariants
-from fhir_profiles.faults import Fault, explain
+from fhir_profiles.faults import Fault, explain, is_allowed
 from fhir_profiles.r4 import schemas
 
 __all__ = ["MAX_FAULTS", "Fault", "check"]
@@ -24,6 +24,8 @@ __all__ = ["MAX_FAULTS", "Fault", "check"]
 MAX_FAULTS = 100
 # Of a resource with more values than this, the first fault is told alone.
 _MAX_EXPLAINED = 5000
+# Of one with more than this, an extension in place of a value is not told from a fault.
+_MAX_SEARCHED = 50_000
 
 
 def check(resource: dict[str, Any]) -> tuple[Fault, ...]:
@@ -47,7 +49,12 @@ def _shape(resource: dict[str, Any], kind: str) -> Iterator[Fault]:
     if not _passes(validator, resource):
         # The validator knows exact Decimals only, not the ones that remember how they were spelled.
         plain = _plain(resource)
-        faults = list(explain(_errors(validator, plain), plain, kind))
+        errors = _errors(validator, plain)
+        if errors is None:
+            text = f"of more than {_MAX_SEARCHED} values none may be missing, nor an extension alone"
+            yield Fault(expression=kind, code="too-costly", text=text)
+            return
+        faults = list(explain(errors, plain, kind))
         if faults:
             yield from faults
             return
@@ -61,22 +68,24 @@ def _passes(validator: Validator, resource: dict[str, Any]) -> bool:
         return False  # a value that is not JSON to the validator, handed to a keyword of ours
 
 
-def _errors(validator: Validator, resource: dict[str, Any]) -> Iterable[ValidationError]:
+def _errors(validator: Validator, resource: dict[str, Any]) -> Iterable[ValidationError] | None:
+    """Return the errors, or the first of a large resource; None where that is none and there may be many."""
     # The validator collects every error before it hands out the first, at some 20 microseconds each.
-    if _size(resource) <= _MAX_EXPLAINED:
-        return validator.iter_errors(resource)
-    try:
-        validator.validate(resource)
-    except ValidationError as first:
-        return (first,)
-    return ()
+    size = _size(resource)
+    if size > _MAX_EXPLAINED:
+        try:
+            validator.validate(resource)
+        except ValidationError as first:
+            if not is_allowed(first, resource):
+                return (first,)
+    return validator.iter_errors(resource) if size <= _MAX_SEARCHED else None
 
 
 def _size(resource: dict[str, Any]) -> int:
-    """Return how many values the resource has, resources inside it left out, or enough to be large."""
+    """Return how many values the resource has, resources inside it left out, or enough to be too large."""
     size = 0
     pending: list[Any] = [resource]
-    while pending and size <= _MAX_EXPLAINED:
+    while pending and size <= _MAX_SEARCHED:
         inner = pending.pop()
         if isinstance(inner, dict):
             inner = () if size and "resourceType" in inner else inner.values()

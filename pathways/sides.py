@@ -45,11 +45,15 @@ class Sides:
         return frozenset({"left", "right"} if BOTH in stated else stated)
 
     def of_output(self, body: Mapping[str, Any]) -> set[str]:
-        """Return the side that a resource written by a pathway carries, as a set of none or one."""
+        """Return the side that a resource written by a pathway carries, as a set of none or one.
+
+        What somebody else wrote in its form may carry anything there.
+        """
         for extension in body.get("extension", ()):
             if extension.get("url") == canonical.SIDE:
-                coding = extension["valueCoding"]
-                return {self._sites[coding["system"], coding["code"]]}
+                coding = extension.get("valueCoding", {})
+                side = self._sites.get((coding.get("system", ""), coding.get("code", "")))
+                return {side} if side else set()
         return set()
 
     def _of_codes(self, codes: Iterable[tuple[str, str]]) -> list[str]:

@@ -80,6 +80,7 @@ class _Maker:
             "type": "object",
             "properties": {"resourceType": {"enum": self.resources, "title": "the name of an R4 resource"}},
             "required": ["resourceType"],
+            "minProperties": 1,
         }
         return schemas | self._references
 

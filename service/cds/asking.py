@@ -106,7 +106,7 @@ def _resources(key: str, value: object) -> Iterator[tuple[str, Json]]:
     if value["resourceType"] != "Bundle":
         yield at, value
         return
-    if any(link["relation"] == "next" for link in value.get("link", ())):
+    if any(link.get("relation") == "next" for link in value.get("link", ())):
         raise Lacking(f"the prefetch {key} is one page of several; send all of it")
     for where, resource in supplied.entries(at, value):
         if _failed(resource):

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from service.fhir import references
 from service.fhir.refusals import Issue, Referred
 from service.fhir.resolving import MAY_POINT_ELSEWHERE
+from service.record import FACTS
 from service.store import referrers
 from service.store.resources import Identity, Stored, Write
 
@@ -26,9 +27,9 @@ WITHDRAWN = "entered-in-error"
 def write(stored: Stored, *, if_version: int | None) -> Write:
     """Return the write that removes the resource."""
     body = stored.resource
-    # Of a few types, none of them a fact, the status is a concept.
-    if isinstance(body.get("status"), str):
-        body = {**body, "status": WITHDRAWN}
+    # A fact may have an extension in place of its status; of a few other types the status is a concept.
+    if stored.type in FACTS or isinstance(body.get("status"), str):
+        body = {name: value for name, value in body.items() if name != "_status"} | {"status": WITHDRAWN}
     return Write(
         type=stored.type,
         id=stored.id,

@@ -39,6 +39,13 @@ class _AtItsEnd(psycopg.Pipeline):
         yield from send(self.pgconn)
         yield from self._fetch_gen(flush=False)
 
+    def _exit_gen(self) -> PQGen[None]:
+        try:
+            # The driver's own asks for the answers once more, in a message of its own.
+            yield from self._sync_gen()
+        finally:
+            yield from self._fetch_gen(flush=True)
+
 
 def raw(tx: Connection) -> psycopg.Connection[Any]:
     """Return the driver's connection, for statements whose round trips count."""
@@ -61,7 +68,7 @@ def together(tx: Connection) -> Iterator[None]:
         # Of itself the driver says BEGIN before the first statement and waits for the answer, also in a
         # pipeline. Until the connection is put back, `as_before`, it leaves that to us.
         connection.autocommit = True
-    if not within:
+    if not within and not connection.closed:
         # Nobody outside the driver chooses its pipeline; `test_driver` says when this no longer does.
         connection._pipeline = _AtItsEnd(connection)  # noqa: SLF001
     with connection.pipeline():

@@ -26,7 +26,8 @@ def describe(patient: Json, moments: Moments, words: Words) -> Person:
     missing = words("not_recorded")
     names = patient.get("name", ())
     name = next((n for n in names if n.get("use") == "official"), names[0] if names else {})
-    family, given = str(name.get("family", "")), " ".join(name.get("given", ()))
+    # Of one of several names an extension alone may say why it is not known.
+    family, given = str(name.get("family", "")), " ".join(filter(None, name.get("given", ())))
     born = _day(patient.get("birthDate"))
     identifiers = patient.get("identifier", ())
     usual = next((i for i in identifiers if i.get("use") == "usual"), identifiers[0] if identifiers else {})

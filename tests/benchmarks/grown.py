@@ -1,11 +1,11 @@
 """A patient in therapy, in memory, whose observations are repeated until there are enough of them."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import playing
+from msgspec import structs
 
 STORY = Path(__file__).parents[1] / "stories" / "V10.json"
 STEPS = 7
@@ -31,6 +31,6 @@ def grow(game: playing.Play, size: int) -> None:
         source = originals[number % len(originals)]
         game.seq += 1
         id = f"again-{number}"
-        game.entries[f"Observation/{id}"] = replace(
+        game.entries[f"Observation/{id}"] = structs.replace(
             source, id=id, seq=game.seq, body={**source.body, "id": id}
         )

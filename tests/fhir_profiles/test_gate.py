@@ -208,6 +208,13 @@ DEFECTS = [
         "required",
     ),
     (
+        "a contained resource whose type is an extension alone",
+        observation(contained=[{"_resourceType": {"extension": [{"url": "urn:x", "valueCode": "x"}]}}]),
+        "contained[0].resourceType",
+        "required",
+    ),
+    ("a contained resource of nothing", observation(contained=[{}]), "contained[0]", "structure"),
+    (
         "a contained resource in a contained one",
         observation(contained=[{**PATIENT, "contained": [PATIENT]}]),
         "contained[0].contained",
@@ -365,3 +372,31 @@ def test_a_name_that_is_no_element_name_is_not_repeated() -> None:
 
     assert fault.expression == "Observation"
     assert "Erika" not in fault.text
+
+
+UNSAID = {"extension": [{"url": "urn:x", "valueCode": "unknown"}]}
+
+
+def large(notes: int, **more: Any) -> dict[str, Any]:
+    """Return an observation with an extension in place of its status, and two values for each note."""
+    made = observation(_status=UNSAID, note=[{"text": "x"} for _ in range(notes)], **more)
+    del made["status"]
+    return made
+
+
+@pytest.mark.parametrize("notes", [3, 5000])
+def test_an_extension_in_place_of_a_value_hides_nothing_else(notes: int) -> None:
+    wrong = large(notes, dataAbsentReason={"text": 7}, interpretation=[{"text": "x"}, {}])
+
+    assert gate.check(large(notes)) == ()
+    assert {fault.expression for fault in gate.check(wrong)} == {
+        "Observation.dataAbsentReason.text",
+        "Observation.interpretation[1]",
+    }
+
+
+def test_among_too_many_values_none_is_looked_for_that_may_be_missing() -> None:
+    (fault,) = gate.check(large(60_000))
+
+    assert (fault.expression, fault.code) == ("Observation", "too-costly")
+    assert gate.check(large(60_000) | {"status": "final"}) == ()

@@ -13,6 +13,8 @@ import playing
 import pytest
 from cds_calls import SIGN, VIEW, at, held, sign, view
 
+from fhir_profiles import canonical
+
 STORIES = Path(__file__).parents[2] / "stories"
 ODD = (
     None, 0, 1.5, True, "", "x", [], {}, [None], [1], {"a": 1}, {"resourceType": "Patient"}, "Patient/1",
@@ -68,9 +70,32 @@ def spoilt(call, chance):
             node = node[step]
         if chance.random() < 0.3:
             del node[last]
+        elif isinstance(last, str) and isinstance(node[last], str | int) and chance.random() < 0.3:
+            # An extension in place of the value, which R4 allows of every primitive.
+            del node[last]
+            node[f"_{last}"] = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
         else:
             node[last] = copy.deepcopy(chance.choice(ODD))
     return call
+
+
+@pytest.mark.parametrize("side", [{"valueString": "left"}, {"valueCoding": {"code": "y"}}, {}])
+def test_an_order_may_state_any_side_in_our_form(side, client, calls):
+    url = f"/cds-services/{SIGN}"
+    asked = copy.deepcopy(calls[url])
+    (entry,) = asked["context"]["draftOrders"]["entry"]
+    entry["resource"]["extension"] = [{"url": canonical.SIDE, **side}]
+
+    assert client.post(url, json=asked).status_code in (200, 400)
+
+
+def test_a_page_of_several_may_have_a_link_without_a_relation(client, calls):
+    url = f"/cds-services/{VIEW}"
+    asked = copy.deepcopy(calls[url])
+    unsaid = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
+    asked["prefetch"]["observations"]["link"] = [{"_relation": unsaid, "url": "https://x.example.org/"}]
+
+    assert client.post(url, json=asked).status_code == 200
 
 
 @pytest.mark.parametrize("seed", [5])

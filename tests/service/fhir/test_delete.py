@@ -374,3 +374,18 @@ def test_what_a_post_finds_is_not_removed_beside_it(order, client, send):
 
     assert answer.status_code == 422
     assert client.get("/fhir/Practitioner/found").status_code == 200
+
+
+def test_a_fact_whose_status_is_an_extension_alone_is_withdrawn_when_it_is_removed(client, send, database):
+    unsaid = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
+    fact = {**observation("unsaid-1", "Patient/unsaid"), "_status": unsaid}
+    del fact["status"]
+    assert send(bundle(put(patient("unsaid")), put(fact))).status_code == 200
+
+    assert client.delete("/fhir/Observation/unsaid-1").status_code == 204
+
+    with database.transaction() as tx:
+        removed = resources.current(tx, "Observation", "unsaid-1", tenant=0)
+    assert removed.deleted
+    assert removed.resource["status"] == "entered-in-error"
+    assert "_status" not in removed.resource

@@ -43,11 +43,15 @@ def ask(client):
 
 
 def without_values(kind, resource):
-    """Return the resource with an extension in place of each primitive of its own."""
+    """Return the resource with an extension in place of each primitive of its own, or the first of a list."""
     made = dict(resource)
     for place in places(kind, resource):
-        alone = len(place.path) == 1 and not place.is_list
-        if alone and (place.type in PRIMITIVES or place.type == "enum"):
+        if len(place.path) > 1 or (place.type not in PRIMITIVES and place.type != "enum"):
+            continue
+        if place.is_list:
+            made[place.name] = [None, *place.value]
+            made[f"_{place.name}"] = [ABSENT, *[None] * len(place.value)]
+        else:
             del made[place.name]
             made[f"_{place.name}"] = ABSENT
     return made

@@ -155,4 +155,5 @@ def test_a_block_that_begins_a_transaction_is_one_round_trip(alone, tmp_path: Pa
 
     messages = [line.split("\t")[3] for line in said.read_text().splitlines() if line.split("\t")[1] == "F"]
     assert messages.count("Sync") == 1
+    assert "Flush" not in messages
     assert messages.count("Execute") == 3

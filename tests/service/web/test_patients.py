@@ -195,3 +195,13 @@ def test_a_form_of_another_site_searches_nothing(client, jansen):
 )
 def test_names_are_compared_without_case_accents_and_double_blanks(text, expected):
     assert folded(text) == expected
+
+
+def test_a_given_name_may_be_an_extension_alone(client, database, record):
+    unsaid = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
+    known(database, ({"family": "Unsaid", "given": [None, "Zoë"], "_given": [unsaid, None]}, {}))
+
+    answer = find(client, family="Unsaid", given="Zoë")
+
+    assert answer.status_code == 200
+    assert "UNSAID, Zoë" in answer.text
