@@ -49,7 +49,7 @@ def _codes(concept: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def _bundle(resource: dict[str, Any]) -> Iterator[Fault]:
-    kind, entries = resource["type"], resource.get("entry", ())
+    kind, entries = resource.get("type"), resource.get("entry", ())
     if "total" in resource and kind not in ("searchset", "history"):
         yield _fault("Bundle.total", "only a search or a history has a total (bdl-1)")
     urls: Counter[tuple[str, str]] = Counter()

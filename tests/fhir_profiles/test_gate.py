@@ -400,3 +400,9 @@ def test_among_too_many_values_none_is_looked_for_that_may_be_missing() -> None:
 
     assert (fault.expression, fault.code) == ("Observation", "too-costly")
     assert gate.check(large(60_000) | {"status": "final"}) == ()
+
+
+def test_a_bundle_may_have_an_extension_in_place_of_its_type() -> None:
+    bundle = {"resourceType": "Bundle", "_type": UNSAID, "entry": [{"resource": PATIENT}]}
+
+    assert gate.check(bundle) == ()
