@@ -21,6 +21,9 @@ ODD: tuple[Any, ...] = (
     {"value": 1e300},
 )  # fmt: skip
 
+#: beside an element without a value, as `_status`
+UNSAID = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
+
 #: in place of the name of an element
 NAMES = (
     NAME,
@@ -118,7 +121,7 @@ def _at(value: Any, steps: tuple[Any, ...], chance: random.Random) -> None:
     node = value
     for step in way:
         node = node[step]
-    match chance.randrange(8):
+    match chance.randrange(9):
         case 0:
             del node[last]
         case 1 if isinstance(node, dict):
@@ -131,5 +134,9 @@ def _at(value: Any, steps: tuple[Any, ...], chance: random.Random) -> None:
             node.append(copy.deepcopy(node[last]))
         case 5:
             node[last] = {NAME: node[last]}
+        case 6 if isinstance(node, dict) and isinstance(node[last], str | int | float):
+            # Still valid R4, wherever it is done: a value may be an extension alone, required or not.
+            del node[last]
+            node[f"_{last}"] = copy.deepcopy(UNSAID)
         case _:
             node[last] = copy.deepcopy(chance.choice(ODD))
