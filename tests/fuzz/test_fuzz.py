@@ -95,6 +95,15 @@ def test_what_is_wrong_with_an_answer_is_seen(what, found):
     assert [each.what for each in findings(REFUSED, answered(**what))] == found
 
 
+@pytest.mark.parametrize(
+    ("length", "found"), [(65_534, ["refused without an OperationOutcome"]), (65_535, [])]
+)
+def test_the_server_says_nothing_of_a_url_that_it_does_not_read(length, found):
+    asked = Asked(method="GET", url="/fhir/Patient?".ljust(length, "a"))
+
+    assert [each.what for each in findings(asked, answered(status=414, body=b""))] == found
+
+
 def test_the_name_of_an_element_is_allowed_in_an_answer_and_not_in_a_log():
     assert marked(f"Patient.{NAME}") == ""
     assert marked(f"Patient.{NAME}", named=True)

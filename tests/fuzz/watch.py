@@ -22,6 +22,9 @@ _AWAY = ("/health/ready", "/sandbox/evaluate")
 _MARKED = re.compile("|".join(re.escape(mark) for mark in MARKS), re.IGNORECASE)
 _NAMED = re.compile(f"{_MARKED.pattern}|{NAME}", re.IGNORECASE)
 
+#: of a longer URL the HTTP server tells nothing to the service, and answers 414 with nothing more
+LONGEST_URL = 65_534
+
 #: what answers with OperationOutcomes
 _OF_FHIR = re.compile(r"/fhir(?:[/?]|$)|/cds-services/hipway-[a-z-]+(?:/feedback)?(?:\?|$)")
 
@@ -50,7 +53,7 @@ def findings(asked: Asked, answer: Answered) -> Iterator[Finding]:
         yield Finding(what=f"answered {answer.status}", detail=_said(answer.body))
     if answer.took_s > SLOW_S and not (answer.status == 503 and asked.url.startswith(_AWAY)):
         yield Finding(what=SLOW, detail=f"{answer.took_s:.1f} s")
-    if not _OF_FHIR.match(asked.url):
+    if not _OF_FHIR.match(asked.url) or is_too_long(asked, answer):
         return
     if answer.status >= 400 and asked.method != "HEAD":
         if answer.headers.get("content-type") != "application/fhir+json" or not _is_outcome(answer.body):
@@ -63,6 +66,11 @@ def findings(asked: Asked, answer: Answered) -> Iterator[Finding]:
         for outcome in _outcomes(answer.body):
             if found := marked(json.dumps(outcome, ensure_ascii=False)):
                 yield Finding(what="a value in an OperationOutcome", detail=found)
+
+
+def is_too_long(asked: Asked, answer: Answered) -> bool:
+    """Return whether the HTTP server refused the URL, before the service saw it."""
+    return answer.status == 414 and len(asked.url) > LONGEST_URL
 
 
 def marked(text: str, *, named: bool = False) -> str:
