@@ -72,13 +72,15 @@ def _errors(validator: Validator, resource: dict[str, Any]) -> Iterable[Validati
     """Return the errors, or the first of a large resource; None where that is none and there may be many."""
     # The validator collects every error before it hands out the first, at some 20 microseconds each.
     size = _size(resource)
-    if size > _MAX_EXPLAINED:
-        try:
-            validator.validate(resource)
-        except ValidationError as first:
-            if not is_allowed(first, resource):
-                return (first,)
-    return validator.iter_errors(resource) if size <= _MAX_SEARCHED else None
+    if size <= _MAX_EXPLAINED:
+        return validator.iter_errors(resource)
+    try:
+        validator.validate(resource)
+    except ValidationError as first:
+        if not is_allowed(first, resource):
+            return (first,)
+        return validator.iter_errors(resource) if size <= _MAX_SEARCHED else None
+    return ()
 
 
 def _size(resource: dict[str, Any]) -> int:

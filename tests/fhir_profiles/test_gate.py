@@ -406,3 +406,9 @@ def test_a_bundle_may_have_an_extension_in_place_of_its_type() -> None:
     bundle = {"resourceType": "Bundle", "_type": UNSAID, "entry": [{"resource": PATIENT}]}
 
     assert gate.check(bundle) == ()
+
+
+def test_a_number_of_another_spelling_is_valid_among_any_number_of_values() -> None:
+    measured = {"valueQuantity": {"value": Spelled("1e2"), "unit": "mm"}, "status": "final"}
+
+    assert gate.check(large(60_000) | measured) == ()
