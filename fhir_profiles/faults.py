@@ -61,7 +61,6 @@ def explain(
         path = error.instance_path
         found = _Found(
             error=error,
-            resource=resource,
             path=path,
             value=_at(resource, path),
             schema=_at(definitions, error.schema_path[1:-1]),
@@ -110,7 +109,6 @@ class _Found:
     """An error of the validator, with the part of the data and of the schema it is about."""
 
     error: jsonschema_rs.ValidationError
-    resource: dict[str, Any]
     path: Path
     value: Any
     schema: Schema
