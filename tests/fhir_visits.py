@@ -6,6 +6,9 @@ from fhir_profiles import canonical
 
 Json = dict[str, Any]
 
+#: beside an element without a value, as `_status`: R4 allows it of every primitive, required or not
+UNSAID = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
+
 MRN = "https://hospital.example.org/mrn"
 LOCAL = "https://hospital.example.org/codes"
 STANDARD = "http://loinc.org"

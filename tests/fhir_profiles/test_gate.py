@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from fhir_visits import UNSAID
 
 from fhir_profiles import gate
 from fhir_profiles.reading import Spelled
@@ -209,7 +210,7 @@ DEFECTS = [
     ),
     (
         "a contained resource whose type is an extension alone",
-        observation(contained=[{"_resourceType": {"extension": [{"url": "urn:x", "valueCode": "x"}]}}]),
+        observation(contained=[{"_resourceType": UNSAID}]),
         "contained[0].resourceType",
         "required",
     ),
@@ -372,9 +373,6 @@ def test_a_name_that_is_no_element_name_is_not_repeated() -> None:
 
     assert fault.expression == "Observation"
     assert "Erika" not in fault.text
-
-
-UNSAID = {"extension": [{"url": "urn:x", "valueCode": "unknown"}]}
 
 
 def large(notes: int, **more: Any) -> dict[str, Any]:

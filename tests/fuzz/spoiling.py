@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from fhir_visits import UNSAID
+
 from fuzz.grammar import NAME, NUMBER, TEXT
 
 #: in place of a value
@@ -20,9 +22,6 @@ ODD: tuple[Any, ...] = (
     {"extension": []}, {"extension": [{"url": "urn:x"}]}, {"system": TEXT}, {"coding": [{}]},
     {"value": 1e300},
 )  # fmt: skip
-
-#: beside an element without a value, as `_status`
-UNSAID = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
 
 #: in place of the name of an element
 NAMES = (

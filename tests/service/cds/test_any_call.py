@@ -12,6 +12,7 @@ from pathlib import Path
 import playing
 import pytest
 from cds_calls import SIGN, VIEW, at, held, sign, view
+from fhir_visits import UNSAID
 
 from fhir_profiles import canonical
 
@@ -73,7 +74,7 @@ def spoilt(call, chance):
         elif isinstance(last, str) and isinstance(node[last], str | int) and chance.random() < 0.3:
             # An extension in place of the value, which R4 allows of every primitive.
             del node[last]
-            node[f"_{last}"] = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
+            node[f"_{last}"] = copy.deepcopy(UNSAID)
         else:
             node[last] = copy.deepcopy(chance.choice(ODD))
     return call
@@ -92,8 +93,7 @@ def test_an_order_may_state_any_side_in_our_form(side, client, calls):
 def test_a_page_of_several_may_have_a_link_without_a_relation(client, calls):
     url = f"/cds-services/{VIEW}"
     asked = copy.deepcopy(calls[url])
-    unsaid = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
-    asked["prefetch"]["observations"]["link"] = [{"_relation": unsaid, "url": "https://x.example.org/"}]
+    asked["prefetch"]["observations"]["link"] = [{"_relation": UNSAID, "url": "https://x.example.org/"}]
 
     assert client.post(url, json=asked).status_code == 200
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from fhir_visits import MRN, bundle, observation, patient, post, practitioner, put
+from fhir_visits import MRN, UNSAID, bundle, observation, patient, post, practitioner, put
 from sqlalchemy import text
 
 from fhir_profiles import gate
@@ -377,8 +377,7 @@ def test_what_a_post_finds_is_not_removed_beside_it(order, client, send):
 
 
 def test_a_fact_whose_status_is_an_extension_alone_is_withdrawn_when_it_is_removed(client, send, database):
-    unsaid = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
-    fact = {**observation("unsaid-1", "Patient/unsaid"), "_status": unsaid}
+    fact = {**observation("unsaid-1", "Patient/unsaid"), "_status": UNSAID}
     del fact["status"]
     assert send(bundle(put(patient("unsaid")), put(fact))).status_code == 200
 

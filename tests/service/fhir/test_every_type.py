@@ -8,18 +8,13 @@ from itertools import islice
 
 import pytest
 from defects import places, resources
-from fhir_visits import bundle, patient, post, put
+from fhir_visits import UNSAID, bundle, patient, post, put
 from fuzz.grammar import about
 
 from fhir_profiles import reading
 from fhir_profiles.r4.primitives import PRIMITIVES
 from service.fhir.searching import TYPES
 
-ABSENT = {
-    "extension": [
-        {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
-    ]
-}
 WHOM = {"DiagnosticReport": "subject", "Observation": "subject", "Procedure": "subject", "Task": "for"}
 #: resources of each type that are made at random
 SAMPLES = 3
@@ -50,10 +45,10 @@ def without_values(kind, resource):
             continue
         if place.is_list:
             made[place.name] = [None, *place.value]
-            made[f"_{place.name}"] = [ABSENT, *[None] * len(place.value)]
+            made[f"_{place.name}"] = [UNSAID, *[None] * len(place.value)]
         else:
             del made[place.name]
-            made[f"_{place.name}"] = ABSENT
+            made[f"_{place.name}"] = UNSAID
     return made
 
 
@@ -93,9 +88,9 @@ SUBSCRIPTION = {
 @pytest.mark.parametrize(
     "changed",
     [
-        {"criteria": None, "_criteria": ABSENT},
-        {"status": None, "_status": ABSENT},
-        {"channel": {**SUBSCRIPTION["channel"], "type": None, "_type": ABSENT}},
+        {"criteria": None, "_criteria": UNSAID},
+        {"status": None, "_status": UNSAID},
+        {"channel": {**SUBSCRIPTION["channel"], "type": None, "_type": UNSAID}},
     ],
     ids=["criteria", "status", "channel.type"],
 )
@@ -110,7 +105,7 @@ def test_a_subscription_without_a_value_is_refused(changed, ask):
 
 
 def test_a_parameter_without_a_name_is_none_that_is_known(ask):
-    body = {"resourceType": "Parameters", "parameter": [{"_name": ABSENT, "valueString": "x"}]}
+    body = {"resourceType": "Parameters", "parameter": [{"_name": UNSAID, "valueString": "x"}]}
 
     assert ask("POST", "/fhir/Patient/$validate", body).status_code == 400
 
@@ -121,9 +116,9 @@ def test_a_part_of_a_patch_without_a_name_is_refused(ask, send):
         {"name": "type", "valueCode": "add"},
         {"name": "path", "valueString": "Patient"},
         {"name": "name", "valueString": "contact"},
-        {"name": "value", "part": [{"_name": ABSENT, "valueString": "x"}]},
+        {"name": "value", "part": [{"_name": UNSAID, "valueString": "x"}]},
     ]
-    for part in (parts, [*parts[:3], {"_name": ABSENT, "valueString": "x"}]):
+    for part in (parts, [*parts[:3], {"_name": UNSAID, "valueString": "x"}]):
         body = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": part}]}
         assert ask("PATCH", "/fhir/Patient/nameless", body).status_code in (400, 422)
 
@@ -136,14 +131,14 @@ def test_codes_without_a_value_are_no_set_to_search_by(modifier, ask, send):
             "resourceType": "ValueSet",
             "url": f"{system}/set",
             "status": "active",
-            "compose": {"include": [{"system": system, "concept": [{"code": "a"}, {"_code": ABSENT}]}]},
+            "compose": {"include": [{"system": system, "concept": [{"code": "a"}, {"_code": UNSAID}]}]},
         },
         {
             "resourceType": "CodeSystem",
             "url": system,
             "status": "active",
             "content": "complete",
-            "concept": [{"code": "a"}, {"_code": ABSENT, "property": [{"_code": ABSENT, "valueCode": "a"}]}],
+            "concept": [{"code": "a"}, {"_code": UNSAID, "property": [{"_code": UNSAID, "valueCode": "a"}]}],
         },
     ]
     send(bundle(*map(post, definitions)))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 import structlog
+from fhir_visits import UNSAID
 
 from service import log
 from service.store import resources
@@ -198,8 +199,7 @@ def test_names_are_compared_without_case_accents_and_double_blanks(text, expecte
 
 
 def test_a_given_name_may_be_an_extension_alone(client, database, record):
-    unsaid = {"extension": [{"url": "urn:x:unknown", "valueCode": "unknown"}]}
-    known(database, ({"family": "Unsaid", "given": [None, "Zoë"], "_given": [unsaid, None]}, {}))
+    known(database, ({"family": "Unsaid", "given": [None, "Zoë"], "_given": [UNSAID, None]}, {}))
 
     answer = find(client, family="Unsaid", given="Zoë")
 
