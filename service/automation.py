@@ -6,7 +6,7 @@ is a hospital to deliver to, and the feeder, where its data are read, are starte
 themselves that they live.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -81,9 +81,19 @@ def look(tx: Connection, now: datetime, hospital: Hospital | None = None) -> Aut
         now: the service clock.
         hospital: to which the courier delivers and from which the feeder reads; None: there are none.
     """
-    seen = heartbeats.ages(tx)
+    return ask(tx, now, hospital)()
+
+
+def ask(tx: Connection, now: datetime, hospital: Hospital | None = None) -> Callable[[], Automation]:
+    """Ask for what `look` returns, and return how to get it after the end of a block of `together`."""
+    seen, waiting = heartbeats.ask_ages(tx), standings.ask_waiting(tx, now)
+    return lambda: _judged(seen(), waiting(), now, hospital)
+
+
+def _judged(
+    seen: Mapping[str, tuple[datetime, float]], waiting: Waiting, now: datetime, hospital: Hospital | None
+) -> Automation:
     ages = {part: age for part, (_, age) in seen.items()}
-    waiting = standings.waiting(tx, now)
     stopped = next((part for part in CHAIN if silent(ages, part)), None)
     troubles = [Trouble(part=stopped, since=seen[stopped][0] if stopped in seen else None)] if stopped else []
     beside_s = beside(hospital)

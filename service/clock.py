@@ -6,6 +6,7 @@ follow the service clock. Leases, retries and heartbeats follow the database's e
 a sandbox has set another.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,7 +35,13 @@ def now(tx: Connection) -> datetime:
 
 def state(tx: Connection) -> Clock:
     """Return the service's instant and whether it stands still."""
-    return of_row(*only(raw(tx).execute("SELECT now, clock_timestamp(), held FROM clock")))
+    return ask_state(tx)()
+
+
+def ask_state(tx: Connection) -> Callable[[], Clock]:
+    """Ask for what `state` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute("SELECT now, clock_timestamp(), held FROM clock")
+    return lambda: of_row(*only(cursor))
 
 
 def of_row(set_to: datetime | None, running: datetime, held: bool) -> Clock:

@@ -26,13 +26,13 @@ class NotRenderable(Exception):
     """An output is not valid R4. Nothing was stored; the resource's type and id are named."""
 
 
-def check(resource: dict[str, Any]) -> None:
+def check(resource: Mapping[str, Any]) -> None:
     """Refuse an output that is not valid R4. What is stored is our dict, not the model's.
 
     Raises:
         NotRenderable: naming type, id and places.
     """
-    places = [fault.expression for fault in gate.check(resource)] or _by_model(resource)
+    places = [fault.expression for fault in gate.check(dict(resource))] or _by_model(resource)
     if places:
         raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {'; '.join(places)}")
 

@@ -1,6 +1,6 @@
 """Where an instance of a pathway stands, read from the store, for those who ask the rules about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -10,11 +10,13 @@ from pathways import catalogue, parameters
 from pathways.definition import Pathway
 from pathways.memory import Memory
 from pathways.outlook import Situation
+from pathways.record import Entry
 from pathways.steps import PERSON
 from service import record
 from service.record import entry
 from service.store import decisions, driver, resources
 from service.store import parameters as site_parameters
+from service.store.resources import Identity, Stored
 
 #: what rules read
 TYPES = ("Observation", "Procedure", "DiagnosticReport", "BodyStructure", "Patient")
@@ -29,6 +31,19 @@ class Instance(NamedTuple):
     patient: str
     pathway: str
     side: str
+
+
+class Facts(NamedTuple):
+    """What is stored of a patient, as the rules read it."""
+
+    received: Sequence[Entry]
+    #: what the engine made
+    own: Sequence[Entry]
+
+    @property
+    def people(self) -> set[Identity]:
+        """Return who recorded or decided something."""
+        return record.people(self.received)
 
 
 def instance(plan: Mapping[str, Any]) -> Instance:
@@ -58,33 +73,54 @@ def read(
     remembered: Mapping[str, Mapping[str, Any]],
     *,
     tenant: int,
-    chosen: Mapping[str, object] | None = None,
 ) -> Situation | None:
     """Return how an instance stands; None where nothing is remembered of it, or its patient is not stored.
 
     Args:
         remembered: as `memories` returns it.
-        chosen: what the site has changed, where this transaction has read it.
     """
     with driver.together(tx):
-        received = resources.ask_of_patient(
-            tx,
-            which.patient,
-            types=TYPES,
-            codes=catalogue.codes(),
-            owned=False,
-            withdrawn=record.FACTS,
-            tenant=tenant,
-        )
-        own = resources.ask_of_patient(tx, which.patient, types=ANSWERED, owned=True, tenant=tenant)
-    entries = [entry(stored) for stored in received()]
+        facts = ask_facts(tx, which.patient, tenant=tenant)
+        chosen = site_parameters.ask_current(tx)
+    found = facts()
     with driver.together(tx):
-        people = resources.ask_all(tx, record.people(entries), tenant=tenant)
-    found = record.of(which.patient, entries, map(entry, own()), people().values())
+        known = resources.ask_all(tx, found.people, tenant=tenant)
+    return of(pathway, which, remembered, found, known().values(), chosen=chosen())
+
+
+def ask_facts(tx: Connection, patient: str, *, tenant: int) -> Callable[[], Facts]:
+    """Ask for what is stored of a patient, and return how to get it after a block of `together`."""
+    received = resources.ask_of_patient(
+        tx,
+        patient,
+        types=TYPES,
+        codes=catalogue.codes(),
+        owned=False,
+        withdrawn=record.FACTS,
+        tenant=tenant,
+    )
+    own = resources.ask_of_patient(tx, patient, types=ANSWERED, owned=True, tenant=tenant)
+    return lambda: Facts([entry(stored) for stored in received()], [entry(stored) for stored in own()])
+
+
+def of(
+    pathway: Pathway,
+    which: Instance,
+    remembered: Mapping[str, Mapping[str, Any]],
+    facts: Facts,
+    known: Iterable[Stored],
+    *,
+    chosen: Mapping[str, object],
+) -> Situation | None:
+    """Return how an instance stands, of what was read of it; None as `read` returns it.
+
+    Args:
+        known: the people of the facts.
+        chosen: what the site has changed.
+    """
+    found = record.of(which.patient, facts.received, facts.own, known)
     if found is None or which.side not in remembered:
         return None
-    if chosen is None:
-        chosen = site_parameters.current(tx)
     others = (
         Memory.from_json(memory).stage
         for side, memory in remembered.items()

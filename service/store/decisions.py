@@ -110,8 +110,13 @@ def ask_latest(tx: Connection, patient: str, *, tenant: int) -> Callable[[], dic
 
 def memories(tx: Connection, patient: str, pathway: str, *, tenant: int) -> dict[str, Json]:
     """Return what is remembered of each instance of a pathway: the `after` of its newest decision."""
-    rows = raw(tx).execute(_MEMORIES, [tenant, patient, pathway])
-    return {instance: msgspec.json.decode(after) for instance, after in rows}
+    return ask_memories(tx, patient, pathway, tenant=tenant)()
+
+
+def ask_memories(tx: Connection, patient: str, pathway: str, *, tenant: int) -> Callable[[], dict[str, Json]]:
+    """Ask for what `memories` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute(_MEMORIES, [tenant, patient, pathway])
+    return lambda: {instance: msgspec.json.decode(after) for instance, after in cursor}
 
 
 def ask_numbers(
@@ -130,8 +135,16 @@ def ask_numbers(
 
 def of_instance(tx: Connection, patient: str, pathway: str, instance: str, *, tenant: int) -> list[Row]:
     """Return every decision of the instance, newest first."""
+    return ask_of_instance(tx, patient, pathway, instance, tenant=tenant)()
+
+
+def ask_of_instance(
+    tx: Connection, patient: str, pathway: str, instance: str, *, tenant: int
+) -> Callable[[], list[Row]]:
+    """Ask for what `of_instance` returns, and return how to get it after the end of a block of `together`."""
     cursor = raw(tx).cursor(row_factory=dict_row)
-    return [_row(row) for row in cursor.execute(_OF_INSTANCE, [tenant, patient, pathway, instance])]
+    cursor.execute(_OF_INSTANCE, [tenant, patient, pathway, instance])
+    return lambda: [_row(row) for row in cursor]
 
 
 def of_run(tx: Connection, run: UUID, *, tenant: int = 0) -> list[Row]:

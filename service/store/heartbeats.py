@@ -8,6 +8,7 @@ feeder   the same, where the hospital's data are read
 herald   each of its rounds
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -36,7 +37,12 @@ def beat(tx: Connection, process: str) -> None:
 
 def ages(tx: Connection) -> dict[str, tuple[datetime, float]]:
     """Return, for each part ever seen, when that was and how many seconds ago."""
-    statement = (
+    return ask_ages(tx)()
+
+
+def ask_ages(tx: Connection) -> Callable[[], dict[str, tuple[datetime, float]]]:
+    """Ask for what `ages` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute(
         "SELECT process, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float FROM heartbeat"
     )
-    return {process: (seen_at, age) for process, seen_at, age in raw(tx).execute(statement)}
+    return lambda: {process: (seen_at, age) for process, seen_at, age in cursor}

@@ -96,7 +96,13 @@ def into(tx: Connection, source: str, *, tenant: int) -> Joining | None:
 
 def of(tx: Connection, target: str, *, tenant: int) -> list[Joining]:
     """Return what was joined into the record and holds, the oldest first."""
-    return ask(tx, [target], tenant=tenant)()[1].get(target, [])
+    return ask_of(tx, target, tenant=tenant)()
+
+
+def ask_of(tx: Connection, target: str, *, tenant: int) -> Callable[[], list[Joining]]:
+    """Ask for what `of` returns, and return how to get it after the end of a block of `together`."""
+    answer = ask(tx, [target], tenant=tenant)
+    return lambda: answer()[1].get(target, [])
 
 
 def last(tx: Connection, patient: str, *, tenant: int) -> str:

@@ -4,7 +4,7 @@ Which parameters exist, their defaults and ranges are knowledge of the pathways;
 callers check values there before they are stored here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -43,8 +43,13 @@ class Version:
 
 def current(tx: Connection) -> dict[str, object]:
     """Return the changed values, `profile` among them; empty at the defaults."""
-    row = raw(tx).execute("SELECT values FROM site_parameter ORDER BY version DESC LIMIT 1").fetchone()
-    return parsed(row[0] if row else None)
+    return ask_current(tx)()
+
+
+def ask_current(tx: Connection) -> Callable[[], dict[str, object]]:
+    """Ask for what `current` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute("SELECT values FROM site_parameter ORDER BY version DESC LIMIT 1")
+    return lambda: parsed(next((values for (values,) in cursor), None))
 
 
 def parsed(text: str | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ To compare all of 100,000 patients takes some tenths of a second: the sweep does
 marks alone. What was corrected since is no longer found, although its mark is still there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
@@ -53,10 +53,14 @@ def found(tx: Connection, limit: int, *, tenant: int) -> list[Shared]:
         return cursor.execute(_FOUND, values).fetchall()
 
 
-def has_shared(tx: Connection, patient: str, *, tenant: int) -> bool:
-    """Return whether another Patient carries an identifier of this one at this moment."""
-    row = raw(tx).execute(_HAS_SHARED, {"tenant": tenant, "patient": patient}).fetchone()
-    return row is not None
+def ask_shared(tx: Connection, patient: str, *, tenant: int) -> Callable[[], bool]:
+    """Ask whether another Patient carries an identifier of this one at this moment.
+
+    Returns:
+        How to get the answer, after the end of a block of `together`.
+    """
+    cursor = raw(tx).execute(_HAS_SHARED, {"tenant": tenant, "patient": patient})
+    return lambda: cursor.fetchone() is not None
 
 
 def since(tx: Connection, shared: Sequence[Shared], *, tenant: int) -> dict[tuple[str, str], datetime]:

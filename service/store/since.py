@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPS
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -60,7 +60,16 @@ class Mark:
 
 def now(tx: Connection, *, tenant: int) -> Mark:
     """Return the moment in which this transaction reads."""
-    seq, snapshot = only(raw(tx).execute(_NOW, {"tenant": tenant}))
+    return ask_now(tx, tenant=tenant)()
+
+
+def ask_now(tx: Connection, *, tenant: int) -> Callable[[], Mark]:
+    """Ask for what `now` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute(_NOW, {"tenant": tenant})
+    return lambda: _mark(*only(cursor))
+
+
+def _mark(seq: int, snapshot: str) -> Mark:
     low, high, at_work = snapshot.split(":")
     numbers = tuple(int(number) for number in at_work.split(",") if number)
     return Mark(seq=seq, low=int(low), high=int(high), at_work=numbers)

@@ -3,9 +3,11 @@
 Nothing here takes a lock, and nothing that is worked on waits for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 from psycopg.rows import class_row
 from sqlalchemy import Connection, text
 
@@ -61,7 +63,13 @@ class OfKind:
 
 def waiting(tx: Connection, now: datetime) -> Waiting:
     """Return how much is due by now, over all tenants; parked promises apart."""
-    return only(raw(tx).cursor(row_factory=class_row(Waiting)).execute(_WAITING, {"now": now}))
+    return ask_waiting(tx, now)()
+
+
+def ask_waiting(tx: Connection, now: datetime) -> Callable[[], Waiting]:
+    """Ask for what `waiting` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).cursor(row_factory=class_row(Waiting)).execute(_WAITING, {"now": now})
+    return lambda: only(cursor)
 
 
 def done_since(tx: Connection, moment: datetime) -> int:
@@ -72,9 +80,15 @@ def done_since(tx: Connection, moment: datetime) -> int:
 
 def of_patient(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> Standing | None:
     """Return where the patient's promise stands; None if there never was one."""
+    return ask_of_patient(tx, patient, tenant=tenant, kind=kind)()
+
+
+def ask_of_patient(
+    tx: Connection, patient: str, *, tenant: int, kind: str = "advance"
+) -> Callable[[], Standing | None]:
+    """Ask for what `of_patient` returns, and return how to get it after the end of a block of `together`."""
     where = "tenant = %(tenant)s AND kind = %(kind)s AND patient = %(patient)s"
-    rows = _standings(tx, where, {"tenant": tenant, "kind": kind, "patient": patient})
-    return rows[0] if rows else None
+    return _ask(tx, where, {"tenant": tenant, "kind": kind, "patient": patient}).fetchone
 
 
 def unread_since(tx: Connection, patient: str, *, tenant: int, kind: str = "advance") -> datetime | None:
@@ -126,8 +140,12 @@ def queue(tx: Connection, now: datetime, limit: int, *, tenant: int) -> list[Sta
 
 
 def _standings(tx: Connection, where: str, names: dict[str, object], limit: str = "") -> list[Standing]:
+    return _ask(tx, where, names, limit).fetchall()
+
+
+def _ask(tx: Connection, where: str, names: dict[str, object], limit: str = "") -> psycopg.Cursor[Standing]:
     statement = f"{_STANDINGS} WHERE {where} ORDER BY parked_at, due_at, patient {limit}"
-    return raw(tx).cursor(row_factory=class_row(Standing)).execute(statement, names).fetchall()
+    return raw(tx).cursor(row_factory=class_row(Standing)).execute(statement, names)
 
 
 _WAITING = f"""

@@ -3,23 +3,25 @@
 What is joined stays readable: by whom and when is in the Provenance and on the page of accesses.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from service.store import joinings
 from service.store.joinings import Joining
-from service.web import queries
 from service.web.alarms import Alarm
 from service.web.elements import Json
 from service.web.patients import describe
 from service.web.visit import TENANT, Visit
 
 
-def banners(tx: Connection, seen: Visit, patient: str) -> tuple[Alarm, ...]:
-    """Return a bar for each record that was joined into the patient's and holds, the newest first."""
-    found = joinings.of(tx, patient, tenant=TENANT)
-    people = queries.of_type(tx, "Patient", {joining.source for joining in found}, tenant=TENANT)
+def banners(found: Sequence[Joining], people: Mapping[str, Json], seen: Visit) -> tuple[Alarm, ...]:
+    """Return a bar for each record that was joined into the patient's and holds, the newest first.
+
+    Args:
+        found: these records, the oldest first.
+        people: the Patients of these records, by id.
+    """
     return tuple(_banner(joining, people, seen) for joining in reversed(found))
 
 

@@ -5,7 +5,7 @@ signed cookie that holds the id of a Practitioner and nothing else.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -62,9 +62,14 @@ class Team:
     covers: tuple[Cover, ...]
 
 
-def team(tx: Connection, today: date, words: Words, *, tenant: int) -> Team:
+def ask_holders(tx: Connection, roles: Iterable[Json], *, tenant: int) -> Callable[[], dict[str, Json]]:
+    """Ask for those who hold the roles, by id, and return how to get them after a block of `together`."""
+    ids = {reference(role.get("practitioner")).partition("/")[2] for role in roles}
+    return queries.ask_of_type(tx, "Practitioner", ids - {""}, tenant=tenant)
+
+
+def team(roles: Sequence[Json], practitioners: Mapping[str, Json], today: date, words: Words) -> Team:
     """Return who holds a role today, and whose work they do besides their own."""
-    roles, practitioners = queries.people(tx, tenant=tenant)
     held: dict[str, list[Word]] = {}
     for role in roles:
         person = reference(role.get("practitioner")).partition("/")[2]
@@ -99,10 +104,15 @@ def name_of(practitioner: Json) -> str:
 
 def names_of(tx: Connection, references: Iterable[str], *, tenant: int) -> dict[str, str]:
     """Return what people are called, by reference; who is not known, or no person, is left out."""
+    return ask_names_of(tx, references, tenant=tenant)()
+
+
+def ask_names_of(tx: Connection, references: Iterable[str], *, tenant: int) -> Callable[[], dict[str, str]]:
+    """Ask for what `names_of` returns, and return how to get it after the end of a block of `together`."""
     named = (reference.partition("/") for reference in references)
     ids = {id for kind, _, id in named if kind == "Practitioner"}
-    found = queries.of_type(tx, "Practitioner", ids, tenant=tenant)
-    return {f"Practitioner/{id}": name_of(body) for id, body in found.items()}
+    found = queries.ask_of_type(tx, "Practitioner", ids, tenant=tenant)
+    return lambda: {f"Practitioner/{id}": name_of(body) for id, body in found().items()}
 
 
 def with_id(person: str, among: Iterable[Colleague]) -> Colleague | None:

@@ -1,7 +1,7 @@
 """What the pages read: one query for each part of a page, never one for each row."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -172,17 +172,22 @@ def plans_of(tx: Connection, patients: Collection[str], *, tenant: int) -> list[
 
 def of_type(tx: Connection, type: str, ids: Collection[str], *, tenant: int) -> dict[str, Json]:
     """Return the resources of one type with these ids, by id."""
+    return ask_of_type(tx, type, ids, tenant=tenant)()
+
+
+def ask_of_type(
+    tx: Connection, type: str, ids: Collection[str], *, tenant: int
+) -> Callable[[], dict[str, Json]]:
+    """Ask for what `of_type` returns, and return how to get it after the end of a block of `together`."""
     if not ids:
-        return {}
-    found = _found(tx, _OF_TYPE, [tenant, type, sorted(ids)])
-    return {str(body["id"]): body for body in found}
+        return dict
+    answer = _ask(tx, _OF_TYPE, [tenant, type, sorted(ids)])
+    return lambda: {str(body["id"]): body for body in answer()}
 
 
-def people(tx: Connection, *, tenant: int) -> tuple[list[Json], dict[str, Json]]:
-    """Return the roles that people hold, and the people by id."""
-    roles = _found(tx, _ROLES, [tenant])
-    ids = {str(role.get("practitioner", {}).get("reference", "")).partition("/")[2] for role in roles}
-    return roles, of_type(tx, "Practitioner", ids - {""}, tenant=tenant)
+def ask_roles(tx: Connection, *, tenant: int) -> Callable[[], list[Json]]:
+    """Ask for the roles that people hold, and return how to get them after a block of `together`."""
+    return _ask(tx, _ROLES, [tenant])
 
 
 def of_patient(tx: Connection, patient: str, types: Sequence[str], *, tenant: int) -> dict[str, list[Json]]:
@@ -190,11 +195,23 @@ def of_patient(tx: Connection, patient: str, types: Sequence[str], *, tenant: in
 
     Only what the engine made; Tasks of people (their decisions) are listed as `decision`.
     """
-    found: dict[str, list[Json]] = defaultdict(list)
-    for type_, owned, body in raw(tx).execute(_OF_PATIENT, [tenant, patient, list(types)]):
-        if owned or type_ == "Task":
-            found[type_ if owned else "decision"].append(msgspec.json.decode(body))
-    return found
+    return ask_of_patient(tx, patient, types, tenant=tenant)()
+
+
+def ask_of_patient(
+    tx: Connection, patient: str, types: Sequence[str], *, tenant: int
+) -> Callable[[], dict[str, list[Json]]]:
+    """Ask for what `of_patient` returns, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute(_OF_PATIENT, [tenant, patient, list(types)])
+
+    def answer() -> dict[str, list[Json]]:
+        found: dict[str, list[Json]] = defaultdict(list)
+        for type_, owned, body in cursor:
+            if owned or type_ == "Task":
+                found[type_ if owned else "decision"].append(msgspec.json.decode(body))
+        return found
+
+    return answer
 
 
 class Entered(msgspec.Struct, rename="camel"):
@@ -277,9 +294,10 @@ def by_keys(tx: Connection, keys: Collection[int]) -> dict[int, Json]:
     return {row.key: msgspec.json.decode(row.body) for row in tx.execute(chosen)}
 
 
-def open_task_count(tx: Connection, *, tenant: int) -> int:
-    """Return how many Tasks are open."""
-    return int(only(raw(tx).execute(f"SELECT count(*) {_OPEN_TASKS}", [tenant]))[0])
+def ask_open_task_count(tx: Connection, *, tenant: int) -> Callable[[], int]:
+    """Ask how many Tasks are open, and return how to get it after the end of a block of `together`."""
+    cursor = raw(tx).execute(f"SELECT count(*) {_OPEN_TASKS}", [tenant])
+    return lambda: int(only(cursor)[0])
 
 
 def patient_count(tx: Connection, *, tenant: int) -> int:
@@ -313,7 +331,12 @@ def _current(tenant: int, *conditions: ColumnElement[bool]) -> Select[Any]:
 
 def _found(tx: Connection, statement: str, parameters: Sequence[object]) -> list[Json]:
     """Return the bodies that a statement finds; by the driver alone, for what every page asks."""
-    return [msgspec.json.decode(body) for (body,) in raw(tx).execute(statement, parameters)]
+    return _ask(tx, statement, parameters)()
+
+
+def _ask(tx: Connection, statement: str, parameters: Sequence[object]) -> Callable[[], list[Json]]:
+    cursor = raw(tx).execute(statement, parameters)
+    return lambda: [msgspec.json.decode(body) for (body,) in cursor]
 
 
 def _bodies(tx: Connection, statement: Select[Any]) -> list[Json]:

@@ -34,9 +34,9 @@ class Row:
     since: str
 
 
-def banner(tx: Connection, words: Words, patient: str) -> tuple[Alarm, ...]:
+def banner(words: Words, *, is_shared: bool) -> tuple[Alarm, ...]:
     """Return a bar if another record carries an identifier of the patient. It says nothing of the other."""
-    if not shared_identifiers.has_shared(tx, patient, tenant=TENANT):
+    if not is_shared:
         return ()
     return (Alarm(tone="late", title=words("shared.title"), text=words("shared.text"), inbox=SECTION),)
 

@@ -16,7 +16,7 @@ from service.acting import COOKIE
 from service.automation import Automation
 from service.clock import Clock
 from service.settings import Settings
-from service.store import parameters, since
+from service.store import driver, parameters, since
 from service.store.database import Database
 from service.store.sessions import Session
 from service.store.since import Mark
@@ -108,11 +108,18 @@ def read(tx: Connection) -> Visit:
     """Return the visit of the current request."""
     app = current_app.extensions["hipway"]
     said = app.words[languages.of(request)]
-    now = clock.state(tx)
-    changed = parameters.current(tx)
+    with driver.together(tx):
+        state, values = clock.ask_state(tx), parameters.ask_current(tx)
+        held = queries.ask_roles(tx, tenant=TENANT)
+        open_tasks = queries.ask_open_task_count(tx, tenant=TENANT)
+        mark = since.ask_now(tx, tenant=TENANT)
+    now, changed, roles = state(), values(), held()
+    with driver.together(tx):
+        holders = people.ask_holders(tx, roles, tenant=TENANT)
+        looked = automation.ask(tx, now.now, settings().hospital)
     zone = _zone(changed, app.pathways)
     when = Moments(now.now, ZoneInfo(zone), said)
-    team = people.team(tx, when.now.date(), said, tenant=TENANT)
+    team = people.team(roles, holders(), when.now.date(), said)
     session = signed_in.session()
     acting = _acting(app.settings, session, team.colleagues)
     accessed.by(acting.reference if acting else "")
@@ -128,9 +135,9 @@ def read(tx: Connection) -> Visit:
         team=team,
         acting=acting,
         session=session,
-        automation=automation.look(tx, now.now, settings().hospital),
-        open_tasks=queries.open_task_count(tx, tenant=TENANT),
-        since=since.now(tx, tenant=TENANT),
+        automation=looked(),
+        open_tasks=open_tasks(),
+        since=mark(),
     )
 
 

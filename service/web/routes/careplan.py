@@ -1,6 +1,7 @@
 """`/careplans/{id}`: where is this side of the patient, why, and what is next?"""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +11,16 @@ from werkzeug.wrappers import Response
 
 from service import accessed, situation
 from service.fhir.references import ID
-from service.store import decisions, deliveries, kept_forms, resources, standings
+from service.store import (
+    decisions,
+    deliveries,
+    driver,
+    joinings,
+    kept_forms,
+    resources,
+    shared_identifiers,
+    standings,
+)
 from service.web import deliveries as delivering
 from service.web import elements, joined, outcome, outlook, people, plan, queries, shared, visit
 from service.web.elements import Json
@@ -92,34 +102,48 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     if stored is None or stored.deleted or not stored.owned or stored.patient is None:
         return None
     accessed.note([stored.patient], stored.reference)
-    everything = queries.of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
+    which = situation.instance(stored.resource)
+    patient, name, side = which
+    # Two round trips for all there is: what the second asks for is named by the answers to the first.
+    with driver.together(tx):
+        everything = queries.ask_of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
+        remembered = decisions.ask_memories(tx, patient, name, tenant=TENANT)
+        facts = situation.ask_facts(tx, patient, tenant=TENANT)
+        log = decisions.ask_of_instance(tx, patient, name, side, tenant=TENANT)
+        standing = standings.ask_of_patient(tx, patient, tenant=TENANT)
+        joinings_into = joinings.ask_of(tx, patient, tenant=TENANT)
+        is_shared = shared_identifiers.ask_shared(tx, patient, tenant=TENANT)
     found = {
         # A Task is put into words when it is asked for: a list sorts hundreds and shows fifty.
         kind: bodies if kind == "Task" else seen.words.reworded(bodies)
-        for kind, bodies in everything.items()
+        for kind, bodies in everything().items()
     }
     own = next(p for p in found["CarePlan"] if p["id"] == id)
     pathway = situation.pathway_of(own, visit.installed())
     if pathway is None:
         return None
-    which = situation.instance(own)
-    patient, name, side = which
-    memories = situation.memories(tx, which, tenant=TENANT)
-    stands = situation.read(tx, pathway, which, memories, tenant=TENANT, chosen=seen.chosen)
+    memories, read_facts, joined_records = remembered(), facts(), joinings_into()
+    with driver.together(tx):
+        patients = {patient, *(joining.source for joining in joined_records)}
+        people_by_id = queries.ask_of_type(tx, "Patient", patients, tenant=TENANT)
+        known = resources.ask_all(tx, read_facts.people, tenant=TENANT)
+        names = people.ask_names_of(tx, _actors(found), tenant=TENANT)
+    stands = situation.of(pathway, which, memories, read_facts, known().values(), chosen=seen.chosen)
+    persons = people_by_id()
     return Record(
-        patient=queries.of_type(tx, "Patient", {patient}, tenant=TENANT).get(patient, {"id": patient}),
+        patient=persons.get(patient, {"id": patient}),
         plan=own,
         resources=found,
-        rows=decisions.of_instance(tx, patient, name, side, tenant=TENANT),
-        standing=standings.of_patient(tx, patient, tenant=TENANT),
+        rows=log(),
+        standing=standing(),
         pathway=seen.words.pathway(pathway),
-        names=_names(tx, found),
+        names=names(),
         memories=memories,
         outlook=outlook.ask(stands, seen.clock.now, seen.words),
         situation=stands,
         delivery=_delivery(tx, seen, patient),
-        joined=joined.banners(tx, seen, patient),
-        shared=shared.banner(tx, seen.words, patient),
+        joined=joined.banners(joined_records, persons, seen),
+        shared=shared.banner(seen.words, is_shared=is_shared()),
     )
 
 
@@ -162,9 +186,9 @@ def render(
     return visit.page(seen, "plan.html", **values)
 
 
-def _names(tx: Connection, found: dict[str, list[Json]]) -> dict[str, str]:
-    """Return the names of those who decided, by reference: a resource may hold only the id."""
+def _actors(found: dict[str, list[Json]]) -> Iterator[str]:
+    """Return who decided, by reference: a resource may hold only the id."""
     actors = [agent.get("who") for audit in found.get("AuditEvent", ()) for agent in audit.get("agent", ())]
     actors += [order.get("requester") for order in found.get("ServiceRequest", ())]
     actors += [task.get("owner") for task in found.get("decision", ())]
-    return people.names_of(tx, map(elements.reference, actors), tenant=TENANT)
+    return map(elements.reference, actors)
