@@ -39,6 +39,11 @@ class _AtItsEnd(psycopg.Pipeline):
         yield from send(self.pgconn)
         yield from self._fetch_gen(flush=False)
 
+    def send_gen(self) -> PQGen[None]:
+        """Send what has been executed so far."""
+        yield from self._communicate_gen()
+        yield from send(self.pgconn)
+
     def _exit_gen(self) -> PQGen[None]:
         try:
             # The driver's own asks for the answers once more, in a message of its own.
@@ -75,6 +80,14 @@ def together(tx: Connection) -> Iterator[None]:
         if begins:
             connection.execute(_BEGIN[connection.isolation_level], prepare=False)
         yield
+
+
+def send_now(tx: Connection) -> None:
+    """Send what a block of `together` has executed so far: the server works while the block goes on."""
+    connection = raw(tx)
+    pipeline = connection._pipeline  # noqa: SLF001 - as in `together`
+    assert isinstance(pipeline, _AtItsEnd)
+    connection.wait(pipeline.send_gen())
 
 
 def only(cursor: psycopg.Cursor[Row]) -> Row:

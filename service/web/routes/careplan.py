@@ -104,25 +104,28 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
     accessed.note([stored.patient], stored.reference)
     which = situation.instance(stored.resource)
     patient, name, side = which
-    # Two round trips for all there is: what the second asks for is named by the answers to the first.
     with driver.together(tx):
         everything = queries.ask_of_patient(tx, stored.patient, plan.TYPES, tenant=TENANT)
         remembered = decisions.ask_memories(tx, patient, name, tenant=TENANT)
-        facts = situation.ask_facts(tx, patient, tenant=TENANT)
         log = decisions.ask_of_instance(tx, patient, name, side, tenant=TENANT)
         standing = standings.ask_of_patient(tx, patient, tenant=TENANT)
         joinings_into = joinings.ask_of(tx, patient, tenant=TENANT)
         is_shared = shared_identifiers.ask_shared(tx, patient, tenant=TENANT)
-    found = {
-        # A Task is put into words when it is asked for: a list sorts hundreds and shows fifty.
-        kind: bodies if kind == "Task" else seen.words.reworded(bodies)
-        for kind, bodies in everything().items()
-    }
+    with driver.together(tx):
+        facts = situation.ask_facts(tx, patient, tenant=TENANT)
+        # The server looks for hundreds of facts while this process reads what it was told before.
+        driver.send_now(tx)
+        found = {
+            # A Task is put into words when it is asked for: a list sorts hundreds and shows fifty.
+            kind: bodies if kind == "Task" else seen.words.reworded(bodies)
+            for kind, bodies in everything().items()
+        }
+        rows, memories, joined_records = log(), remembered(), joinings_into()
     own = next(p for p in found["CarePlan"] if p["id"] == id)
     pathway = situation.pathway_of(own, visit.installed())
     if pathway is None:
         return None
-    memories, read_facts, joined_records = remembered(), facts(), joinings_into()
+    read_facts = facts()
     with driver.together(tx):
         patients = {patient, *(joining.source for joining in joined_records)}
         people_by_id = queries.ask_of_type(tx, "Patient", patients, tenant=TENANT)
@@ -134,7 +137,7 @@ def read(tx: Connection, seen: Visit, id: str) -> Record | None:
         patient=persons.get(patient, {"id": patient}),
         plan=own,
         resources=found,
-        rows=log(),
+        rows=rows,
         standing=standing(),
         pathway=seen.words.pathway(pathway),
         names=names(),

@@ -1,5 +1,6 @@
 """What shares a round trip with the BEGIN of its transaction is in the transaction that was asked for."""
 
+import time
 from pathlib import Path
 
 import psycopg
@@ -8,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from service.store.database import Database, of_the_moment
-from service.store.driver import only, raw, together
+from service.store.driver import only, raw, send_now, together
 
 
 @pytest.fixture
@@ -157,3 +158,18 @@ def test_a_block_that_begins_a_transaction_is_one_round_trip(alone, tmp_path: Pa
     assert messages.count("Sync") == 1
     assert "Flush" not in messages
     assert messages.count("Execute") == 3
+
+
+def test_what_is_sent_now_is_done_while_the_block_goes_on(alone, database):
+    """Another connection sees the lock that a statement of the block takes, before the block ends."""
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 47 AND objid = 11"
+    with alone.transaction() as tx:
+        with together(tx):
+            raw(tx).execute("SELECT pg_advisory_xact_lock(47, 11)")
+            send_now(tx)
+            end = time.monotonic() + 20
+            with database.transaction() as other:
+                while not only(raw(other).execute(held))[0]:
+                    assert time.monotonic() < end
+            one = raw(tx).execute("SELECT 1")
+        assert only(one) == (1,)
