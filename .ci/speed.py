@@ -1,7 +1,7 @@
 """Print how many microseconds this Python takes for a fixed piece of work like hipway's.
 
-`.ci/setup` compares the Pythons of a machine with it: one that was built without profile-guided
-optimization (pyenv's default) takes a third longer for everything than a distribution's.
+`.ci/python` compares the Pythons of a machine with it: one that was built without profile-guided
+optimization (pyenv's default) takes a third longer for this, and a tenth for a page, than a distribution's.
 https://docs.python.org/3/using/configure.html#cmdoption-enable-optimizations
 """
 

@@ -43,7 +43,9 @@ def _plan(sheet: Sheet, instance: str, memory: Memory, at: datetime, before: Jso
         if r.startswith("Goal/") and (side is None or _about(body, side.coding))
     ]
     kept = (before or {}).get("goal", [])
-    ended = {"end": memory.stage_since} if status in {"completed", "revoked"} else {}
+    # Where the site has moved to another zone since, it may be the day before.
+    last_day = max(memory.opened or "", memory.stage_since or "")
+    ended = {"end": last_day} if status in {"completed", "revoked"} else {}
     return present(
         {
             "resourceType": "CarePlan",

@@ -7,15 +7,21 @@ A shape is which elements there are and what kinds of values they have. The mode
 as the gate, and says nothing of the values of a known shape that the gate does not say.
 """
 
-from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
 from fhir_profiles import gate
+from fhir_profiles.reading import Spelled
 
-#: far more than the definitions can make; a definition that makes more is checked as if nothing were known
+Json = dict[str, Any]
+
+#: kinds of values of which one is as good as another to a model
+_PLAIN = frozenset({bool, float, Decimal, Spelled, type(None)})
+
+#: far more than the definitions can make; beyond it all are forgotten and learnt anew
 _MOST_SHAPES = 10_000
 
 #: shapes whose models found nothing wrong
@@ -26,18 +32,18 @@ class NotRenderable(Exception):
     """An output is not valid R4. Nothing was stored; the resource's type and id are named."""
 
 
-def check(resource: Mapping[str, Any]) -> None:
+def check(resource: Json) -> None:
     """Refuse an output that is not valid R4. What is stored is our dict, not the model's.
 
     Raises:
         NotRenderable: naming type, id and places.
     """
-    places = [fault.expression for fault in gate.check(dict(resource))] or _by_model(resource)
+    places = [fault.expression for fault in gate.check(resource)] or _by_model(resource)
     if places:
         raise NotRenderable(f"{resource['resourceType']}/{resource['id']}: {'; '.join(places)}")
 
 
-def _by_model(resource: Mapping[str, Any]) -> list[str]:
+def _by_model(resource: Json) -> list[str]:
     shape = _shape(resource)
     if shape in _valid:
         return []
@@ -63,6 +69,9 @@ def _shape(value: Any) -> object:
         inner = tuple([(name, _shape(each)) for name, each in value.items()])
         return (value["resourceType"], inner) if "resourceType" in value else inner
     if kind is list:
-        return frozenset([_shape(each) for each in value]), len(value) > 0
-    # A whole number may have to be positive, or not negative.
-    return (kind, value > 0, value < 0) if kind is int else kind
+        return frozenset([_shape(each) for each in value])
+    if kind is int:
+        # A whole number may have to be positive, or not negative.
+        return kind, value > 0, value < 0
+    # What is no JSON has a shape that nothing else has.
+    return kind if kind in _PLAIN else object()

@@ -13,7 +13,7 @@ PYTHON = """#!/bin/sh
 case "$*" in
   *version_info*) exit {too_old} ;;
   *ensurepip*) exit {no_environment} ;;
-  *speed.py) echo {took_us} ;;
+  *speed.py) echo "{took_us}" ;;
 esac
 """
 
@@ -23,7 +23,7 @@ NEVER = 1_000_000_000
 
 @pytest.fixture
 def place(tmp_path):
-    def put(name: str, took_us: int, *, too_old: bool = False, no_environment: bool = False) -> None:
+    def put(name: str, took_us: object, *, too_old: bool = False, no_environment: bool = False) -> None:
         program = tmp_path / name
         program.write_text(
             PYTHON.format(took_us=took_us, too_old=int(too_old), no_environment=int(no_environment))
@@ -71,6 +71,14 @@ def test_a_python_that_is_too_old_is_passed_over(place, chosen):
     place("python3", 1, too_old=True)
     place("python3.13", 2)
     assert chosen() == "python3.13"
+
+
+def test_a_python_that_does_not_say_how_long_it_takes_is_passed_over(place, chosen):
+    place("python3", "a word of its own\n100")
+    place("python3.13", "")
+    place("python3.12", NEVER)
+    place("python3.11", NEVER)
+    assert chosen() in ("python3.12", "/usr/bin/python3")
 
 
 def test_the_python_that_was_named_is_taken_whatever_its_speed(place, chosen, tmp_path):

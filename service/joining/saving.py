@@ -52,7 +52,7 @@ def of_engine(tx: Connection, written: Iterable[Json], patient: str, *, tenant: 
     """
     every = list(written)
     for resource in every:
-        outputs.check(resource)
+        outputs.check(dict(resource))
     writes = [
         Write(
             type=resource["resourceType"],

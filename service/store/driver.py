@@ -20,7 +20,7 @@ Row = TypeVar("Row")
 
 
 class _AtItsEnd(psycopg.Pipeline):
-    """A pipeline whose statements are sent at its end, or before a fetch.
+    """A pipeline whose statements are sent at its end, before a fetch, or by `send_now`.
 
     The driver's own sends each as it comes and looks for answers: three system calls a statement, here and
     at the server, for statements that nobody waits for one by one.
@@ -83,11 +83,12 @@ def together(tx: Connection) -> Iterator[None]:
 
 
 def send_now(tx: Connection) -> None:
-    """Send what a block of `together` has executed so far: the server works while the block goes on."""
+    """Send what the block of `together` has executed so far: the server works while the block goes on."""
     connection = raw(tx)
     pipeline = connection._pipeline  # noqa: SLF001 - as in `together`
     assert isinstance(pipeline, _AtItsEnd)
-    connection.wait(pipeline.send_gen())
+    with connection.lock:
+        connection.wait(pipeline.send_gen())
 
 
 def only(cursor: psycopg.Cursor[Row]) -> Row:

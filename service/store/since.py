@@ -58,13 +58,8 @@ class Mark:
         return cls(seq=seq, low=low, high=high, at_work=at_work) if 0 < low <= high and in_order else None
 
 
-def now(tx: Connection, *, tenant: int) -> Mark:
-    """Return the moment in which this transaction reads."""
-    return ask_now(tx, tenant=tenant)()
-
-
 def ask_now(tx: Connection, *, tenant: int) -> Callable[[], Mark]:
-    """Ask for what `now` returns, and return how to get it after the end of a block of `together`."""
+    """Ask in which moment this transaction reads, and return how to get it after a block of `together`."""
     cursor = raw(tx).execute(_NOW, {"tenant": tenant})
     return lambda: _mark(*only(cursor))
 

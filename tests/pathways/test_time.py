@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from branching import LOCAL, STORIES, points
-from playing import Play, moves, number, told
+from playing import Play, moves, number, read, told
 
 from pathways import catalogue, parameters
 from pathways.inputs import Inputs
@@ -45,6 +45,20 @@ def day_number(moment: datetime, zone: str) -> int:
 
 def named(number: int) -> date:
     return date.fromordinal(EPOCH + number)
+
+
+def test_a_plan_that_ends_where_it_is_the_day_before_it_began_ends_on_its_first_day():
+    """The site has moved to another zone meanwhile; a period that ends before it starts is no FHIR."""
+    opens, withdraws = read(Path(__file__).parents[1] / "stories" / "V81.json")["steps"][:2]
+    at = datetime.fromisoformat(opens["advanceTo"])
+    game = Play(chosen={"site.timeZone": "Pacific/Kiritimati"})
+    game.receive(opens["bundle"], at)
+    game.evaluate(at)
+    game.chosen = {"site.timeZone": "Pacific/Pago_Pago"}
+    game.receive(withdraws["bundle"], at + timedelta(minutes=1))
+    _, written = game.evaluate(at + timedelta(minutes=1))
+    plan = next(body for body in written if body["resourceType"] == "CarePlan")
+    assert plan["period"] == {"start": "2026-01-05", "end": "2026-01-05"}
 
 
 def changes(zone: str) -> Iterator[datetime]:

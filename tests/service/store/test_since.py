@@ -33,7 +33,7 @@ def seen(database):
     with database.transaction() as tx:
         save(tx, "old", "requested")
     with database.transaction("REPEATABLE READ") as tx:
-        return since.now(tx, tenant=0)
+        return since.ask_now(tx, tenant=0)()
 
 
 def test_what_was_there_has_not_changed(database, seen):
@@ -79,7 +79,7 @@ def test_a_writer_that_was_overtaken_is_not_missed(database):
         with database.transaction() as quick:
             save(quick, "quick", "requested")
         with database.transaction("REPEATABLE READ") as page:
-            mark = since.now(page, tenant=0)
+            mark = since.ask_now(page, tenant=0)()
 
     assert changed(database, mark) == {"slow"}
     assert statuses(database, mark, "slow") == ["requested"]
