@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from flask import current_app, g, has_request_context, request
 from werkzeug.wrappers import Response
 
-from service.store import accesses
+from service.store import accesses, driver
 from service.store.database import Database
 
 #: methods that only read
@@ -44,7 +44,7 @@ def write(response: Response, *, tenant: int) -> None:
     noted = _noted()
     if noted:
         database: Database = current_app.extensions["hipway"].database
-        with database.transaction() as tx:
+        with database.transaction() as tx, driver.together(tx):
             accesses.add(
                 tx,
                 tenant=tenant,
@@ -55,6 +55,7 @@ def write(response: Response, *, tenant: int) -> None:
                 patients=noted,
                 status=response.status_code,
             )
+            driver.commit_along(tx)
 
 
 def _only_reads() -> bool:

@@ -53,6 +53,7 @@ class Snapshot:
 def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Snapshot:
     """Return what the pathways may look at for a patient."""
     with driver.together(tx):
+        driver.plan_once(tx)
         horizon.announce(tx)
         wanted = promises.ask_wanted(tx, who, tenant=tenant)
         latest = decisions.ask_latest(tx, who, tenant=tenant)

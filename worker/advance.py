@@ -174,10 +174,13 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         )
         for resource in written
     ]
-    if writes:
+
+    def keep_patient() -> None:
         # Not removed meanwhile; if it was, the database asks for the work again.
-        resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
-    heads = resources.look_up_or_lock(tx, writes, tenant=claim.tenant)
+        if writes:
+            resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
+
+    heads = resources.look_up_or_lock(tx, writes, tenant=claim.tenant, besides=keep_patient)
     for head in heads.values():
         if not head.owned:
             raise IdTaken(f"{head.type}/{head.id}")

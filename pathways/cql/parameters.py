@@ -6,6 +6,7 @@ A caller may give a DateTime, Date or Time as an ISO text, and numbers as Python
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from pathways.cql import temporal
@@ -13,7 +14,7 @@ from pathways.cql.compiler import Compiler, type_name
 from pathways.cql.nodes.types import type_test
 from pathways.cql.refusal import EvaluationFailed, Unanswerable, Unsupported
 from pathways.cql.scope import Closure, Compiled, Frame, Node
-from pathways.cql.temporal import Date, DateTime
+from pathways.cql.temporal import HOME, Date, DateTime
 from pathways.cql.values import Quantity
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _is_constant(node: Node) -> bool:
 
 def _converted(value: Any, type_: str | None) -> Any:
     if isinstance(value, str) and type_ in _FROM_TEXT:
-        return _FROM_TEXT[type_](value)
+        return _read(type_, value, HOME.get())
     if type_ == "Decimal" and type(value) in (int, float):
         return Decimal(str(value))
     if type_ == "DateTime" and (isinstance(value, Date) or (isinstance(value, DateTime) and value.implied)):
@@ -116,6 +117,16 @@ def _converted(value: Any, type_: str | None) -> Any:
     if type_ == "Quantity" and type(value) in (int, Decimal):
         return Quantity(Decimal(value))
     return value
+
+
+@lru_cache(maxsize=4096)
+def _read(type_: str, text: str, _home: int) -> Any:
+    """Return the value that a text means, once for the runs of an evaluation, which are given the same.
+
+    Args:
+        _home: the offset of a moment whose text has none.
+    """
+    return _FROM_TEXT[type_](text)
 
 
 _FROM_TEXT: dict[str | None, Callable[[str], Any]] = {

@@ -91,6 +91,26 @@ def send_now(tx: Connection) -> None:
         connection.wait(pipeline.send_gen())
 
 
+def commit_along(tx: Connection) -> None:
+    """Commit with what a block of `together` executes before this: one round trip for both.
+
+    Nothing may follow in the transaction. Where one of the statements fails nothing is committed, and the
+    block raises it, as it raises a commit that fails.
+    """
+    raw(tx).execute("COMMIT", prepare=False)
+
+
+def plan_once(tx: Connection) -> None:
+    """Have every statement of this transaction planned once for all values, where it is prepared.
+
+    For what looks a patient up by indexes the plan is the same whoever it is. PostgreSQL would plan some of
+    these statements anew each time, because it reckons with ten ids where there is one.
+
+    https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE
+    """
+    raw(tx).execute("SET LOCAL plan_cache_mode = force_generic_plan")
+
+
 def only(cursor: psycopg.Cursor[Row]) -> Row:
     """Return the row of an answer that always has one.
 

@@ -9,7 +9,7 @@ patient come in the order of their evaluations, each of which sees the one befor
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -64,8 +64,7 @@ _COLUMNS = ("topic", "patient", "type", "id", "version", "labels", "at")
 def append(tx: Connection, events: Sequence[Event], *, tenant: int) -> None:
     """Write the events; nothing is waited for within a block of `together`."""
     if events:
-        rows = ({**asdict(event), "at": event.at.isoformat()} for event in events)
-        values = [[row[name] for name in _COLUMNS] for row in rows]
+        values = [[getattr(event, name) for name in _COLUMNS] for event in events]
         raw(tx).execute(_APPEND, [tenant, as_json(_COLUMNS, values)])
 
 

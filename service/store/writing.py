@@ -192,10 +192,26 @@ def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock
         return cursor.fetchall()
 
 
-def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[Identity, Head]:
-    """Return what is there, with a lock on the identity of what is not: what `save` takes as seen."""
+def look_up_or_lock(
+    tx: Connection,
+    writes: Sequence[Write],
+    *,
+    tenant: int,
+    besides: Callable[[], None] | None = None,
+) -> dict[Identity, Head]:
+    """Return what is there, with a lock on the identity of what is not: what `save` takes as seen.
+
+    Args:
+        besides: called first; what it executes shares the first round trip.
+    """
     wanted = [write.identity for write in writes if not write.fresh]
-    heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
+    looked = raw(tx).cursor(row_factory=class_row(Head))
+    with together(tx):
+        if besides:
+            besides()
+        if wanted:
+            looked.execute(LOOK_UP, look_up_parameters(sorted(set(wanted)), tenant))
+    heads = {head.identity: head for head in looked} if wanted else {}
     missing = [identity for identity in wanted if identity not in heads]
     if missing:
         cursor = raw(tx).cursor(row_factory=class_row(Head))

@@ -69,8 +69,9 @@ def folded(text: str) -> str:
 
 def fold(text: str) -> str:
     """Return the same, without remembering it: of texts that are long, or asked for once."""
-    plain = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join("".join(plain).casefold().split())
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join(text.casefold().split())
 
 
 def _plain(name: str, part: int, value: Any, rows: Rows) -> None:

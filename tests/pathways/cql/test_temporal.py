@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pathways.cql import Date, DateTime, Interval, Time, Uncertainty, intervals
 from pathways.cql.calendar_steps import difference, duration, moved
+from pathways.cql.parameters import Parameter
+from pathways.cql.run import Home
 from pathways.cql.temporal import (
     HOME,
     OutOfRange,
@@ -438,3 +440,12 @@ def test_the_last_day_of_february_is_one_of_leap_years(year: int, there: bool) -
         return
     with pytest.raises(OutOfRange):
         Date(year, 2, 29)
+
+
+def test_a_moment_given_without_an_offset_is_at_the_home_of_each_run():
+    since = Parameter("Since", "{urn:hl7-org:elm-types:r1}DateTime", None)
+    offsets = []
+    for minutes in (60, -300, 60):
+        with Home(DateTime(2026, 1, 5, offset=minutes)):
+            offsets.append(since.given("2026-01-05T09:00:00").offset)
+    assert offsets == [60, -300, 60]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from service.store.database import Database, of_the_moment
-from service.store.driver import only, raw, send_now, together
+from service.store.driver import commit_along, only, plan_once, raw, send_now, together
 
 
 @pytest.fixture
@@ -173,3 +173,69 @@ def test_what_is_sent_now_is_done_while_the_block_goes_on(alone, database):
                     assert time.monotonic() < end
             one = raw(tx).execute("SELECT 1")
         assert only(one) == (1,)
+
+
+def test_what_is_committed_along_stays_whatever_comes_after(alone):
+    def work(tx):
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            commit_along(tx)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        alone.run(work)
+    assert notes(alone) == [1]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_nothing_is_committed_along_with_a_statement_that_is_refused(alone, begun):
+    def work(tx):
+        if begun:
+            raw(tx).execute("INSERT INTO note VALUES (7)")
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            commit_along(tx)
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        alone.run(work)
+    assert notes(alone) == []
+
+
+def test_a_commit_along_that_fails_is_raised_and_takes_everything_back(alone):
+    def work(tx):
+        raw(tx).execute("CREATE TEMPORARY TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        with together(tx):
+            raw(tx).execute("INSERT INTO note VALUES (1)")
+            raw(tx).execute("INSERT INTO late VALUES (1), (1)")
+            commit_along(tx)
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        alone.run(work)
+    assert notes(alone) == []
+
+
+def test_the_next_transaction_after_a_commit_along_is_one_again(alone):
+    with alone.transaction() as tx, together(tx):
+        raw(tx).execute("INSERT INTO note VALUES (1)")
+        commit_along(tx)
+
+    with pytest.raises(ZeroDivisionError):
+        alone.run(write_and_fail)
+    assert notes(alone) == [1]
+
+
+def test_every_statement_of_a_transaction_that_says_so_is_planned_once(alone):
+    wanted = "SELECT n FROM note WHERE n = ANY(%s::int[])"
+    planned = (
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%n = ANY%'"
+    )
+    for _ in range(12):
+        with alone.transaction() as tx:
+            plan_once(tx)
+            raw(tx).execute(wanted, [[1]])
+    with alone.transaction() as tx:
+        generic, custom = only(raw(tx).execute(planned))
+        assert generic > 0
+        assert custom == 0
+        assert only(raw(tx).execute("SHOW plan_cache_mode")) == ("auto",)
