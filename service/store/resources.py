@@ -1,8 +1,10 @@
 """The record: resources with all their versions, read here and written by `save`."""
 
 from collections.abc import Callable, Collection, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
@@ -216,7 +218,7 @@ def ask_of_patient(
         "patient": patient,
         "types": list(types),
         "whole": [type_ for type_ in types if codes is None or type_ not in CODED],
-        "codes": [search_index.coded(system, code) for system, code in codes or ()],
+        "codes": _array(frozenset(codes or ())),
         "owned": owned,
         "withdrawn": list(withdrawn),
     }
@@ -229,6 +231,14 @@ def ask_of_patient(
         f"WHERE type = ANY(%(types)s) AND (NOT deleted OR type = ANY(%(withdrawn)s)) {of_owner}ORDER BY seq",
         parameters,
     )
+
+
+@lru_cache(maxsize=64)
+def _array(codes: frozenset[tuple[str, str]]) -> str:
+    """Return codes as the driver writes an array of what their column has: it would do so each time anew."""
+    values = [search_index.coded(system, code) for system, code in sorted(codes)]
+    written = Transformer().get_dumper(values, PyFormat.TEXT).dump(values)
+    return bytes(written or b"{}").decode()
 
 
 def recall(tx: Connection, seqs: Collection[int], patient: str, *, tenant: int) -> list[Stored]:

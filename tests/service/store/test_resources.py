@@ -183,6 +183,15 @@ def test_what_has_several_of_the_codes_is_found_once_and_in_the_order_of_receipt
     assert [stored.id for stored in found] == ["o", "p"]
 
 
+@pytest.mark.parametrize("code", ['a"b', "a\\b", "a,b", "{a}", "NULL", "ä b", "%s"])
+def test_a_code_is_found_whatever_stands_in_it(tx, code):
+    save(tx, coded("Observation", "o", [code]), coded("Observation", "other", ["a"]))
+
+    found = resources.of_patient(tx, "p", tenant=0, types=["Observation"], codes=[("c", code), ("c", "none")])
+
+    assert [stored.id for stored in found] == ["o"]
+
+
 def test_a_code_finds_only_the_types_that_are_asked_for_and_nobody_else_s(tx):
     save(tx, coded("Observation", "o", ["b"]), coded("Procedure", "p", ["b"]))
     save(tx, coded("Observation", "of-q", ["b"], patient="q"))
