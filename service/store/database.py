@@ -52,6 +52,8 @@ class Database:
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=overflow,
+            # The connection that was used last: what its server process knows is still in the processor's cache.
+            pool_use_lifo=True,
             # a request that gets no connection in this time is answered 503
             pool_timeout=pool_timeout_s,
             # An error's text is logged by libraries, and the parameters are patients' data.
