@@ -52,7 +52,7 @@ class Database:
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=overflow,
-            # The connection that was used last: what its server process knows is still in the processor's cache.
+            # The one that was used last: what its server process knows is still in the processor's cache.
             pool_use_lifo=True,
             # a request that gets no connection in this time is answered 503
             pool_timeout=pool_timeout_s,

@@ -18,6 +18,7 @@ import hapi_decision
 import hapi_ingest
 import hapi_order
 import hapi_server
+import machine
 
 PARTS_OF_IT = ("ingest", "decision", "order")
 ROUNDS, SECONDS, WARM_UP_S = 3, 3.0, 60.0
@@ -67,7 +68,7 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--warm-up", type=float, default=WARM_UP_S, help="seconds, of HAPI, before the ingest"
     )
-    parser.add_argument("--web-processes", type=int, default=1, help="of hipway, for the ingest")
+    parser.add_argument("--web-processes", type=int, default=machine.CORES, help="of hipway, for the ingest")
     parser.add_argument("--decisions", type=int, default=DECISIONS, help="evaluations of each kind")
     parser.add_argument("--orders", type=int, default=ORDERS, help="on each way")
     return parser.parse_args(arguments)

@@ -3,9 +3,9 @@
     make bench ONLY=ingest
 
 A Bundle holds ten Observations about one known patient, as a laboratory sends them: PUT by identifier,
-patient and physician by theirs. hipway is the real `hipway web` (one process) over HTTP on a durable
-PostgreSQL: the gate, the look-ups, the index and the promise are in it. The settle window is the default,
-so nothing is evaluated here; `bench_latency` measures that. Beside it
+patient and physician by theirs. hipway is the real `hipway web`, a process for each core, over HTTP on a
+durable PostgreSQL: the gate, the look-ups, the index and the promise are in it. The settle window is the
+default, so nothing is evaluated here; `bench_latency` measures that. Beside it
 
     pipeline, Bundle   the same rows by psycopg in the statements of the service, one pipeline per Bundle
     pipeline, rows     the same rows with a statement for each, one pipeline per Bundle
@@ -95,7 +95,7 @@ class Bench:
 def main() -> None:
     """Print the tables."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--web-processes", type=int, default=1)
+    arguments.add_argument("--web-processes", type=int, default=machine.CORES)
     arguments.add_argument("--rounds", type=int, default=ROUNDS)
     arguments.add_argument("--seconds", type=float, default=SECONDS, help="of each in a round")
     arguments.add_argument("--sizes", type=int, nargs=2, default=SIZES, help="resources in the store")
@@ -114,7 +114,8 @@ def main() -> None:
             numbers=itertools.count(1),
             seconds=given.seconds,
         )
-        print(f"a Bundle: {lab.FINDINGS} Observations, {len(bench.bodies(1)[0]) / 1024:.1f} KiB\n")
+        print(f"a Bundle: {lab.FINDINGS} Observations, {len(bench.bodies(1)[0]) / 1024:.1f} KiB")
+        print(f"hipway web with {given.web_processes} processes\n")
         _warm(bench)
         _side_by_side(bench, given.rounds)
         small = _at_size(bench, given.sizes[0])

@@ -11,6 +11,8 @@ import psycopg
 from installations import descendants
 
 MIB = 1024 * 1024
+#: that this process may use
+CORES = len(os.sched_getaffinity(0))
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -29,10 +31,9 @@ def describe(url: str) -> str:
     """Return the machine in one line: cores, Python, PostgreSQL, and how busy others keep it."""
     with psycopg.connect(url) as connection:
         server = connection.info.parameter_status("server_version")
-    cores = len(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
     return (
-        f"{cores} cores ({_processor()}), Python {platform.python_version()}, PostgreSQL {server}, "
+        f"{CORES} cores ({_processor()}), Python {platform.python_version()}, PostgreSQL {server}, "
         f"load before the start {load:.2f}"
     )
 
