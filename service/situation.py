@@ -88,18 +88,30 @@ def read(
     return of(pathway, which, remembered, found, known().values(), chosen=chosen())
 
 
-def ask_facts(tx: Connection, patient: str, *, tenant: int) -> Callable[[], Facts]:
-    """Ask for what is stored of a patient, and return how to get it after a block of `together`."""
+def ask_facts(
+    tx: Connection,
+    patient: str,
+    *,
+    tenant: int,
+    types: Sequence[str] = TYPES,
+    owned: Sequence[str] = ANSWERED,
+) -> Callable[[], Facts]:
+    """Ask for what is stored of a patient, and return how to get it after a block of `together`.
+
+    Args:
+        types: of what was received.
+        owned: of what the engine made.
+    """
     received = resources.ask_of_patient(
         tx,
         patient,
-        types=TYPES,
+        types=types,
         codes=catalogue.codes(),
         owned=False,
         withdrawn=record.FACTS,
         tenant=tenant,
     )
-    own = resources.ask_of_patient(tx, patient, types=ANSWERED, owned=True, tenant=tenant)
+    own = resources.ask_of_patient(tx, patient, types=owned, owned=True, tenant=tenant)
     return lambda: Facts([entry(stored) for stored in received()], [entry(stored) for stored in own()])
 
 

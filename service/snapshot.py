@@ -9,7 +9,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pathways import catalogue
 from pathways.corrections import Past
 from pathways.definition import Pathway
 from pathways.memory import Memory
@@ -59,23 +58,15 @@ def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) 
         latest = decisions.ask_latest(tx, who, tenant=tenant)
         of_site = site.ask(tx, tenant=tenant)
         joined = joinings.ask(tx, [who], tenant=tenant)
-        received = resources.ask_of_patient(
-            tx,
-            who,
-            types=RECEIVED,
-            codes=catalogue.codes(),
-            owned=False,
-            withdrawn=record.FACTS,
-            tenant=tenant,
-        )
-        own = resources.ask_of_patient(tx, who, types=OWNED, owned=True, tenant=tenant)
+        facts = situation.ask_facts(tx, who, types=RECEIVED, owned=OWNED, tenant=tenant)
     rows, state = latest(), of_site()
     # What is about a record that was joined with another is decided there.
     goes = who in joined()[0]
-    entries, owned = [*map(entry, received())], [*map(entry, own())]
+    found = facts()
+    entries, owned = found
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
     with driver.together(tx):
-        people = resources.ask_all(tx, record.people(entries), tenant=tenant)
+        people = resources.ask_all(tx, found.people, tenant=tenant)
         pasts = {
             pathway.name: in_force.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
             for pathway in pathways

@@ -174,11 +174,12 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         )
         for resource in written
     ]
+    if not writes:
+        return {}
 
     def keep_patient() -> None:
         # Not removed meanwhile; if it was, the database asks for the work again.
-        if writes:
-            resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
+        resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
 
     heads = resources.look_up_or_lock(tx, writes, tenant=claim.tenant, besides=keep_patient)
     for head in heads.values():

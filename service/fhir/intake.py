@@ -28,7 +28,7 @@ from service.fhir.idempotency import Once
 from service.fhir.media_types import READ, check_content
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
 from service.fhir.transaction import Accepted
-from service.store import driver, idempotency_keys
+from service.store import idempotency_keys
 
 #: makes the transaction Bundle of what was sent
 AsBundle = Callable[[dict[str, Any]], dict[str, Any]]
@@ -82,10 +82,7 @@ def take_in(
                     return idempotency.replayed(kept, once), None
                 accepted = _store(tx, asked_for, repeatable=repeatable)
                 response = answer(tx, accepted)
-                with driver.together(tx):
-                    sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT)
-                    if once is None:
-                        driver.commit_along(tx)
+                sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT, is_last=once is None)
                 if once:
                     idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
                 return response, accepted
@@ -113,7 +110,7 @@ def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
         def store(tx: Connection) -> tuple[Response, Accepted]:
             accepted = _store(tx, asked_for, repeatable=False)
             response = answer(tx, accepted)
-            sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT)
+            sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT, is_last=True)
             return response, accepted
 
         response, accepted = database().run(store)

@@ -34,9 +34,8 @@ class _AtItsEnd(psycopg.Pipeline):
 
     def _sync_gen(self) -> PQGen[None]:
         self._enqueue_sync()
-        yield from self._communicate_gen()
         # What no buffer holds must have left before answers are waited for, or both sides wait.
-        yield from send(self.pgconn)
+        yield from self.send_gen()
         yield from self._fetch_gen(flush=False)
 
     def send_gen(self) -> PQGen[None]:

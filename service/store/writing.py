@@ -205,6 +205,8 @@ def look_up_or_lock(
         besides: called first; what it executes shares the first round trip.
     """
     wanted = [write.identity for write in writes if not write.fresh]
+    if not wanted and besides is None:
+        return {}
     looked = raw(tx).cursor(row_factory=class_row(Head))
     with together(tx):
         if besides:
