@@ -4,6 +4,7 @@ The promise in the database is the truth; the sweep finds what no wake-up reache
 wake-up is sent after the commit, once, without waiting for a broker that is gone.
 """
 
+import json
 import time
 from functools import cache
 from typing import Any
@@ -120,6 +121,44 @@ def backlog(settings: Settings) -> int | None:
             return int(connection.default_channel.client.llen(QUEUE))
     except (OperationalError, RedisError, OSError):
         return None
+
+
+class Waiting:
+    """The wake-ups that wait at a broker, for a worker that takes some at once. One for each process."""
+
+    def __init__(self, broker_url: str) -> None:
+        """Prepare to take; the broker is first asked when something is taken."""
+        self._broker_url = broker_url
+        self._connection: Any = None
+
+    def take(self, limit: int) -> list[tuple[int, str]]:
+        """Take wake-ups and return tenant and patient of each, the one that waits longest first.
+
+        What waits among them for another kind of work goes back to its place. Nobody is waited for, and of a
+        broker that is gone nothing is taken: the workers notice, and wait for it.
+        """
+        try:
+            if self._connection is None:
+                sender = _sender(self._broker_url)
+                self._connection = sender.connection_for_write(connect_timeout=SEND_TIMEOUT_S)
+            channel = self._connection.default_channel
+            # kombu puts in at the left end and takes from the right, as this does.
+            written = channel.client.rpop(QUEUE, limit) or []
+            messages = [channel.Message(json.loads(each), channel=channel) for each in written]
+            others = [
+                each
+                for each, message in zip(written, messages, strict=True)
+                if message.headers["task"] != ADVANCE
+            ]
+            if others:
+                channel.client.rpush(QUEUE, *reversed(others))
+        except (OperationalError, RedisError, OSError) as error:
+            self._connection = None
+            logger.warning("wake_ups_not_taken", reason=type(error).__name__)
+            return []
+        # https://docs.celeryq.dev/en/stable/internals/protocol.html#body
+        arguments = (message.payload[0] for message in messages if message.headers["task"] == ADVANCE)
+        return [(tenant, patient) for tenant, patient in arguments]
 
 
 def _send(settings: Settings, task: str, arguments: tuple[object, ...], *, expires_s: float) -> bool:

@@ -16,6 +16,7 @@ from pathways.record import Record
 from service import in_force, record, situation
 from service.record import entry
 from service.store import decisions, driver, horizon, joinings, promises, resources, site
+from service.store.driver import Work
 
 #: what hospitals send that rules read, and what people decided
 RECEIVED = (*situation.TYPES, "Task")
@@ -51,26 +52,31 @@ class Snapshot:
 
 def read(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Snapshot:
     """Return what the pathways may look at for a patient."""
-    with driver.together(tx):
-        driver.plan_once(tx)
-        horizon.announce(tx)
-        wanted = promises.ask_wanted(tx, who, tenant=tenant)
-        latest = decisions.ask_latest(tx, who, tenant=tenant)
-        of_site = site.ask(tx, tenant=tenant)
-        joined = joinings.ask(tx, [who], tenant=tenant)
-        facts = situation.ask_facts(tx, who, types=RECEIVED, owned=OWNED, tenant=tenant)
+    return driver.alone(tx, reading(tx, who, pathways, tenant=tenant))
+
+
+def reading(tx: Connection, who: str, pathways: Iterable[Pathway], *, tenant: int) -> Work[Snapshot]:
+    """Do what `read` does, beside other work."""
+    driver.plan_once(tx)
+    horizon.announce(tx)
+    wanted = promises.ask_wanted(tx, who, tenant=tenant)
+    latest = decisions.ask_latest(tx, who, tenant=tenant)
+    of_site = site.ask(tx, tenant=tenant)
+    joined = joinings.ask(tx, [who], tenant=tenant)
+    facts = situation.ask_facts(tx, who, types=RECEIVED, owned=OWNED, tenant=tenant)
+    yield
     rows, state = latest(), of_site()
     # What is about a record that was joined with another is decided there.
     goes = who in joined()[0]
     found = facts()
     entries, owned = found
     memories = {pathway.name: _memories(rows, pathway) for pathway in pathways}
-    with driver.together(tx):
-        people = resources.ask_all(tx, found.people, tenant=tenant)
-        pasts = {
-            pathway.name: in_force.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
-            for pathway in pathways
-        }
+    people = resources.ask_all(tx, found.people, tenant=tenant)
+    pasts = {
+        pathway.name: in_force.ask(tx, who, pathway, memories[pathway.name], tenant=tenant)
+        for pathway in pathways
+    }
+    yield
     known = list(people().values())
     return Snapshot(
         wanted=wanted(),

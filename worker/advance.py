@@ -1,14 +1,19 @@
-"""Advance a patient: read the record, decide, write, and keep the promise.
+"""Advance patients: read the record of each, decide, write, and keep the promise.
 
     claim (attempt, lease)                                     a transaction of its own
     read a snapshot · decide · render · save · settle          one transaction
     fail                                                       a transaction of its own
 
 A crash on any line leaves the claim's lease to run out, and the attempt is counted.
+
+Of patients that wait at once some are evaluated in step: they share transactions and round trips, and no
+more. Where one fails nothing of the others is kept either, and each is evaluated by itself. So is whoever has
+been tried before: what ends its worker takes the others with it once at most.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,6 +31,7 @@ from service import log, outputs, snapshot
 from service.snapshot import Snapshot
 from service.store import decisions, driver, promises, raised_events, resources
 from service.store.database import Database, of_the_moment
+from service.store.driver import Work
 from service.store.promises import Claim, LeaseLost
 from service.store.raised_events import Event
 from service.store.resources import Write
@@ -51,13 +57,53 @@ def advance(database: Database, tenant: int, patient: str) -> bool:
     A failure is recorded with the promise, which says when to try again; it is not raised, because nobody
     waits for a task to hear of it.
     """
+    return advance_all(database, [(tenant, patient)]) == 1
+
+
+def advance_all(database: Database, patients: Collection[tuple[int, str]]) -> int:
+    """Evaluate those of the patients for whom there is something to do, as `advance` does.
+
+    Args:
+        patients: tenant and id.
+
+    Returns:
+        how many evaluations were committed.
+    """
     with database.transaction() as tx:
-        claim = promises.claim(tx, tenant=tenant, patient=patient)
-    if claim is None:
+        with driver.together(tx):
+            claimed = promises.ask_to_claim(tx, patients)
+            driver.commit_along(tx)
+        claims = claimed()
+    untried = [claim for claim in claims if claim.attempt == 1]
+    done = untried if len(untried) > 1 and _evaluated_in_step(database, untried) else []
+    return len(done) + sum(_evaluated_alone(database, claim) for claim in claims if claim not in done)
+
+
+def _evaluated_in_step(database: Database, claims: Collection[Claim]) -> bool:
+    """Evaluate all or none; return whether it was all."""
+    try:
+        with ExitStack() as leases:
+            for claim in claims:
+                leases.enter_context(renewing(database, claim))
+            moments = database.run(
+                lambda tx: driver.side_by_side(tx, [_evaluate(tx, claim) for claim in claims]),
+                isolation="REPEATABLE READ",
+            )
+    except Exception:
+        # Whose it was is seen when each is evaluated by itself, and told there.
+        logger.exception("not_evaluated_in_step", patients=len(claims))
         return False
+    for claim, now in zip(claims, moments, strict=True):
+        _log_done(claim, now)
+    return True
+
+
+def _evaluated_alone(database: Database, claim: Claim) -> bool:
+    """Evaluate a patient; return whether it was committed. A failure is recorded with the promise."""
+    tenant, patient = claim.tenant, claim.patient
     try:
         with renewing(database, claim):
-            now = database.run(lambda tx: _evaluate(tx, claim), isolation="REPEATABLE READ")
+            now = database.run(lambda tx: driver.alone(tx, _evaluate(tx, claim)), isolation="REPEATABLE READ")
     except LeaseLost:
         logger.warning("lease_lost", tenant=tenant, patient=patient)
         return False
@@ -72,9 +118,13 @@ def advance(database: Database, tenant: int, patient: str) -> bool:
                 parked = promises.fail(tx, claim, reason)
         logger.exception("evaluation_failed", tenant=tenant, patient=patient, reason=reason, parked=parked)
         return False
-    late_s = max(0.0, (now - claim.due_at).total_seconds()) if claim.due_at else 0.0
-    logger.info("evaluated", tenant=tenant, patient=patient, attempt=claim.attempt, late_s=late_s)
+    _log_done(claim, now)
     return True
+
+
+def _log_done(claim: Claim, now: datetime) -> None:
+    late_s = max(0.0, (now - claim.due_at).total_seconds()) if claim.due_at else 0.0
+    logger.info("evaluated", tenant=claim.tenant, patient=claim.patient, attempt=claim.attempt, late_s=late_s)
 
 
 def _safe(error: Exception) -> bool:
@@ -82,10 +132,10 @@ def _safe(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in {"pathways", "worker", "service"}
 
 
-def _evaluate(tx: Connection, claim: Claim) -> datetime:
+def _evaluate(tx: Connection, claim: Claim) -> Work[datetime]:
     """Do all the work of one evaluation and return its moment."""
     pathways = catalogue.pathways()
-    seen = snapshot.read(tx, claim.patient, pathways, tenant=claim.tenant)
+    seen = yield from snapshot.reading(tx, claim.patient, pathways, tenant=claim.tenant)
     now = seen.moment
     next_due: datetime | None = None
     rows: list[decisions.Row] = []
@@ -93,14 +143,14 @@ def _evaluate(tx: Connection, claim: Claim) -> datetime:
     if seen.record is not None:
         for pathway in pathways:
             first = pathway is pathways[0]
-            decided, told, due = _apply(tx, claim, pathway, seen, seen.record, now, first=first)
+            decided, told, due = yield from _apply(tx, claim, pathway, seen, seen.record, now, first=first)
             rows += decided
             events += told
             next_due = min(filter(None, (next_due, due)), default=None)
-    with driver.together(tx):
-        decisions.append(tx, rows, read=seen.read, tenant=claim.tenant)
-        raised_events.append(tx, events, tenant=claim.tenant)
-        settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)
+    decisions.append(tx, rows, read=seen.read, tenant=claim.tenant)
+    raised_events.append(tx, events, tenant=claim.tenant)
+    settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)
+    yield
     settled()
     return now
 
@@ -114,7 +164,7 @@ def _apply(
     now: datetime,
     *,
     first: bool,
-) -> tuple[list[decisions.Row], list[Event], datetime | None]:
+) -> Work[tuple[list[decisions.Row], list[Event], datetime | None]]:
     """Apply one pathway; return its decisions, its events, and when the patient must be looked at again."""
     chosen = parameters.concerning(pathway, seen.chosen)
     site = parameters.resolve(pathway, chosen)
@@ -141,7 +191,7 @@ def _apply(
     written = render(sheet, outcome)
     for resource in written:
         outputs.check(resource)
-    versions = _save(tx, claim, written, now)
+    versions = yield from _save(tx, claim, written, now)
     decided = logged(
         pathway,
         outcome,
@@ -157,7 +207,7 @@ def _apply(
     return decided, events, _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
 
 
-def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> dict[str, int]:
+def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> Work[dict[str, int]]:
     """Store the outputs and return the version of each, by its reference.
 
     Raises:
@@ -181,11 +231,11 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         # Not removed meanwhile; if it was, the database asks for the work again.
         resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
 
-    heads = resources.look_up_or_lock(tx, writes, tenant=claim.tenant, besides=keep_patient)
+    heads = yield from resources.looking_up_or_locking(tx, writes, tenant=claim.tenant, besides=keep_patient)
     for head in heads.values():
         if not head.owned:
             raise IdTaken(f"{head.type}/{head.id}")
-    saved = resources.save(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
+    saved = yield from resources.saving(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
     return {f"{head.type}/{head.id}": head.version for head in saved}
 
 

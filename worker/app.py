@@ -18,7 +18,7 @@ from service import broker, lifeline, log
 from service.settings import Settings
 from service.store.database import Database
 from worker import export, trying, vigil
-from worker.advance import advance
+from worker.advance import advance_all
 from worker.pulse import Pulse
 from worker.vigil import Vigil
 
@@ -29,6 +29,11 @@ LIMIT_S = 60
 #: took a fortieth of its time.
 NEW_OBJECTS = 10_000
 
+#: as many patients are evaluated in step at most: each of them waits for the last
+IN_STEP = 4
+#: who was done so shortly before the next message came has kept it waiting, and more may wait behind it
+BUSY_S = 0.005
+
 logger = log.get()
 
 
@@ -36,6 +41,9 @@ class _Process:
     """What a worker process keeps open: made after the fork, because connections do not survive one."""
 
     database: Database | None = None
+    waiting: broker.Waiting | None = None
+    #: when its last task was done, by `time.monotonic`
+    done = float("-inf")
     pulse = Pulse()
 
 
@@ -77,6 +85,7 @@ def create(settings: Settings) -> Celery:
         lifeline.end_with_parent()
         log.configure("worker", level=settings.log_level)
         _Process.database = Database(settings.database_url, pool_size=2, overflow=2)
+        _Process.waiting = broker.Waiting(settings.broker_url)
         # What is loaded by now stays as long as the process; no collection need go through it.
         gc.collect()
         gc.freeze()
@@ -101,13 +110,18 @@ def create(settings: Settings) -> Celery:
     @celery.task(name=broker.ADVANCE)  # type: ignore[untyped-decorator]
     def _advance(tenant: int, patient: str) -> None:
         assert _Process.database is not None
+        assert _Process.waiting is not None
+        patients = [(tenant, patient)]
+        if time.monotonic() - _Process.done < BUSY_S:
+            patients += _Process.waiting.take(IN_STEP - 1)
         try:
-            advance(_Process.database, tenant, patient)
+            advance_all(_Process.database, patients)
         except Exception:
             # Celery would log the message of the error, which may hold what a record says. The
             # promise is still there: the sweep wakes somebody again.
-            logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
+            logger.exception("evaluation_not_begun", patients=[id_ for _, id_ in patients])
         _Process.pulse.beat(_Process.database)
+        _Process.done = time.monotonic()
 
     _long_work(celery, broker.EXPORT, export.run)
     _long_work(celery, broker.PREVIEW, trying.run)

@@ -1,6 +1,6 @@
 """Statements by the driver itself, without SQLAlchemy, where microseconds and round trips count."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,6 +17,11 @@ _BEGIN = {None: "BEGIN"} | {
 
 
 Row = TypeVar("Row")
+Result = TypeVar("Result")
+
+#: Work that yields where it waits for the answers to what it has executed by the driver so far, and returns
+#: its result: any number of works wait together, `side_by_side`.
+Work = Generator[None, None, Result]
 
 
 class _AtItsEnd(psycopg.Pipeline):
@@ -44,6 +49,9 @@ class _AtItsEnd(psycopg.Pipeline):
         yield from send(self.pgconn)
 
     def _exit_gen(self) -> PQGen[None]:
+        if not self.command_queue and not self.result_queue:
+            # Nothing was asked, so nothing is waited for.
+            return
         try:
             # The driver's own asks for the answers once more, in a message of its own.
             yield from self._sync_gen()
@@ -79,6 +87,29 @@ def together(tx: Connection) -> Iterator[None]:
         if begins:
             connection.execute(_BEGIN[connection.isolation_level], prepare=False)
         yield
+
+
+def side_by_side(tx: Connection, works: Sequence[Work[Result]]) -> list[Result]:
+    """Do several works in step and return what each returns: what all of them wait for is one round trip.
+
+    What one raises ends them all.
+    """
+    results: dict[int, Result] = {}
+    going = dict(enumerate(works))
+    while going:
+        with together(tx):
+            for number, work in list(going.items()):
+                try:
+                    next(work)
+                except StopIteration as end:
+                    results[number] = end.value
+                    del going[number]
+    return [results[number] for number in range(len(works))]
+
+
+def alone(tx: Connection, work: Work[Result]) -> Result:
+    """Do a work and return what it returns."""
+    return side_by_side(tx, [work])[0]
 
 
 def send_now(tx: Connection) -> None:

@@ -13,12 +13,13 @@ The row of a patient is written by workers alone and arrivals by intake alone: a
 hospital's POST never waits for an evaluation.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from psycopg import Cursor
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, text
 
@@ -149,34 +150,63 @@ def claim(
 ) -> Claim | None:
     """Count an attempt and lease the promise; None while there is nothing to do.
 
-    Refused while another worker has it, while it pauses or is parked, before it is due,
-    and while the clock is held unless a person asked. Meant for a transaction of its
-    own: an attempt counts even if the worker dies in it. That transaction does not wait for
-    the disk: a server that crashes may forget who had the promise, and it is claimed again.
+    See `ask_to_claim`.
     """
-    token = uuid4()
-    who = {"tenant": tenant, "patient": patient, "kind": kind}
-    more = {"token": token, "lease_s": lease_s, "forced": forced, "max_lost": max_lost}
-    taking = raw(tx).cursor(row_factory=namedtuple_row)
+    who = [(tenant, patient)]
     with together(tx):
+        claimed = ask_to_claim(tx, who, kind=kind, lease_s=lease_s, forced=forced, max_lost=max_lost)
+    return next(iter(claimed()), None)
+
+
+def ask_to_claim(
+    tx: Connection,
+    patients: Iterable[tuple[int, str]],
+    *,
+    kind: str = "advance",
+    lease_s: float = 10,
+    forced: bool = False,
+    max_lost: int = MAX_LOST,
+) -> Callable[[], list[Claim]]:
+    """Ask to count an attempt of each and to lease the promises, and return how to get those of them.
+
+    They are there after the end of a block of `together`. A promise is refused while another worker has it,
+    while it pauses or is parked, before it is due, and while the clock is held unless a person asked. Meant
+    for a transaction of its own: an attempt counts even if the worker dies in it. That transaction does not
+    wait for the disk: a server that crashes may forget who had the promise, and it is claimed again.
+
+    Args:
+        patients: tenant and id.
+    """
+    asked: list[tuple[int, str, UUID, Cursor[Any]]] = []
+    # Sorted, so that two who claim several never wait in a circle.
+    for tenant, patient in sorted(set(patients)):
+        token = uuid4()
+        who = {"tenant": tenant, "patient": patient, "kind": kind}
+        more = {"token": token, "lease_s": lease_s, "forced": forced, "max_lost": max_lost}
         # Each statement sees what was committed before it began. The lock comes before the look: what
         # is read under it is what the last worker left.
         raw(tx).execute(_BE_THERE, who)
         raw(tx).execute(_LOCK, who)
-        taking.execute(_TAKE, {**who, **more})
-    row: Any = taking.fetchone()
-    if row is None:
-        return None
-    return Claim(
-        tenant=tenant,
-        patient=patient,
-        kind=kind,
-        token=token,
-        attempt=row.attempts,
-        lease_s=lease_s,
-        due_at=row.due_at,
-        wanted=tuple(row.wanted),
-    )
+        taking = raw(tx).cursor(row_factory=namedtuple_row).execute(_TAKE, {**who, **more})
+        asked.append((tenant, patient, token, taking))
+
+    def answer() -> list[Claim]:
+        return [
+            Claim(
+                tenant=tenant,
+                patient=patient,
+                kind=kind,
+                token=token,
+                attempt=row.attempts,
+                lease_s=lease_s,
+                due_at=row.due_at,
+                wanted=tuple(row.wanted),
+            )
+            for tenant, patient, token, taking in asked
+            if (row := taking.fetchone())
+        ]
+
+    return answer
 
 
 _THIS = "tenant = %(tenant)s AND kind = %(kind)s AND patient = %(patient)s"

@@ -27,7 +27,9 @@ from service.store.writing import (
     look_up,
     look_up_or_lock,
     look_up_parameters,
+    looking_up_or_locking,
     save,
+    saving,
 )
 
 __all__ = [
@@ -53,10 +55,12 @@ __all__ = [
     "lock_identities",
     "look_up",
     "look_up_or_lock",
+    "looking_up_or_locking",
     "of_patient",
     "recall",
     "recall_all",
     "save",
+    "saving",
     "senders",
     "version",
     "versions",

@@ -14,11 +14,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+import psycopg
 from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import content, search_index
-from service.store.driver import raw, together
+from service.store.driver import Work, alone, raw
 from service.store.search_index import Json
 from service.store.versions import Index, Version, as_json, forget_narratives, supersede
 from service.store.versions import write as write_versions
@@ -166,30 +167,47 @@ def save(
     Raises:
         VersionConflict: `if_version` is not the current version.
     """
+    work = saving(tx, writes, tenant=tenant, now=now, sender=sender, seen=seen, besides=besides)
+    return alone(tx, work)
+
+
+def saving(
+    tx: Connection,
+    writes: Sequence[Write],
+    *,
+    tenant: int,
+    now: datetime,
+    sender: str = "engine",
+    seen: Mapping[Identity, Head] | None = None,
+    besides: Callable[[], None] | None = None,
+) -> Work[list[Head]]:
+    """Do what `save` does, beside other work."""
     digests = {write.identity: REMOVED if write.removed else content.digest(write.body) for write in writes}
-    heads = dict(seen if seen is not None else look_up_or_lock(tx, writes, tenant=tenant))
+    if seen is None:
+        seen = yield from looking_up_or_locking(tx, writes, tenant=tenant)
+    heads = dict(seen)
     changed = [write for write in writes if _changes(write, heads.get(write.identity), digests)]
     known = [write.identity for write in changed if write.identity in heads]
     if known:
         # What is read under the lock is what the new version follows.
-        heads |= {head.identity: head for head in look_up(tx, known, tenant=tenant, lock=True)}
+        locked = _ask(tx, known, tenant=tenant, lock=True)
+        yield
+        heads |= {head.identity: head for head in locked}
         changed = [write for write in changed if _changes(write, heads.get(write.identity), digests)]
     for write in writes:
         head = heads.get(write.identity)
         if write.if_version is not None and (head is None or head.version != write.if_version):
             raise VersionConflict(write.identity)
-    written = _write(tx, changed, heads, digests, tenant=tenant, now=now, sender=sender, besides=besides)
+    written = yield from _writing(
+        tx, changed, heads, digests, tenant=tenant, now=now, sender=sender, besides=besides
+    )
     return [written.get(write.identity) or heads[write.identity] for write in writes]
 
 
 def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False) -> list[Head]:
     """Return the current versions of those that exist; locked until the transaction ends, if asked."""
-    ordered = sorted(set(identities))
-    if not ordered:
-        return []
-    with raw(tx).cursor(row_factory=class_row(Head)) as cursor:
-        cursor.execute(LOCK if lock else LOOK_UP, look_up_parameters(ordered, tenant))
-        return cursor.fetchall()
+    ordered = set(identities)
+    return _ask(tx, ordered, tenant=tenant, lock=lock).fetchall() if ordered else []
 
 
 def look_up_or_lock(
@@ -204,24 +222,40 @@ def look_up_or_lock(
     Args:
         besides: called first; what it executes shares the first round trip.
     """
+    return alone(tx, looking_up_or_locking(tx, writes, tenant=tenant, besides=besides))
+
+
+def looking_up_or_locking(
+    tx: Connection,
+    writes: Sequence[Write],
+    *,
+    tenant: int,
+    besides: Callable[[], None] | None = None,
+) -> Work[dict[Identity, Head]]:
+    """Do what `look_up_or_lock` does, beside other work."""
     wanted = [write.identity for write in writes if not write.fresh]
     if not wanted and besides is None:
         return {}
-    looked = raw(tx).cursor(row_factory=class_row(Head))
-    with together(tx):
-        if besides:
-            besides()
-        if wanted:
-            looked.execute(LOOK_UP, look_up_parameters(sorted(set(wanted)), tenant))
-    heads = {head.identity: head for head in looked} if wanted else {}
+    if besides:
+        besides()
+    looked = _ask(tx, wanted, tenant=tenant) if wanted else ()
+    yield
+    heads = {head.identity: head for head in looked}
     missing = [identity for identity in wanted if identity not in heads]
     if missing:
-        cursor = raw(tx).cursor(row_factory=class_row(Head))
-        with together(tx):
-            lock_identities(tx, tenant, missing)
-            cursor.execute(LOOK_UP, look_up_parameters(sorted(missing), tenant))
-        heads |= {head.identity: head for head in cursor}
+        lock_identities(tx, tenant, missing)
+        made_meanwhile = _ask(tx, missing, tenant=tenant)
+        yield
+        heads |= {head.identity: head for head in made_meanwhile}
     return heads
+
+
+def _ask(
+    tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False
+) -> psycopg.Cursor[Head]:
+    """Ask for the current versions of those that exist."""
+    cursor = raw(tx).cursor(row_factory=class_row(Head))
+    return cursor.execute(LOCK if lock else LOOK_UP, look_up_parameters(sorted(set(identities)), tenant))
 
 
 def each(columns: str, *, lock: bool = False) -> str:
@@ -276,7 +310,7 @@ def _changes(write: Write, head: Head | None, digests: dict[Identity, bytes]) ->
     return became_ours or write.moves or head.digest != digests[write.identity]
 
 
-def _write(
+def _writing(
     tx: Connection,
     writes: Sequence[Write],
     heads: dict[Identity, Head],
@@ -286,8 +320,8 @@ def _write(
     now: datetime,
     sender: str,
     besides: Callable[[], None] | None,
-) -> dict[Identity, Head]:
-    """Write the versions and their index values in one round trip."""
+) -> Work[dict[Identity, Head]]:
+    """Write the versions and their index values, to be waited for once."""
     if not writes:
         return {}
     # A writer that waited for this row has read the clock before the one that it waited for.
@@ -301,16 +335,16 @@ def _write(
         index.add(write.type, write.id, rows)
     known = [heads[write.identity].key for write in writes if write.identity in heads]
     removed = [heads[w.identity].key for w in writes if w.removed and w.identity in heads]
-    with raw(tx).cursor() as cursor:
-        with together(tx), raw(tx).cursor() as others:
-            if known:
-                supersede(others, known)
-            if removed:
-                forget_narratives(others, removed)
-            write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
-            if besides:
-                besides()
-        keys = {(type_, id_): key for key, type_, id_ in cursor}
+    cursor, others = raw(tx).cursor(), raw(tx).cursor()
+    if known:
+        supersede(others, known)
+    if removed:
+        forget_narratives(others, removed)
+    write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
+    if besides:
+        besides()
+    yield
+    keys = {(type_, id_): key for key, type_, id_ in cursor}
     return {
         (version.type, version.id): Head(
             key=keys[version.type, version.id],

@@ -31,7 +31,7 @@ KILLED = -9
 LINES = [
     "decide",
     "render",
-    "resources.save",
+    "resources.saving",
     "decisions.append",
     "promises.ask_to_settle",
     "_evaluate",
@@ -49,10 +49,10 @@ def _a_visit(database: Database) -> Iterator[None]:
         clock.unset(tx)
 
 
-def killed_at(line: str, url: str, *, after: bool) -> int:
+def killed_at(line: str, url: str, patients: list[tuple[int, str]], *, after: bool) -> int:
     """Run a worker's work in a process of its own that kills itself at this call."""
     program = textwrap.dedent(f"""
-        import os, signal
+        import inspect, os, signal
         from service.store.database import Database
         from worker import advance as module
         holder = module
@@ -64,8 +64,13 @@ def killed_at(line: str, url: str, *, after: bool) -> int:
             if {after!r}:
                 original(*args, **more)
             os.kill(os.getpid(), signal.SIGKILL)
-        setattr(holder, name, deadly)
-        module.advance(Database({url!r}), 0, {PATIENT!r})
+        def deadly_work(*args, **more):
+            if {after!r}:
+                yield from original(*args, **more)
+            os.kill(os.getpid(), signal.SIGKILL)
+            yield
+        setattr(holder, name, deadly_work if inspect.isgeneratorfunction(original) else deadly)
+        module.advance_all(Database({url!r}), {patients!r})
     """)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode
@@ -82,7 +87,7 @@ def owned(database: Database) -> list[str]:
 def test_a_killed_worker_leaves_nothing_half_done_and_the_next_does_it_once(
     database, database_url, line, after
 ):
-    assert killed_at(line, database_url, after=after) == KILLED
+    assert killed_at(line, database_url, [(0, PATIENT)], after=after) == KILLED
     assert owned(database) == []
     with database.transaction() as tx:
         standing = standings.of_patient(tx, PATIENT, tenant=0)

@@ -26,7 +26,7 @@ from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
-from service.store import decisions, promises, resources, standings
+from service.store import decisions, driver, promises, resources, standings
 from service.store.database import Database
 from worker import advance as advancing
 from worker.advance import advance
@@ -176,7 +176,7 @@ def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, und
         )
         # Whoever comes second is refused by a unique key, or sees what the first one did.
         with suppress(UniqueViolation):
-            busy.run(lambda tx: advancing._evaluate(tx, claim), isolation=isolation)
+            busy.run(lambda tx: driver.alone(tx, advancing._evaluate(tx, claim)), isolation=isolation)
             return True
         return False
 
@@ -189,7 +189,7 @@ def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, und
 def stopped(database_url: str, patient: str, line: str, said: Path) -> Iterator[subprocess.Popen]:
     """Run a worker in a process of its own that stands still after this call, as a frozen machine does."""
     program = textwrap.dedent(f"""
-        import os, signal, sys
+        import inspect, os, signal, sys
         from service import log
         from service.store.database import Database
         from worker import advance as module
@@ -205,7 +205,12 @@ def stopped(database_url: str, patient: str, line: str, said: Path) -> Iterator[
             result = original(*args, **more)
             os.kill(os.getpid(), signal.SIGSTOP)
             return result
-        setattr(holder, name, stopping)
+        def stopping_work(*args, **more):
+            setattr(holder, name, original)
+            result = yield from original(*args, **more)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return result
+        setattr(holder, name, stopping_work if inspect.isgeneratorfunction(original) else stopping)
         sys.exit(0 if module.advance(Database({database_url!r}), 0, {patient!r}) else 3)
     """)
     with said.open("wb") as log:
@@ -243,7 +248,7 @@ def test_a_worker_stopped_beyond_its_lease_keeps_nothing_of_what_it_did(
 def test_a_worker_stopped_before_its_commit_parks_nobody(database, database_url, undisturbed, tmp_path):
     patient = visit(database, "holding")
     impatient = Database(database_url, lock_timeout_s=1)
-    with stopped(database_url, patient, "resources.save", tmp_path / "said") as worker:
+    with stopped(database_url, patient, "resources.saving", tmp_path / "said") as worker:
         # All resources are written, but not committed: whoever comes next waits for its locks, in vain,
         # and more often than a patient is tried that cannot be evaluated.
         for _ in range(promises.MAX_LOST + 1):

@@ -1,0 +1,248 @@
+"""Patients who wait at once are evaluated in step: each as if alone, and none for the failure of another.
+
+Safety SP-02, SP-05, SP-12, SP-13.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import playing
+import pytest
+from sqlalchemy import text
+
+from service import broker, clock
+from service.fhir import transaction
+from service.settings import Settings
+from service.store import decisions, parameters, resources, standings
+from service.store.database import Database
+from worker import advance as advancing
+from worker.advance import advance, advance_all
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 1, 5, 9, 15, tzinfo=UTC)
+STORIES = ("V02", "V03", "V07", "V09", "V21")
+PATIENTS = [(0, f"gmt-{story.lower()}") for story in STORIES]
+MANY = 40
+PATIENCE_S = 120
+
+
+@pytest.fixture(autouse=True)
+def _empty(database: Database) -> Iterator[None]:
+    empty(database)
+    with database.transaction() as tx:
+        clock.set_(tx, NOW, held=False)
+    yield
+    with database.transaction() as tx:
+        clock.unset(tx)
+
+
+def empty(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.execute(text("TRUNCATE arrival, promise, decision, history, resource CASCADE"))
+
+
+def arrive(database: Database) -> None:
+    """Take in the first visit of each story."""
+    for story in STORIES:
+        visit = playing.read(ROOT / "tests" / "stories" / f"{story}.json")["steps"][0]["bundle"]
+        transaction.accept(database, visit, sender="hospital")
+
+
+def made(database: Database, who: str) -> tuple[list[str], list[tuple]]:
+    """Return what was written for a patient, and what was decided."""
+    with database.transaction() as tx:
+        (evaluation,) = decisions.of_patient(tx, who, tenant=0)
+        written = tx.execute(
+            text(
+                "SELECT type, id, version, body FROM resource WHERE patient = :who AND owned ORDER BY type, id"
+            ),
+            {"who": who},
+        )
+        rows = [(row.instance, row.number, row.at, row.rule) for row in evaluation.rows]
+        return [tuple(row) for row in written], [*rows, *evaluation.texts]
+
+
+def transactions(database: Database) -> dict[str, set[str]]:
+    """Return for each patient in which transactions anything was written for them."""
+    with database.transaction() as tx:
+        found = tx.execute(
+            text("SELECT patient, xmin::text FROM resource WHERE owned AND patient IS NOT NULL")
+        )
+        numbers: dict[str, set[str]] = {}
+        for patient, number in found:
+            numbers.setdefault(patient, set()).add(number)
+    return numbers
+
+
+def standing(database: Database, who: str) -> standings.Standing:
+    with database.transaction() as tx:
+        found = standings.of_patient(tx, who, tenant=0)
+    assert found is not None
+    return found
+
+
+def failing_for(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    decide = advancing.decide
+
+    def failing(pathway, case):
+        if case.record.patient.id == who:
+            raise ZeroDivisionError
+        return decide(pathway, case)
+
+    monkeypatch.setattr(advancing, "decide", failing)
+
+
+def test_each_is_evaluated_as_if_alone(database):
+    arrive(database)
+    assert all(advance(database, *who) for who in PATIENTS)
+    alone = {who: made(database, who) for _, who in PATIENTS}
+    assert len(set.union(*transactions(database).values())) == len(PATIENTS)
+    empty(database)
+    arrive(database)
+
+    assert advance_all(database, PATIENTS) == len(PATIENTS)
+
+    assert {who: made(database, who) for _, who in PATIENTS} == alone
+    assert len(set.union(*transactions(database).values())) == 1
+    assert [standing(database, who).arrivals for _, who in PATIENTS] == [0] * len(PATIENTS)
+    assert advance_all(database, PATIENTS) == 0
+
+
+def test_one_that_fails_keeps_nothing_back_from_the_others(database, monkeypatch):
+    arrive(database)
+    (_, bad), *good = PATIENTS
+    failing_for(monkeypatch, bad)
+
+    assert advance_all(database, PATIENTS) == len(good)
+
+    assert set(transactions(database)) == {who for _, who in good}
+    assert [standing(database, who).failed_reason for _, who in good] == [None] * len(good)
+    failed = standing(database, bad)
+    # What was tried in step and then alone is one attempt.
+    assert (failed.failed_reason, failed.attempts, failed.arrivals) == ("ZeroDivisionError", 1, 1)
+
+
+def test_who_was_tried_before_is_evaluated_alone(database, monkeypatch):
+    arrive(database)
+    (_, tried), *_ = PATIENTS
+    with monkeypatch.context() as patched:
+        failing_for(patched, tried)
+        assert not advance(database, 0, tried)
+    with database.transaction() as tx:
+        tx.execute(text("UPDATE promise SET retry_at = clock_timestamp()"))
+
+    assert advance_all(database, PATIENTS) == len(PATIENTS)
+
+    numbers = transactions(database)
+    (alone,) = numbers.pop(tried)
+    assert len(set.union(*numbers.values())) == 1
+    assert alone not in set.union(*numbers.values())
+
+
+def test_of_those_for_whom_there_is_nothing_to_do_nothing_is_done(database):
+    arrive(database)
+    first, *others = PATIENTS
+    assert advance(database, *first)
+
+    assert advance_all(database, [*PATIENTS, (0, "unknown")]) == len(others)
+
+    with database.transaction() as tx:
+        assert len(decisions.of_patient(tx, first[1], tenant=0)) == 1
+        assert standings.of_patient(tx, "unknown", tenant=0) is None
+
+
+@pytest.fixture
+def settings(database: Database, database_url: str, broker_url: str) -> Settings:
+    with database.transaction() as tx:
+        clock.unset(tx)
+        parameters.set_(tx, {"settle.minutes": 0}, "test", clock.now(tx))
+    return Settings(database_url=database_url, broker_url=broker_url, worker_processes=1)
+
+
+def client(broker_url: str):
+    return broker._sender(broker_url).connection_for_write().default_channel.client
+
+
+def test_wake_ups_are_taken_in_their_order_and_what_is_for_others_stays_in_its_place(settings):
+    waiting = client(settings.broker_url)
+    waiting.delete(broker.QUEUE)
+    broker.wake(settings, 0, "one")
+    broker.wake_export(settings, 0, "first")
+    broker.wake(settings, 0, "two")
+    broker.ask_for_beat(settings, expires_s=10)
+    broker.wake(settings, 0, "three")
+    broker.wake(settings, 0, "four")
+
+    taken = broker.Waiting(settings.broker_url)
+    assert taken.take(5) == [(0, "one"), (0, "two"), (0, "three")]
+    assert taken.take(1) == []
+    # kombu takes from the right.
+    left = [broker.json.loads(message)["headers"]["task"] for message in waiting.lrange(broker.QUEUE, 0, -1)]
+    assert left == [broker.ADVANCE, broker.BEAT, broker.EXPORT]
+
+    waiting.delete(broker.QUEUE)
+    assert taken.take(5) == []
+
+
+def test_of_a_broker_that_is_gone_nothing_is_taken():
+    assert broker.Waiting("redis://127.0.0.1:1/0").take(3) == []
+
+
+def test_a_worker_with_a_backlog_evaluates_some_in_step_and_all_of_them_once(
+    database, settings, broker_url, tmp_path
+):
+    client(broker_url).delete(broker.QUEUE)
+    visit = playing.read(ROOT / "tests" / "stories" / "V09.json")["steps"][0]["bundle"]
+    patients = []
+    for number in range(MANY):
+        stored = transaction.accept(database, renamed(visit, f"v09-{number}"), sender="hospital")
+        patients.append(stored.patient)
+        broker.wake(settings, 0, stored.patient)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HIPWAY_")},
+        "PYTHONPATH": str(ROOT),
+        "HIPWAY_DATABASE_URL": settings.database_url,
+        "HIPWAY_BROKER_URL": settings.broker_url,
+        "HIPWAY_WORKER_PROCESSES": "1",
+    }
+    with (tmp_path / "log").open("wb") as said:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "worker", "worker"], env=environment, stdout=said, stderr=said, cwd=ROOT
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while any(standing(database, who).arrivals for who in patients):
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(30)
+
+    with database.transaction() as tx:
+        assert {len(decisions.of_patient(tx, who, tenant=0)) for who in patients} == {1}
+        orders = {
+            len(resources.of_patient(tx, who, tenant=0, types=("ServiceRequest",), owned=True))
+            for who in patients
+        }
+    assert len(orders) == 1
+    together = set.union(*transactions(database).values())
+    assert MANY / 4 <= len(together) <= MANY / 2
+
+
+def renamed(visit: dict, name: str) -> dict:
+    """Return the visit as another patient's."""
+
+    def walk(value):
+        if isinstance(value, dict):
+            return {key: walk(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [walk(part) for part in value]
+        return value.replace("v09", name).replace("GMT-1009", name) if isinstance(value, str) else value
+
+    return walk(visit)
