@@ -26,6 +26,10 @@ RETRIED = {"40001", "40P01"}
 ATTEMPTS = 4
 #: a connection that lay idle longer is asked whether it still works before it is used
 IDLE_S = 1.0
+#: When the plans of a new connection are made anew, and then each time it is twice as old. What was planned
+#: for empty tables may look through all that came since. PostgreSQL plans anew by itself once it has
+#: statistics, which may take a minute.
+PLANNED_ANEW_S = 1.0
 #: operational errors that are the statement's own: it takes too long, or asks for too much
 ITS_OWN = ("57014", "54")
 
@@ -121,11 +125,11 @@ class Database:
 
 
 def _keep_ready(engine: Engine) -> None:
-    """Have each connection put back as it was, and one that lay idle asked whether it still works.
+    """Have connections put back as they were, and asked whether they work, and their plans made anew.
 
-    One that does not is replaced before it is used. One that was in use a moment ago is not asked: a round
-    trip for each transaction costs more than the error it would prevent, which senders and the queue know how
-    to repeat.
+    One that lay idle and does not work is replaced before it is used. One that was in use a moment ago is not
+    asked: a round trip for each transaction costs more than the error it would prevent, which senders and the
+    queue know how to repeat.
     https://docs.sqlalchemy.org/en/20/core/pooling.html#custom-legacy-pessimistic-ping
     """
 
@@ -138,11 +142,14 @@ def _keep_ready(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkout")
     def _take(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-        idle_since = record.info.get("idle_since")
-        if idle_since is None or time.monotonic() - idle_since < IDLE_S:
-            return
+        now = time.monotonic()
+        opened = record.info.setdefault("opened", now)
         try:
-            engine.dialect.do_ping(connection)
+            if now - record.info.get("idle_since", now) >= IDLE_S:
+                engine.dialect.do_ping(connection)
+            if now >= record.info.setdefault("planned_anew_at", opened + PLANNED_ANEW_S):
+                record.info["planned_anew_at"] = now + (now - opened)
+                driver.plan_anew(connection)
         except psycopg.Error as error:
             raise DisconnectionError(type(error).__name__) from None
 

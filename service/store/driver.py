@@ -8,7 +8,7 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.abc import PQGen
 from psycopg.generators import send
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from sqlalchemy import Connection
 
 _BEGIN = {None: "BEGIN"} | {
@@ -139,6 +139,16 @@ def plan_once(tx: Connection) -> None:
     https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE
     """
     raw(tx).execute("SET LOCAL plan_cache_mode = force_generic_plan")
+
+
+def plan_anew(connection: psycopg.Connection[Any]) -> None:
+    """Have every prepared statement planned anew when it is next used; the connection is in no transaction.
+
+    https://www.postgresql.org/docs/current/sql-discard.html
+    """
+    answer = connection.pgconn.exec_(b"DISCARD PLANS")
+    if answer.status != ExecStatus.COMMAND_OK:
+        raise psycopg.OperationalError("plans were not discarded")
 
 
 def only(cursor: psycopg.Cursor[Row]) -> Row:

@@ -81,23 +81,35 @@ CURRENT = each(COLUMNS)
 _SENDERS = each("type, id, sender")
 SUPERSEDED = COLUMNS.replace("key, ", "NULL AS key, ", 1)
 
+#: Of a patient who has no more of the coded types all are read, and those without any of the codes left out:
+#: to look for each code would cost more.
+FEW = 64
+
 # Each type, and each code, is one descent of an index: what else a patient has costs nothing. The
-# fences of OFFSET 0 are those of `each`.
+# fences of OFFSET 0 are those of `each`. What is not to be read PostgreSQL does not begin with.
 _OF_PATIENT = "SELECT * FROM resource WHERE tenant = %(tenant)s AND patient = %(patient)s"
 OF_TYPES = (
     "SELECT r.* FROM unnest(%(whole)s::text[]) AS n (type) "  # noqa: S608 - constants of this module
     f"CROSS JOIN LATERAL ({_OF_PATIENT} AND type = n.type OFFSET 0) AS r"
 )
+_FIRST = (
+    f"SELECT r.* FROM unnest(ARRAY{list(CODED)}) AS n (type) "  # noqa: S608
+    # In the order of its index, or all there is might be read to find a few.
+    f"CROSS JOIN LATERAL ({_OF_PATIENT} AND type = n.type ORDER BY seq LIMIT {FEW + 1}) AS r LIMIT {FEW + 1}"
+)
+_ARE_FEW = f"(SELECT count(*) <= {FEW} FROM first_of_coded)"  # noqa: S608
+_OF_FEW = f"SELECT * FROM first_of_coded WHERE {_ARE_FEW} AND code && %(codes)s::text[]"  # noqa: S608
 _OF_CODES = (
     "SELECT r.* FROM unnest(%(codes)s::text[]) AS n (code) "  # noqa: S608
-    f"CROSS JOIN LATERAL ({_OF_PATIENT} AND {OF_CODED} AND code[{place}] = n.code OFFSET 0) AS r"
+    f"CROSS JOIN LATERAL ({_OF_PATIENT} AND {OF_CODED} AND code[{place}] = n.code OFFSET 0) AS r "
+    f"WHERE NOT {_ARE_FEW}"
     for place in range(1, CODINGS + 1)
 )
 _OF_MORE_CODES = (
     f"SELECT r.* FROM ({_OF_PATIENT} AND {OF_CODED} AND cardinality(code) > {CODINGS} OFFSET 0) AS r "  # noqa: S608
-    "WHERE code && %(codes)s::text[]"
+    f"WHERE NOT {_ARE_FEW} AND code && %(codes)s::text[]"
 )
-_FOUND = " UNION ALL ".join((OF_TYPES, *_OF_CODES, _OF_MORE_CODES))
+_FOUND = " UNION ALL ".join((OF_TYPES, _OF_FEW, *_OF_CODES, _OF_MORE_CODES))
 _REPORTS = (
     "SELECT r.* FROM found AS o "  # noqa: S608
     "CROSS JOIN LATERAL (SELECT key FROM search_value WHERE tenant = %(tenant)s "
@@ -106,7 +118,10 @@ _REPORTS = (
     f"CROSS JOIN LATERAL ({_OF_PATIENT} AND key = s.key OFFSET 0) AS r WHERE o.type = 'Observation'"
 )
 #: whole types; of the coded ones what has one of the codes; and, by whatever code, the reports of these
-OF_TYPES_AND_CODES = f"WITH found AS ({_FOUND}) SELECT * FROM found UNION ALL {_REPORTS}"  # noqa: S608
+OF_TYPES_AND_CODES = (
+    f"WITH first_of_coded AS MATERIALIZED ({_FIRST}), found AS ({_FOUND}) "  # noqa: S608
+    f"SELECT * FROM found UNION ALL {_REPORTS}"
+)
 
 
 def current(tx: Connection, type: str, id: str, *, tenant: int) -> Stored | None:

@@ -59,9 +59,7 @@ def made(database: Database, who: str) -> tuple[list[str], list[tuple]]:
     with database.transaction() as tx:
         (evaluation,) = decisions.of_patient(tx, who, tenant=0)
         written = tx.execute(
-            text(
-                "SELECT type, id, version, body FROM resource WHERE patient = :who AND owned ORDER BY type, id"
-            ),
+            text("SELECT type, id, version, body FROM resource WHERE patient = :who AND owned ORDER BY 1, 2"),
             {"who": who},
         )
         rows = [(row.instance, row.number, row.at, row.rule) for row in evaluation.rows]

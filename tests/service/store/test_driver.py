@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from service.store.database import Database, of_the_moment
-from service.store.driver import commit_along, only, plan_once, raw, send_now, together
+from service.store.database import PLANNED_ANEW_S, Database, of_the_moment
+from service.store.driver import alone as by_itself
+from service.store.driver import commit_along, only, plan_once, raw, send_now, side_by_side, together
 
 
 @pytest.fixture
@@ -239,3 +240,95 @@ def test_every_statement_of_a_transaction_that_says_so_is_planned_once(alone):
         assert generic > 0
         assert custom == 0
         assert only(raw(tx).execute("SHOW plan_cache_mode")) == ("auto",)
+
+
+def test_plans_of_a_connection_are_made_anew_as_it_grows_older(alone):
+    def planned(tx):
+        plan_once(tx)
+        raw(tx).execute("SELECT n FROM note WHERE n = %s", [1], prepare=True)
+        (name,) = only(
+            raw(tx).execute("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%note%'")
+        )
+        return only(raw(tx).execute(f"EXPLAIN EXECUTE {name}(1)"))[0]
+
+    def prefer(tx, scan):
+        # A plan that is there stays, whatever is preferred since: as with tables that have grown.
+        for kind in ("seqscan", "indexscan", "bitmapscan"):
+            tx.execute(text(f"SET enable_{kind} = {'on' if kind == scan else 'off'}"))
+
+    alone.run(lambda tx: prefer(tx, "indexscan"))
+    assert alone.run(planned).startswith("Index")
+    alone.run(lambda tx: prefer(tx, "seqscan"))
+    assert alone.run(planned).startswith("Index")
+
+    time.sleep(PLANNED_ANEW_S)
+
+    assert alone.run(planned).startswith("Seq Scan")
+    alone.run(lambda tx: prefer(tx, "indexscan"))
+    assert alone.run(planned).startswith("Seq Scan"), "not each time it is used"
+
+
+def counting(tx, name, steps, said):
+    """A work of so many steps; returns what the database answered in each."""
+    answers = []
+    for step in range(steps):
+        said.append((name, step))
+        cursor = raw(tx).execute("SELECT %s || %s", [name, str(step)])
+        yield
+        answers.append(only(cursor)[0])
+    return answers
+
+
+def test_works_go_side_by_side_and_each_returns_its_own(alone):
+    said = []
+    with alone.transaction() as tx:
+        works = [counting(tx, name, steps, said) for name, steps in (("a", 1), ("b", 3), ("c", 0), ("d", 2))]
+        assert side_by_side(tx, works) == [["a0"], ["b0", "b1", "b2"], [], ["d0", "d1"]]
+        assert side_by_side(tx, []) == []
+        assert by_itself(tx, counting(tx, "e", 2, said)) == ["e0", "e1"]
+
+    first, then = said[: len(said) - 2], said[len(said) - 2 :]
+    assert first == [("a", 0), ("b", 0), ("d", 0), ("b", 1), ("d", 1), ("b", 2)]
+    assert then == [("e", 0), ("e", 1)]
+
+
+def test_what_works_wait_for_is_one_round_trip(alone, tmp_path):
+    said = tmp_path / "trace"
+    with alone.transaction() as tx, said.open("wb") as file:
+        raw(tx).pgconn.trace(file.fileno())
+        side_by_side(tx, [counting(tx, name, 2, []) for name in "abcdef"])
+        raw(tx).pgconn.untrace()
+
+    # Two steps; after the last nothing is asked, and nothing waited for.
+    assert said.read_text().count("\tReadyForQuery\t") == 2
+
+
+def test_what_one_work_raises_ends_all(alone):
+    def failing(tx):
+        raw(tx).execute("INSERT INTO note VALUES (2)")
+        yield
+        raise ZeroDivisionError
+
+    def other(tx):
+        raw(tx).execute("INSERT INTO note VALUES (1)")
+        yield
+        raw(tx).execute("INSERT INTO note VALUES (3)")
+        yield
+
+    with pytest.raises(ZeroDivisionError):
+        alone.run(lambda tx: side_by_side(tx, [other(tx), failing(tx)]))
+    assert notes(alone) == []
+    with alone.transaction() as tx:
+        side_by_side(tx, [other(tx)])
+    assert notes(alone) == [1, 3]
+
+
+def test_a_block_without_anything_is_no_round_trip(alone, tmp_path):
+    said = tmp_path / "trace"
+    with alone.transaction() as tx, said.open("wb") as file:
+        raw(tx).execute("SELECT 1")
+        raw(tx).pgconn.trace(file.fileno())
+        with together(tx):
+            pass
+        raw(tx).pgconn.untrace()
+    assert said.read_text() == ""

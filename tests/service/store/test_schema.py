@@ -152,8 +152,35 @@ def test_what_a_patient_has_of_a_code_is_found_without_going_through_the_rest(da
 
     read = {name: rows for name, rows in scanned(plan[0]["Plan"]) if name and rows}
 
-    # The few with four codings or more are gone through.
-    assert read == {"resource_of_patient_code_1": 5, "resource_of_patient_more_codes": 400}
+    # The few with four codings or more are gone through, and enough to see that it is not a short record.
+    assert read == {
+        "resource_of_patient": resources.FEW + 1,
+        "resource_of_patient_code_1": 5,
+        "resource_of_patient_more_codes": 400,
+    }
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_short_record_is_read_once_and_not_for_each_code(database, beyond):
+    who = f"short-{beyond}"
+    with database.transaction() as tx:
+        findings = [finding(number, 5, who) for number in range(resources.FEW + beyond)]
+        others = [Write(type="Task", id=who, body={"resourceType": "Task", "status": "ready"}, patient=who)]
+        resources.save(tx, [*findings, *others], tenant=0, now=NOW)
+        tx.execute(text("ANALYZE resource"))
+    codes = [("s", f"other-{place}") for place in (1, 4)] + [("s", "first-7"), ("s", "no one's")]
+    with database.transaction() as tx:
+        found = resources.of_patient(tx, who, tenant=0, types=["Observation", "Task"], codes=codes)
+        wanted = {"tenant": 0, "patient": who, "codes": ["s|first-7"], "whole": ["Task"]}
+        explained = writing.raw(tx).execute(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {resources.OF_TYPES_AND_CODES}", wanted
+        )
+        ((plan,),) = explained.fetchall()
+
+    assert [each.reference for each in found] == [*(f"Observation/{w.id}" for w in findings), f"Task/{who}"]
+    searched = {name for name, rows in scanned(plan[0]["Plan"]) if name and rows and "code" in name}
+    each_code = {"resource_of_patient_code_1", "resource_of_patient_more_codes"}
+    assert searched == (each_code if beyond else set())
 
 
 def test_a_page_of_what_changed_is_found_without_going_through_what_did_not(database):
@@ -224,11 +251,11 @@ def test_many_resources_are_estimated(database, owner, monkeypatch):
 FILTERED = "Rows Removed by Filter"
 
 
-def finding(number, codings):
-    """Return an observation of one patient with so many codings; the first is one of two hundred."""
+def finding(number, codings, patient="many"):
+    """Return an observation with so many codings; the first is one of two hundred."""
     codes = [f"first-{number}", *(f"other-{place}" for place in range(1, codings))][:codings]
     body = {"resourceType": "Observation", "code": {"coding": [{"system": "s", "code": c} for c in codes]}}
-    return Write(type="Observation", id=f"f-{number}-{codings}", body=body, patient="many")
+    return Write(type="Observation", id=f"f-{patient}-{number}-{codings}", body=body, patient=patient)
 
 
 def scanned(plan):
