@@ -49,6 +49,8 @@ def app(broker_url: str) -> Celery:
         task_acks_late=False,
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
+        # What no process is free for stays at the broker, where one that becomes free takes it.
+        worker_disable_prefetch=True,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
@@ -124,18 +126,22 @@ def backlog(settings: Settings) -> int | None:
 
 
 class Waiting:
-    """The wake-ups that wait at a broker, for a worker that takes some at once. One for each process."""
+    """The wake-ups that wait at a broker, for a worker that takes some by itself. One for each process."""
 
     def __init__(self, broker_url: str) -> None:
         """Prepare to take; the broker is first asked when something is taken."""
         self._broker_url = broker_url
         self._connection: Any = None
 
-    def take(self, limit: int) -> list[tuple[int, str]]:
+    def take(self, limit: int, wait_s: float) -> list[tuple[int, str]]:
         """Take wake-ups and return tenant and patient of each, the one that waits longest first.
 
-        What waits among them for another kind of work goes back to its place. Nobody is waited for, and of a
-        broker that is gone nothing is taken: the workers notice, and wait for it.
+        What waits among them for another kind of work goes back to its place. Of a broker that is gone, or
+        that is older than this command, nothing is taken.
+
+        Args:
+            limit: as many at most.
+            wait_s: for the first, if none is there; above 0 and below SEND_TIMEOUT_S.
         """
         try:
             if self._connection is None:
@@ -143,7 +149,9 @@ class Waiting:
                 self._connection = sender.connection_for_write(connect_timeout=SEND_TIMEOUT_S)
             channel = self._connection.default_channel
             # kombu puts in at the left end and takes from the right, as this does.
-            written = channel.client.rpop(QUEUE, limit) or []
+            # https://valkey.io/commands/blmpop/
+            found = channel.client.blmpop(wait_s, 1, QUEUE, direction="RIGHT", count=limit)
+            written = found[1] if found else []
             messages = [channel.Message(json.loads(each), channel=channel) for each in written]
             others = [
                 each

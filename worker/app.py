@@ -31,8 +31,11 @@ NEW_OBJECTS = 10_000
 
 #: as many patients are evaluated in step at most: each of them waits for the last
 IN_STEP = 4
-#: who was done so shortly before the next message came has kept it waiting, and more may wait behind it
-BUSY_S = 0.005
+#: A process that was woken takes what else waits, and what comes within so many seconds, by itself: on its way
+#: through the process that takes Celery's messages each wake-up costs a millisecond.
+LINGERS_S = 0.05
+#: and for so long at most, so that it hears what that process has to say
+STAYS_S = 2.0
 
 logger = log.get()
 
@@ -42,8 +45,6 @@ class _Process:
 
     database: Database | None = None
     waiting: broker.Waiting | None = None
-    #: when its last task was done, by `time.monotonic`
-    done = float("-inf")
     pulse = Pulse()
 
 
@@ -112,16 +113,17 @@ def create(settings: Settings) -> Celery:
         assert _Process.database is not None
         assert _Process.waiting is not None
         patients = [(tenant, patient)]
-        if time.monotonic() - _Process.done < BUSY_S:
-            patients += _Process.waiting.take(IN_STEP - 1)
-        try:
-            advance_all(_Process.database, patients)
-        except Exception:
-            # Celery would log the message of the error, which may hold what a record says. The
-            # promise is still there: the sweep wakes somebody again.
-            logger.exception("evaluation_not_begun", patients=[id_ for _, id_ in patients])
-        _Process.pulse.beat(_Process.database)
-        _Process.done = time.monotonic()
+        until = time.monotonic() + STAYS_S
+        while patients:
+            try:
+                advance_all(_Process.database, patients)
+            except Exception:
+                # Celery would log the message of the error, which may hold what a record says. The
+                # promise is still there: the sweep wakes somebody again.
+                logger.exception("evaluation_not_begun", patients=[id_ for _, id_ in patients])
+            _Process.pulse.beat(_Process.database)
+            stays = time.monotonic() < until
+            patients = _Process.waiting.take(IN_STEP, LINGERS_S) if stays else []
 
     _long_work(celery, broker.EXPORT, export.run)
     _long_work(celery, broker.PREVIEW, trying.run)
