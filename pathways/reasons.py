@@ -30,7 +30,7 @@ def reasons(
         facts: what counts, by the reference to its version.
         deepest: conditions further down are left out, as for a reader who is not shown them.
     """
-    return _node(pathway, tree, facts, frozenset(pathway.library.phrases.values()), deepest)
+    return _node(pathway, tree, facts, pathway.library.spoken, deepest)
 
 
 def value(fact: Fact) -> str:
@@ -113,7 +113,7 @@ def _computed(pathway: Pathway, tree: Mapping[str, Any]) -> Iterator[tuple[str, 
         if amount is None and text in pathway.library.parameters:
             yield text, "none"
             continue
-        told = text in pathway.library.phrases.values() or text in pathway.library.parameters
+        told = text in pathway.library.spoken or text in pathway.library.parameters
         told = told or (isinstance(amount, str) and amount.endswith(STORED))
         if told and isinstance(amount, (int, str)) and not isinstance(amount, bool):
             yield text, amount

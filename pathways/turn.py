@@ -35,6 +35,8 @@ class Turn:
         self.steps: list[Step] = []
         self.next_due: datetime | None = None
         self._judges: dict[tuple[str, str | None, bool], Judge] = {}
+        # By instance, as long as no memory changes.
+        self._judging: dict[str, Judge] = {}
         self.signing = frozenset(
             a.signing_task for a in pathway.activities.values() if a.signing_task is not None
         )
@@ -62,6 +64,12 @@ class Turn:
 
     def judge(self, instance: str) -> Judge:
         """Return the rules over the facts of the instance."""
+        judge = self._judging.get(instance)
+        if judge is None:
+            judge = self._judging[instance] = self._judge(instance)
+        return judge
+
+    def _judge(self, instance: str) -> Judge:
         other_stage = self.other_stage(instance)
         any_known = any(self.known(side) for side in self.pathway.instances)
         key = (instance, other_stage, any_known)
@@ -193,6 +201,7 @@ class Turn:
             silent=silent,
         )
         self.memories[instance] = after
+        self._judging.clear()
         self.steps.append(step)
         return step
 

@@ -208,7 +208,7 @@ def _apply(
 
 
 def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> Work[dict[str, int]]:
-    """Store the outputs and return the version of each, by its reference.
+    """Ask for the outputs to be stored, and return the version that each has then, by its reference.
 
     Raises:
         IdTaken: somebody else has stored a resource under one of our ids; it is not written over.
@@ -231,12 +231,12 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         # Not removed meanwhile; if it was, the database asks for the work again.
         resources.keep(tx, ("Patient", claim.patient), tenant=claim.tenant)
 
-    heads = yield from resources.looking_up_or_locking(tx, writes, tenant=claim.tenant, besides=keep_patient)
-    for head in heads.values():
+    prepared = yield from resources.preparing(tx, writes, tenant=claim.tenant, besides=keep_patient)
+    for head in prepared.heads.values():
         if not head.owned:
             raise IdTaken(f"{head.type}/{head.id}")
-    saved = yield from resources.saving(tx, writes, tenant=claim.tenant, now=now, sender=SENDER, seen=heads)
-    return {f"{head.type}/{head.id}": head.version for head in saved}
+    resources.ask_to_write(tx, prepared, tenant=claim.tenant, now=now, sender=SENDER)
+    return {"/".join(identity): version for identity, version in prepared.versions.items()}
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

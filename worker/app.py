@@ -31,8 +31,8 @@ NEW_OBJECTS = 10_000
 
 #: as many patients are evaluated in step at most: each of them waits for the last
 IN_STEP = 4
-#: A process that was woken takes what else waits, and what comes within so many seconds, by itself: on its way
-#: through the process that takes Celery's messages each wake-up costs a millisecond.
+#: A process that was woken takes what else waits, and what comes within so many seconds, by itself: through
+#: the process that takes Celery's messages each wake-up would cost a millisecond.
 LINGERS_S = 0.05
 #: and for so long at most, so that it hears what that process has to say
 STAYS_S = 2.0

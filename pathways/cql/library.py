@@ -52,6 +52,8 @@ class Library:
         self.name: str = identifier.get("id", "")
         self.version: str | None = identifier.get("version")
         self.phrases: dict[str, str] = {}
+        #: every phrase
+        self.spoken: frozenset[str] = frozenset()
         self.parameters: dict[str, Parameter] = {}
         self.nodes: dict[str, Node] = {}
         # The parameters that definitions read, themselves or through others, and for each definition
@@ -168,6 +170,7 @@ class Library:
         for linked in libraries:
             _declare(linked.compiler, linked.library)
             self.phrases |= {linked.compiler.prefix + name: phrase for name, phrase in linked.phrases.items()}
+        self.spoken = frozenset(self.phrases.values())
         for linked in libraries:
             compiler = linked.compiler
             for name, definition in compiler.parameters.items():

@@ -10,6 +10,7 @@ Practitioner, and visits must not queue behind one another for it.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -125,6 +126,23 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
         return self.type, self.id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Writes of which everything is locked that they change."""
+
+    #: what is a new version; the other writes leave what is there
+    changed: Sequence[Write]
+    #: what is there
+    heads: Mapping[Identity, Head]
+    digests: Mapping[Identity, bytes]
+
+    @property
+    def versions(self) -> dict[Identity, int]:
+        """Return the version of each when it is written."""
+        next_ = {write.identity: _next_version(self.heads.get(write.identity)) for write in self.changed}
+        return {identity: head.version for identity, head in self.heads.items()} | next_
+
+
 class VersionConflict(Exception):
     """The resource has another version than the writer knows."""
 
@@ -182,26 +200,66 @@ def saving(
     besides: Callable[[], None] | None = None,
 ) -> Work[list[Head]]:
     """Do what `save` does, beside other work."""
+    prepared = yield from preparing(tx, writes, tenant=tenant, seen=seen)
+    answer = ask_to_write(tx, prepared, tenant=tenant, now=now, sender=sender, besides=besides)
+    yield
+    written = answer()
+    return [written.get(write.identity) or prepared.heads[write.identity] for write in writes]
+
+
+def preparing(
+    tx: Connection,
+    writes: Sequence[Write],
+    *,
+    tenant: int,
+    seen: Mapping[Identity, Head] | None = None,
+    besides: Callable[[], None] | None = None,
+) -> Work[Prepared]:
+    """Look up and lock what a write needs, beside other work.
+
+    Args:
+        writes: at most one for a resource.
+        seen: as `save` takes it.
+        besides: called first; what it executes shares the first round trip.
+
+    Raises:
+        VersionConflict: `if_version` is not the current version.
+    """
     digests = {write.identity: REMOVED if write.removed else content.digest(write.body) for write in writes}
-    if seen is None:
-        seen = yield from looking_up_or_locking(tx, writes, tenant=tenant)
-    heads = dict(seen)
-    changed = [write for write in writes if _changes(write, heads.get(write.identity), digests)]
-    known = [write.identity for write in changed if write.identity in heads]
-    if known:
-        # What is read under the lock is what the new version follows.
-        locked = _ask(tx, known, tenant=tenant, lock=True)
+    locked: set[Identity] = set()
+
+    def to_lock() -> list[Identity]:
+        """Return those of what is there that change and are not locked yet."""
+        return [w.identity for w in writes if w.identity in heads and w.identity not in locked and changes(w)]
+
+    def changes(write: Write) -> bool:
+        return _changes(write, heads.get(write.identity), digests)
+
+    if besides:
+        besides()
+    wanted = [] if seen is not None else [write.identity for write in writes if not write.fresh]
+    looked = _ask(tx, wanted, tenant=tenant) if wanted else ()
+    if besides or wanted:
         yield
-        heads |= {head.identity: head for head in locked}
-        changed = [write for write in changed if _changes(write, heads.get(write.identity), digests)]
+    heads = {**(seen or {}), **{head.identity: head for head in looked}}
+    missing = [identity for identity in wanted if identity not in heads]
+    # Again where somebody has made meanwhile what was missing.
+    while missing or to_lock():
+        made: Iterable[Head] = ()
+        if missing:
+            lock_identities(tx, tenant, missing)
+            made = _ask(tx, missing, tenant=tenant)
+        # What is read under the lock is what the new version follows.
+        locked |= set(known := to_lock())
+        locked_heads = _ask(tx, known, tenant=tenant, lock=True) if known else ()
+        yield
+        heads |= {head.identity: head for head in (*made, *locked_heads)}
+        missing = []
     for write in writes:
         head = heads.get(write.identity)
         if write.if_version is not None and (head is None or head.version != write.if_version):
             raise VersionConflict(write.identity)
-    written = yield from _writing(
-        tx, changed, heads, digests, tenant=tenant, now=now, sender=sender, besides=besides
-    )
-    return [written.get(write.identity) or heads[write.identity] for write in writes]
+    return Prepared(changed=[write for write in writes if changes(write)], heads=heads, digests=digests)
 
 
 def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False) -> list[Head]:
@@ -210,35 +268,18 @@ def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock
     return _ask(tx, ordered, tenant=tenant, lock=lock).fetchall() if ordered else []
 
 
-def look_up_or_lock(
-    tx: Connection,
-    writes: Sequence[Write],
-    *,
-    tenant: int,
-    besides: Callable[[], None] | None = None,
-) -> dict[Identity, Head]:
-    """Return what is there, with a lock on the identity of what is not: what `save` takes as seen.
-
-    Args:
-        besides: called first; what it executes shares the first round trip.
-    """
-    return alone(tx, looking_up_or_locking(tx, writes, tenant=tenant, besides=besides))
+def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[Identity, Head]:
+    """Return what is there, with a lock on the identity of what is not: what `save` takes as seen."""
+    return alone(tx, _looking_up_or_locking(tx, writes, tenant=tenant))
 
 
-def looking_up_or_locking(
-    tx: Connection,
-    writes: Sequence[Write],
-    *,
-    tenant: int,
-    besides: Callable[[], None] | None = None,
+def _looking_up_or_locking(
+    tx: Connection, writes: Sequence[Write], *, tenant: int
 ) -> Work[dict[Identity, Head]]:
-    """Do what `look_up_or_lock` does, beside other work."""
     wanted = [write.identity for write in writes if not write.fresh]
-    if not wanted and besides is None:
+    if not wanted:
         return {}
-    if besides:
-        besides()
-    looked = _ask(tx, wanted, tenant=tenant) if wanted else ()
+    looked = _ask(tx, wanted, tenant=tenant)
     yield
     heads = {head.identity: head for head in looked}
     missing = [identity for identity in wanted if identity not in heads]
@@ -303,27 +344,33 @@ def lock_key(tenant: int, name: tuple[str, ...]) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
-def _changes(write: Write, head: Head | None, digests: dict[Identity, bytes]) -> bool:
+def _changes(write: Write, head: Head | None, digests: Mapping[Identity, bytes]) -> bool:
     if head is None:
         return True
     became_ours = write.owned and not head.owned
     return became_ours or write.moves or head.digest != digests[write.identity]
 
 
-def _writing(
+def ask_to_write(
     tx: Connection,
-    writes: Sequence[Write],
-    heads: dict[Identity, Head],
-    digests: dict[Identity, bytes],
+    prepared: Prepared,
     *,
     tenant: int,
     now: datetime,
     sender: str,
-    besides: Callable[[], None] | None,
-) -> Work[dict[Identity, Head]]:
-    """Write the versions and their index values, to be waited for once."""
+    besides: Callable[[], None] | None = None,
+) -> Callable[[], dict[Identity, Head]]:
+    """Ask for the new versions and their index values, and return how to get what they are.
+
+    It is there after the end of a block of `together`.
+
+    Args:
+        now: as `save` takes it.
+        besides: called once if anything changes; it may not wait for a result.
+    """
+    writes, heads, digests = prepared.changed, prepared.heads, prepared.digests
     if not writes:
-        return {}
+        return dict
     # A writer that waited for this row has read the clock before the one that it waited for.
     now = max([now, *(heads[w.identity].received for w in writes if w.identity in heads)])
     versions = [_version(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
@@ -343,22 +390,25 @@ def _writing(
     write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
     if besides:
         besides()
-    yield
-    keys = {(type_, id_): key for key, type_, id_ in cursor}
-    return {
-        (version.type, version.id): Head(
-            key=keys[version.type, version.id],
-            type=version.type,
-            id=version.id,
-            version=version.version,
-            patient=version.patient,
-            owned=version.owned,
-            received=now,
-            deleted=version.deleted,
-            digest=digests[version.type, version.id],
-        )
-        for version in versions
-    }
+
+    def answer() -> dict[Identity, Head]:
+        keys = {(type_, id_): key for key, type_, id_ in cursor}
+        return {
+            (version.type, version.id): Head(
+                key=keys[version.type, version.id],
+                type=version.type,
+                id=version.id,
+                version=version.version,
+                patient=version.patient,
+                owned=version.owned,
+                received=now,
+                deleted=version.deleted,
+                digest=digests[version.type, version.id],
+            )
+            for version in versions
+        }
+
+    return answer
 
 
 def _found_by(write: Write) -> search_index.Rows:
@@ -371,8 +421,12 @@ def _found_by(write: Write) -> search_index.Rows:
     )
 
 
+def _next_version(head: Head | None) -> int:
+    return head.version + 1 if head else 1
+
+
 def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> Version:
-    number = head.version + 1 if head else 1
+    number = _next_version(head)
     columns = search_index.promoted(write.body)
     return Version(
         type=write.type,

@@ -216,14 +216,14 @@ def test_new_data_wake_a_parked_patient(database, a_guard_errs, monkeypatch):
 
 def test_work_whose_lease_was_lost_is_not_kept(database, monkeypatch):
     post(database)
-    save = resources.save
+    preparing = resources.preparing
 
     def lose(tx, writes, **more):
         with database.transaction() as other:
             other.execute(text("UPDATE promise SET leased_by = NULL"))
-        return save(tx, writes, **more)
+        return preparing(tx, writes, **more)
 
-    monkeypatch.setattr(advancing.resources, "save", lose)
+    monkeypatch.setattr(advancing.resources, "preparing", lose)
 
     assert not advance(database, 0, PATIENT)
     assert owned(database) == []
@@ -232,7 +232,7 @@ def test_work_whose_lease_was_lost_is_not_kept(database, monkeypatch):
 def test_slow_work_is_kept_although_its_lease_was_renewed_meanwhile(database, monkeypatch):
     """A renewal changes the row that the work changes at its end: the database has the work repeated."""
     post(database)
-    monkeypatch.setattr(advancing.promises, "claim", partial(promises.claim, lease_s=1.2))
+    monkeypatch.setattr(advancing.promises, "ask_to_claim", partial(promises.ask_to_claim, lease_s=1.2))
     begun = []
 
     def slow(*args):

@@ -31,7 +31,8 @@ KILLED = -9
 LINES = [
     "decide",
     "render",
-    "resources.saving",
+    "resources.preparing",
+    "resources.ask_to_write",
     "decisions.append",
     "promises.ask_to_settle",
     "_evaluate",

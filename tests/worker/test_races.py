@@ -248,8 +248,8 @@ def test_a_worker_stopped_beyond_its_lease_keeps_nothing_of_what_it_did(
 def test_a_worker_stopped_before_its_commit_parks_nobody(database, database_url, undisturbed, tmp_path):
     patient = visit(database, "holding")
     impatient = Database(database_url, lock_timeout_s=1)
-    with stopped(database_url, patient, "resources.saving", tmp_path / "said") as worker:
-        # All resources are written, but not committed: whoever comes next waits for its locks, in vain,
+    with stopped(database_url, patient, "resources.preparing", tmp_path / "said") as worker:
+        # All resources are locked, and nothing is committed: whoever comes next waits for the locks, in vain,
         # and more often than a patient is tried that cannot be evaluated.
         for _ in range(promises.MAX_LOST + 1):
             now(database, patient)
