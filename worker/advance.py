@@ -14,7 +14,7 @@ been tried before: what ends its worker takes the others with it once at most.
 import hashlib
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -43,6 +43,8 @@ SENDER = "hipway-engine"
 #: the daily look: soon after midnight at the site, spread over an hour so that not all come at once
 DAILY = timedelta(minutes=5)
 SPREAD_S = 3600
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 logger = log.get()
 
@@ -74,6 +76,8 @@ def advance_all(database: Database, patients: Collection[tuple[int, str]]) -> in
             claimed = promises.ask_to_claim(tx, patients)
             driver.commit_along(tx)
         claims = claimed()
+    # Clocks that ran out strike in their order; whom a person asks for comes first.
+    claims.sort(key=lambda claim: claim.due_at or _FIRST)
     untried = [claim for claim in claims if claim.attempt == 1]
     done = untried if len(untried) > 1 and _evaluated_in_step(database, untried) else []
     return len(done) + sum(_evaluated_alone(database, claim) for claim in claims if claim not in done)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import playing
@@ -111,6 +111,21 @@ def test_each_is_evaluated_as_if_alone(database):
     assert len(set.union(*transactions(database).values())) == 1
     assert [standing(database, who).arrivals for _, who in PATIENTS] == [0] * len(PATIENTS)
     assert advance_all(database, PATIENTS) == 0
+
+
+def test_who_has_been_due_for_longest_is_decided_about_first(database):
+    arrive(database)
+    due = [NOW - timedelta(days=days) for days in (1, 5, 3, 2, 4)]
+    with database.transaction() as tx:
+        for (_, who), at in zip(PATIENTS, due, strict=True):
+            tx.execute(text("UPDATE arrival SET due_at = :at WHERE patient = :who"), {"at": at, "who": who})
+
+    assert advance_all(database, PATIENTS) == len(PATIENTS)
+
+    with database.transaction() as tx:
+        decided = tx.execute(text("SELECT patient FROM decision ORDER BY key")).scalars()
+        in_order = list(dict.fromkeys(decided))
+    assert in_order == [who for _, (_, who) in sorted(zip(due, PATIENTS, strict=True))]
 
 
 def test_one_that_fails_keeps_nothing_back_from_the_others(database, monkeypatch):
