@@ -6,9 +6,13 @@ wake-up is sent after the commit, once, without waiting for a broker that is gon
 
 import json
 import time
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
+import msgspec
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -88,6 +92,64 @@ def _sender(broker_url: str) -> Celery:
         },
     )
     return celery
+
+
+@cache
+def _line(broker_url: str) -> tuple[Any, Any]:
+    """Return a connection that is kept, and its client of Redis, which any number of threads may use."""
+    connection = _sender(broker_url).connection_for_write(connect_timeout=SEND_TIMEOUT_S)
+    return connection, connection.default_channel.client
+
+
+def message(task: str, arguments: tuple[object, ...], *, expires_s: float, now: datetime) -> bytes:
+    """Return a task as Celery and kombu write it to Redis. By themselves they take a third of a millisecond.
+
+    https://docs.celeryq.dev/en/stable/internals/protocol.html
+    """
+    id_ = str(uuid4())
+    body = msgspec.json.encode([arguments, {}, _NOTHING_FOLLOWS])
+    headers: dict[str, object] = {
+        "lang": "py",
+        "task": task,
+        "id": id_,
+        "root_id": id_,
+        "parent_id": None,
+        "group": None,
+        "group_index": None,
+        "shadow": None,
+        "eta": None,
+        "expires": (now + timedelta(seconds=expires_s)).isoformat(),
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": "",
+        "kwargsrepr": "",
+        "origin": "hipway",
+        "ignore_result": True,
+        "replaced_task_nesting": 0,
+        "stamped_headers": None,
+        "stamps": {},
+    }
+    properties = {
+        "correlation_id": id_,
+        "reply_to": None,
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": str(uuid4()),
+    }
+    return msgspec.json.encode(
+        {
+            "body": b64encode(body).decode(),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": headers,
+            "properties": properties,
+        }
+    )
+
+
+_NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 def wake(settings: Settings, tenant: int, patient: str) -> bool:
@@ -173,7 +235,9 @@ def _send(settings: Settings, task: str, arguments: tuple[object, ...], *, expir
     if time.monotonic() < _quiet.get(settings.broker_url, 0):
         return False
     try:
-        _sender(settings.broker_url).send_task(task, args=arguments, retry=False, expires=expires_s)
+        _, client = _line(settings.broker_url)
+        # kombu takes from the right end.
+        client.lpush(QUEUE, message(task, arguments, expires_s=expires_s, now=datetime.now(UTC)))
     except (OperationalError, RedisError, OSError) as error:
         # Every sender would wait for the same time-out; one of them in a while is enough.
         _quiet[settings.broker_url] = time.monotonic() + QUIET_S

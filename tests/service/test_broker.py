@@ -1,12 +1,17 @@
 """Wake-ups: sent once, lost without harm, and nobody waits for a broker that is gone."""
 
+import json
 import socket
+from base64 import b64decode
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import redis
 
 from service import broker
 from service.settings import Settings
+from service.supervisor.valkey import Valkey
 
 GONE = Settings(broker_url="redis+socket:///nowhere/valkey.sock")
 
@@ -23,6 +28,62 @@ def test_a_wake_up_carries_ids_only(broker_url):
     assert b"worker.advance" in message
     client.delete(broker.QUEUE)
     client.close()
+
+
+def shape(value):
+    """Return what a message is made of: names, and of what is not the message's own the value."""
+    if isinstance(value, dict):
+        return {name: shape(part) for name, part in value.items() if name not in OWN}
+    return value
+
+
+#: what differs from message to message, or is written by Celery and read by nobody
+OWN = {"id", "root_id", "correlation_id", "delivery_tag", "reply_to", "expires", "expiration"}
+OWN |= {"argsrepr", "kwargsrepr", "origin", "ignore_result"}
+
+
+def test_a_message_is_what_celery_writes(broker_url):
+    celery = broker._sender(broker_url)
+    client = celery.connection_for_write().default_channel.client
+    client.delete(broker.QUEUE)
+    now = datetime(2026, 11, 30, 21, 0, tzinfo=UTC)
+    celery.send_task(broker.ADVANCE, args=(0, "zoë"), retry=False, expires=now + timedelta(seconds=300))
+    client.lpush(broker.QUEUE, broker.message(broker.ADVANCE, (0, "zoë"), expires_s=300, now=now))
+
+    ours, theirs = (json.loads(written) for written in client.lrange(broker.QUEUE, 0, -1))
+    client.delete(broker.QUEUE)
+    bodies = [json.loads(b64decode(one.pop("body"))) for one in (ours, theirs)]
+
+    assert bodies[0] == bodies[1]
+    assert shape(ours) == shape(theirs)
+    assert ours["headers"].keys() == theirs["headers"].keys()
+    assert ours["headers"]["expires"] == theirs["headers"]["expires"]
+    assert (
+        len(
+            {
+                part
+                for one in (ours, theirs)
+                for part in (one["headers"]["id"], one["properties"]["delivery_tag"])
+            }
+        )
+        == 4
+    )
+
+
+def test_a_broker_that_came_back_gets_wake_ups_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(broker, "QUIET_S", 0)
+    running = Valkey(tmp_path / "valkey")
+    settings = replace(GONE, broker_url=running.start())
+    socket_path = Path(settings.broker_url.removeprefix("redis+socket://"))
+    try:
+        assert broker.wake(settings, 0, "p1")
+        running.running.stop()
+        assert not broker.wake(settings, 0, "p2")
+        assert running._runs(tmp_path / "valkey" / "data", socket_path)
+        assert broker.wake(settings, 0, "p3")
+        assert broker.Waiting(settings.broker_url).take(5, 0.1)[-1] == (0, "p3")
+    finally:
+        running.stop()
 
 
 def test_a_broker_that_is_gone_loses_the_wake_up_and_nothing_else():
