@@ -4,9 +4,8 @@ The promise in the database is the truth; the sweep finds what no wake-up reache
 wake-up is sent after the commit, once, without waiting for a broker that is gone.
 """
 
-import json
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -15,7 +14,7 @@ from uuid import uuid4
 import msgspec
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from service import log
 from service.settings import Settings
@@ -36,6 +35,8 @@ EXPIRES_S = 300
 
 logger = log.get()
 
+#: brokers that refuse the command by which a worker takes wake-ups by itself
+_refusing: set[str] = set()
 #: until when no wake-up is tried, by broker and `time.monotonic()`
 _quiet: dict[str, float] = {}
 
@@ -187,48 +188,36 @@ def backlog(settings: Settings) -> int | None:
         return None
 
 
-class Waiting:
-    """The wake-ups that wait at a broker, for a worker that takes some by itself. One for each process."""
+def take(broker_url: str, limit: int, wait_s: float) -> list[tuple[int, str]]:
+    """Take wake-ups and return tenant and patient of each, the one that waits longest first.
 
-    def __init__(self, broker_url: str) -> None:
-        """Prepare to take; the broker is first asked when something is taken."""
-        self._broker_url = broker_url
-        self._connection: Any = None
+    What waits among them for another kind of work goes back to its place. Of a broker that is gone, or has no
+    such command or does not allow it, nothing is taken.
 
-    def take(self, limit: int, wait_s: float) -> list[tuple[int, str]]:
-        """Take wake-ups and return tenant and patient of each, the one that waits longest first.
-
-        What waits among them for another kind of work goes back to its place. Of a broker that is gone, or
-        that is older than this command, nothing is taken.
-
-        Args:
-            limit: as many at most.
-            wait_s: for the first, if none is there; above 0 and below SEND_TIMEOUT_S.
-        """
-        try:
-            if self._connection is None:
-                sender = _sender(self._broker_url)
-                self._connection = sender.connection_for_write(connect_timeout=SEND_TIMEOUT_S)
-            channel = self._connection.default_channel
-            # kombu puts in at the left end and takes from the right, as this does.
-            # https://valkey.io/commands/blmpop/
-            found = channel.client.blmpop(wait_s, 1, QUEUE, direction="RIGHT", count=limit)
-            written = found[1] if found else []
-            messages = [channel.Message(json.loads(each), channel=channel) for each in written]
-            others = [
-                each
-                for each, message in zip(written, messages, strict=True)
-                if message.headers["task"] != ADVANCE
-            ]
-            if others:
-                channel.client.rpush(QUEUE, *reversed(others))
-        except (OperationalError, RedisError, OSError) as error:
-            self._connection = None
-            logger.warning("wake_ups_not_taken", reason=type(error).__name__)
-            return []
-        # https://docs.celeryq.dev/en/stable/internals/protocol.html#body
-        arguments = (message.payload[0] for message in messages if message.headers["task"] == ADVANCE)
-        return [(tenant, patient) for tenant, patient in arguments]
+    Args:
+        limit: as many at most.
+        wait_s: for the first, if none is there; above 0 and below SEND_TIMEOUT_S.
+    """
+    if broker_url in _refusing:
+        return []
+    try:
+        _, client = _line(broker_url)
+        # https://valkey.io/commands/blmpop/
+        found = client.blmpop(wait_s, 1, QUEUE, direction="RIGHT", count=limit)
+        messages = [(written, msgspec.json.decode(written)) for written in (found[1] if found else ())]
+        others = [written for written, read in messages if read["headers"]["task"] != ADVANCE]
+        if others:
+            client.rpush(QUEUE, *reversed(others))
+    except ResponseError as error:
+        # So it will be with the next, too: all wake-ups come through Celery.
+        _refusing.add(broker_url)
+        logger.warning("wake_ups_not_taken", reason=type(error).__name__)
+        return []
+    except (OperationalError, RedisError, OSError) as error:
+        logger.warning("wake_ups_not_taken", reason=type(error).__name__)
+        return []
+    bodies = [b64decode(read["body"]) for _, read in messages if read["headers"]["task"] == ADVANCE]
+    return [(tenant, patient) for (tenant, patient), *_ in map(msgspec.json.decode, bodies)]
 
 
 def _send(settings: Settings, task: str, arguments: tuple[object, ...], *, expires_s: float) -> bool:

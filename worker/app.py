@@ -44,7 +44,6 @@ class _Process:
     """What a worker process keeps open: made after the fork, because connections do not survive one."""
 
     database: Database | None = None
-    waiting: broker.Waiting | None = None
     pulse = Pulse()
 
 
@@ -86,7 +85,6 @@ def create(settings: Settings) -> Celery:
         lifeline.end_with_parent()
         log.configure("worker", level=settings.log_level)
         _Process.database = Database(settings.database_url, pool_size=2, overflow=2)
-        _Process.waiting = broker.Waiting(settings.broker_url)
         # What is loaded by now stays as long as the process; no collection need go through it.
         gc.collect()
         gc.freeze()
@@ -111,7 +109,6 @@ def create(settings: Settings) -> Celery:
     @celery.task(name=broker.ADVANCE)  # type: ignore[untyped-decorator]
     def _advance(tenant: int, patient: str) -> None:
         assert _Process.database is not None
-        assert _Process.waiting is not None
         patients = [(tenant, patient)]
         until = time.monotonic() + STAYS_S
         while patients:
@@ -123,7 +120,7 @@ def create(settings: Settings) -> Celery:
                 logger.exception("evaluation_not_begun", patients=[id_ for _, id_ in patients])
             _Process.pulse.beat(_Process.database)
             stays = time.monotonic() < until
-            patients = _Process.waiting.take(IN_STEP, LINGERS_S) if stays else []
+            patients = broker.take(settings.broker_url, IN_STEP, LINGERS_S) if stays else []
 
     _long_work(celery, broker.EXPORT, export.run)
     _long_work(celery, broker.PREVIEW, trying.run)

@@ -81,7 +81,23 @@ def test_a_broker_that_came_back_gets_wake_ups_again(tmp_path, monkeypatch):
         assert not broker.wake(settings, 0, "p2")
         assert running._runs(tmp_path / "valkey" / "data", socket_path)
         assert broker.wake(settings, 0, "p3")
-        assert broker.Waiting(settings.broker_url).take(5, 0.1)[-1] == (0, "p3")
+        assert broker.take(settings.broker_url, 5, 0.1)[-1] == (0, "p3")
+    finally:
+        running.stop()
+
+
+def test_a_broker_that_refuses_to_give_some_at_once_is_asked_once(tmp_path):
+    running = Valkey(tmp_path / "valkey")
+    settings = replace(GONE, broker_url=running.start())
+    try:
+        _, client = broker._line(settings.broker_url)
+        client.execute_command("ACL", "SETUSER", "default", "-blmpop")
+        assert broker.wake(settings, 0, "p1")
+        assert broker.take(settings.broker_url, 5, 0.1) == []
+
+        client.execute_command("ACL", "SETUSER", "default", "+blmpop")
+        assert broker.take(settings.broker_url, 5, 0.1) == []
+        assert broker.backlog(settings) == 1
     finally:
         running.stop()
 

@@ -3,6 +3,7 @@
 Safety SP-02, SP-05, SP-12, SP-13.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -180,7 +181,7 @@ def settings(database: Database, database_url: str, broker_url: str) -> Settings
 
 
 def client(broker_url: str):
-    return broker._sender(broker_url).connection_for_write().default_channel.client
+    return broker._line(broker_url)[1]
 
 
 def test_wake_ups_are_taken_in_their_order_and_what_is_for_others_stays_in_its_place(settings):
@@ -193,30 +194,28 @@ def test_wake_ups_are_taken_in_their_order_and_what_is_for_others_stays_in_its_p
     broker.wake(settings, 0, "three")
     broker.wake(settings, 0, "four")
 
-    taken = broker.Waiting(settings.broker_url)
-    assert taken.take(5, 0.01) == [(0, "one"), (0, "two"), (0, "three")]
-    assert taken.take(1, 0.01) == []
+    assert broker.take(settings.broker_url, 5, 0.01) == [(0, "one"), (0, "two"), (0, "three")]
+    assert broker.take(settings.broker_url, 1, 0.01) == []
     # kombu takes from the right.
-    left = [broker.json.loads(message)["headers"]["task"] for message in waiting.lrange(broker.QUEUE, 0, -1)]
+    left = [json.loads(message)["headers"]["task"] for message in waiting.lrange(broker.QUEUE, 0, -1)]
     assert left == [broker.ADVANCE, broker.BEAT, broker.EXPORT]
 
     waiting.delete(broker.QUEUE)
-    assert taken.take(5, 0.01) == []
+    assert broker.take(settings.broker_url, 5, 0.01) == []
 
 
 def test_a_process_waits_for_a_wake_up_and_no_longer_than_it_says(settings):
     client(settings.broker_url).delete(broker.QUEUE)
-    taken = broker.Waiting(settings.broker_url)
     begun = time.monotonic()
-    assert taken.take(1, 0.2) == []
+    assert broker.take(settings.broker_url, 1, 0.2) == []
     assert time.monotonic() - begun >= 0.2
 
     threading.Timer(0.1, lambda: broker.wake(settings, 0, "late")).start()
-    assert taken.take(1, 0.9) == [(0, "late")]
+    assert broker.take(settings.broker_url, 1, 0.9) == [(0, "late")]
 
 
 def test_of_a_broker_that_is_gone_nothing_is_taken():
-    assert broker.Waiting("redis://127.0.0.1:1/0").take(3, 0.01) == []
+    assert broker.take("redis://127.0.0.1:1/0", 3, 0.01) == []
 
 
 def test_a_worker_with_a_backlog_evaluates_some_in_step_and_all_of_them_once(
