@@ -162,7 +162,8 @@ def _shown(bench: Bench, rate: float, count: int) -> float:
         print(f"  {alone} were not evaluated by a worker but by the sweep")
     print(f"  of a core: {machine.shares(found.cpu_s, found.elapsed_s)}")
     costs = (f"{name} {cpu_s / count * 1000:.1f}" for name, cpu_s in found.cpu_s.items())
-    print(f"  CPU for a Bundle, ms: {', '.join(costs)}\n")
+    print(f"  CPU for a Bundle, ms: {', '.join(costs)}")
+    print(f"  afterwards {machine.pace()}\n")
     return p99
 
 

@@ -3,6 +3,8 @@
 import os
 import platform
 import statistics
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from installations import descendants
 MIB = 1024 * 1024
 #: that this process may use
 CORES = len(os.sched_getaffinity(0))
+_FIXED_WORK = Path(__file__).parents[2] / ".ci" / "speed.py"
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -34,8 +37,14 @@ def describe(url: str) -> str:
     load = os.getloadavg()[0]
     return (
         f"{CORES} cores ({_processor()}), Python {platform.python_version()}, PostgreSQL {server}, "
-        f"load before the start {load:.2f}"
+        f"load before the start {load:.2f}, {pace()}"
     )
+
+
+def pace() -> str:
+    """Return how fast the cores are now, one alone and all at once: a shared host has slow minutes."""
+    alone, at_once = (max(_fixed_work_ms(count)) for count in (1, CORES))
+    return f"fixed work in {alone:.1f} ms on one core and {at_once:.1f} on all at once"
 
 
 def cpu_s(pid: int) -> float:
@@ -75,6 +84,14 @@ def percentiles(times_s: Sequence[float]) -> tuple[float, float, float]:
     """Return p50, p95 and p99 in milliseconds."""
     cuts = statistics.quantiles(times_s, n=100, method="inclusive")
     return cuts[49] * 1000, cuts[94] * 1000, cuts[98] * 1000
+
+
+def _fixed_work_ms(count: int) -> list[float]:
+    started = [
+        subprocess.Popen([sys.executable, _FIXED_WORK], stdout=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    return [int(process.communicate()[0]) / 1000 for process in started]
 
 
 def _family(pid: int) -> list[int]:
