@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError
 
 from service import log
 from service.settings import Settings
@@ -191,8 +191,9 @@ def backlog(settings: Settings) -> int | None:
 def take(broker_url: str, limit: int, wait_s: float) -> list[tuple[int, str]]:
     """Take wake-ups and return tenant and patient of each, the one that waits longest first.
 
-    What waits among them for another kind of work goes back to its place. Of a broker that is gone, or has no
-    such command or does not allow it, nothing is taken.
+    What waits among them for another kind of work goes back to its place; what nobody can read is dropped. Of
+    a broker that is gone, or has no such command or does not allow it, nothing is taken. A wake-up that has
+    expired is as good as another: the promise says whether there is something to do.
 
     Args:
         limit: as many at most.
@@ -204,20 +205,45 @@ def take(broker_url: str, limit: int, wait_s: float) -> list[tuple[int, str]]:
         _, client = _line(broker_url)
         # https://valkey.io/commands/blmpop/
         found = client.blmpop(wait_s, 1, QUEUE, direction="RIGHT", count=limit)
-        messages = [(written, msgspec.json.decode(written)) for written in (found[1] if found else ())]
-        others = [written for written, read in messages if read["headers"]["task"] != ADVANCE]
-        if others:
-            client.rpush(QUEUE, *reversed(others))
-    except ResponseError as error:
-        # So it will be with the next, too: all wake-ups come through Celery.
-        _refusing.add(broker_url)
-        logger.warning("wake_ups_not_taken", reason=type(error).__name__)
-        return []
     except (OperationalError, RedisError, OSError) as error:
+        if isinstance(error, NoPermissionError) or "unknown command" in str(error):
+            # So it will be with the next, too: all wake-ups come through Celery.
+            _refusing.add(broker_url)
         logger.warning("wake_ups_not_taken", reason=type(error).__name__)
         return []
-    bodies = [b64decode(read["body"]) for _, read in messages if read["headers"]["task"] == ADVANCE]
-    return [(tenant, patient) for (tenant, patient), *_ in map(msgspec.json.decode, bodies)]
+    patients, others = [], []
+    for written in found[1] if found else ():
+        try:
+            read = msgspec.json.decode(written, type=_Message)
+            if read.headers.task == ADVANCE:
+                (tenant, patient), *_ = msgspec.json.decode(b64decode(read.body), type=_Body)
+                patients.append((tenant, patient))
+            else:
+                others.append(written)
+        except (msgspec.MsgspecError, ValueError) as error:
+            logger.warning("message_not_read", reason=type(error).__name__)
+    if others:
+        try:
+            client.rpush(QUEUE, *reversed(others))
+        except (RedisError, OSError) as error:
+            # They are lost, as wake-ups may be; the sweep sends others.
+            logger.warning("messages_not_put_back", reason=type(error).__name__, count=len(others))
+    return patients
+
+
+class _Headers(msgspec.Struct):
+    task: str
+
+
+class _Message(msgspec.Struct):
+    """What is read of a message."""
+
+    headers: _Headers
+    body: str
+
+
+#: of a wake-up: its arguments, and what Celery adds
+_Body = tuple[tuple[int, str], Any, Any]
 
 
 def _send(settings: Settings, task: str, arguments: tuple[object, ...], *, expires_s: float) -> bool:

@@ -25,11 +25,11 @@ from typing import Any
 
 import playing
 import second_reading
+from mutants import commit
 from playing import Play, read
 from random_hips import records
 from rule_model import CONSENT_IMAGING, Hip
 
-from mutants import commit
 from pathways import cql, parameters
 from pathways.definition import Parameter, Pathway
 from pathways.load import load

@@ -7,14 +7,18 @@
 A crash on any line leaves the claim's lease to run out, and the attempt is counted.
 
 Of patients that wait at once some are evaluated in step: they share transactions and round trips, and no
-more. Where one fails nothing of the others is kept either, and each is evaluated by itself. So is whoever has
-been tried before: what ends its worker takes the others with it once at most.
+more. Whoever has been tried before is not among them, and where one fails nothing of the others is kept
+either: each is then claimed and evaluated by itself. So what ends its worker costs others one attempt at
+most, and what holds one patient up does not hold up others for long.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -34,7 +38,7 @@ from service.store.database import Database, of_the_moment
 from service.store.driver import Work
 from service.store.promises import Claim, LeaseLost
 from service.store.raised_events import Event
-from service.store.resources import Write
+from service.store.resources import Identity, Prepared, Write
 from worker import raised, zones
 from worker.heartbeat import renewing
 from worker.logged import logged
@@ -43,6 +47,14 @@ SENDER = "hipway-engine"
 #: the daily look: soon after midnight at the site, spread over an hour so that not all come at once
 DAILY = timedelta(minutes=5)
 SPREAD_S = 3600
+
+#: one task may take a minute; whoever has not had a turn by then is left to the sweep
+LONG_S = 20.0
+#: in step nobody waits longer for a lock: whoever has to, waits alone
+LOCK_IN_STEP_MS = 500
+
+#: tenant, and id of the patient
+Who = tuple[int, str]
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -59,47 +71,64 @@ def advance(database: Database, tenant: int, patient: str) -> bool:
     A failure is recorded with the promise, which says when to try again; it is not raised, because nobody
     waits for a task to hear of it.
     """
-    return advance_all(database, [(tenant, patient)]) == 1
+    claims = _claimed(database, [(tenant, patient)])
+    return any(_evaluated_alone(database, claim) for claim in claims)
 
 
-def advance_all(database: Database, patients: Collection[tuple[int, str]]) -> int:
+def advance_all(database: Database, patients: Iterable[Who]) -> set[Who]:
     """Evaluate those of the patients for whom there is something to do, as `advance` does.
 
-    Args:
-        patients: tenant and id.
-
     Returns:
-        how many evaluations were committed.
+        those whose evaluation was committed.
     """
-    with database.transaction() as tx:
+    begun = time.monotonic()
+    asked = list(dict.fromkeys(patients))
+    done = _evaluated_in_step(database, asked) if len(asked) > 1 else set()
+    for tenant, patient in asked:
+        if time.monotonic() - begun > LONG_S:
+            # The sweep wakes somebody for those that are left: nothing was claimed.
+            break
+        if (tenant, patient) in done:
+            continue
+        try:
+            if advance(database, tenant, patient):
+                done.add((tenant, patient))
+        except Exception:
+            # Such as a claim that waits for a worker that stands still. It is nothing of the others.
+            logger.exception("evaluation_not_begun", tenant=tenant, patient=patient)
+    return done
+
+
+def _claimed(database: Database, patients: Sequence[Who], *, untried: bool = False) -> list[Claim]:
+    def claim(tx: Connection) -> list[Claim]:
         with driver.together(tx):
-            claimed = promises.ask_to_claim(tx, patients)
+            claimed = promises.ask_to_claim(tx, patients, untried=untried)
             driver.commit_along(tx)
-        claims = claimed()
-    # Clocks that ran out strike in their order; whom a person asks for comes first.
-    claims.sort(key=lambda claim: claim.due_at or _FIRST)
-    untried = [claim for claim in claims if claim.attempt == 1]
-    done = untried if len(untried) > 1 and _evaluated_in_step(database, untried) else []
-    return len(done) + sum(_evaluated_alone(database, claim) for claim in claims if claim not in done)
+        return claimed()
+
+    return database.run(claim)
 
 
-def _evaluated_in_step(database: Database, claims: Collection[Claim]) -> bool:
-    """Evaluate all or none; return whether it was all."""
+def _evaluated_in_step(database: Database, patients: Sequence[Who]) -> set[Who]:
+    """Evaluate those that nobody has tried, all or none, and return whom."""
+    claims = _claimed(database, patients, untried=True)
+    if not claims:
+        return set()
     try:
         with ExitStack() as leases:
             for claim in claims:
                 leases.enter_context(renewing(database, claim))
-            moments = database.run(
-                lambda tx: driver.side_by_side(tx, [_evaluate(tx, claim) for claim in claims]),
-                isolation="REPEATABLE READ",
-            )
-    except Exception:
-        # Whose it was is seen when each is evaluated by itself, and told there.
-        logger.exception("not_evaluated_in_step", patients=len(claims))
-        return False
+            moments = database.run(lambda tx: _evaluate(tx, claims), isolation="REPEATABLE READ")
+    except Exception as error:  # noqa: BLE001 - told when each is evaluated by itself
+        # Until then nobody is claimed: what ends the worker would cost whoever waits for a turn an attempt.
+        with database.transaction() as tx:
+            promises.put_back(tx, claims)
+        reason, ids = type(error).__name__, [claim.patient for claim in claims]
+        logger.warning("not_evaluated_in_step", reason=reason, patients=ids)
+        return set()
     for claim, now in zip(claims, moments, strict=True):
         _log_done(claim, now)
-    return True
+    return {(claim.tenant, claim.patient) for claim in claims}
 
 
 def _evaluated_alone(database: Database, claim: Claim) -> bool:
@@ -107,7 +136,7 @@ def _evaluated_alone(database: Database, claim: Claim) -> bool:
     tenant, patient = claim.tenant, claim.patient
     try:
         with renewing(database, claim):
-            now = database.run(lambda tx: driver.alone(tx, _evaluate(tx, claim)), isolation="REPEATABLE READ")
+            (now,) = database.run(lambda tx: _evaluate(tx, [claim]), isolation="REPEATABLE READ")
     except LeaseLost:
         logger.warning("lease_lost", tenant=tenant, patient=patient)
         return False
@@ -136,50 +165,102 @@ def _safe(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in {"pathways", "worker", "service"}
 
 
-def _evaluate(tx: Connection, claim: Claim) -> Work[datetime]:
-    """Do all the work of one evaluation and return its moment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """What an evaluation writes, with everything locked that it changes."""
+
+    claim: Claim
+    seen: Snapshot
+    prepared: Prepared | None
+    rows: Sequence[decisions.Row]
+    events: Sequence[Event]
+    next_due: datetime | None
+
+    def ask_to_write(self, tx: Connection) -> Callable[[], None]:
+        """Ask for all of it, and return how to learn whether the promise was kept: it raises LeaseLost."""
+        claim, now = self.claim, self.seen.moment
+        if self.prepared:
+            resources.ask_to_write(tx, self.prepared, tenant=claim.tenant, now=now, sender=SENDER)
+        decisions.append(tx, self.rows, read=self.seen.read, tenant=claim.tenant)
+        raised_events.append(tx, self.events, tenant=claim.tenant)
+        return promises.ask_to_settle(tx, claim, self.seen.wanted, self.next_due, now=now)
+
+
+def _evaluate(tx: Connection, claims: Sequence[Claim]) -> list[datetime]:
+    """Do all the work of evaluations in step, and return the moment of each."""
+    # Whoever locks what is of several patients takes it in this order.
+    in_order = sorted(claims, key=lambda claim: (claim.tenant, claim.patient))
+    shared: set[Identity] = set()
+    works = [_decide(tx, claim, shared, impatient=len(claims) > 1) for claim in in_order]
+    decided = driver.side_by_side(tx, works)
+    with driver.together(tx):
+        # Clocks that ran out strike in their order.
+        written = [
+            each.ask_to_write(tx) for each in sorted(decided, key=lambda one: one.claim.due_at or _FIRST)
+        ]
+    for assert_kept in written:
+        assert_kept()
+    moments = {each.claim.token: each.seen.moment for each in decided}
+    return [moments[claim.token] for claim in claims]
+
+
+def _decide(tx: Connection, claim: Claim, shared: set[Identity], *, impatient: bool) -> Work[_Decided]:
+    """Read the record, decide, and lock what changes.
+
+    Args:
+        shared: what belongs to no patient and is written already by an evaluation in step with this one.
+        impatient: others are evaluated in step, and do not wait long for what this one waits for.
+    """
+    if impatient:
+        driver.wait_at_most(tx, LOCK_IN_STEP_MS)
     pathways = catalogue.pathways()
     seen = yield from snapshot.reading(tx, claim.patient, pathways, tenant=claim.tenant)
-    now = seen.moment
-    next_due: datetime | None = None
-    rows: list[decisions.Row] = []
-    events: list[Event] = []
-    if seen.record is not None:
-        for pathway in pathways:
-            first = pathway is pathways[0]
-            decided, told, due = yield from _apply(tx, claim, pathway, seen, seen.record, now, first=first)
-            rows += decided
-            events += told
-            next_due = min(filter(None, (next_due, due)), default=None)
-    decisions.append(tx, rows, read=seen.read, tenant=claim.tenant)
-    raised_events.append(tx, events, tenant=claim.tenant)
-    settled = promises.ask_to_settle(tx, claim, seen.wanted, next_due, now=now)
-    yield
-    settled()
-    return now
+    # Nothing is decided about somebody who is not known, or whose record is joined with another.
+    applied = (
+        [] if seen.record is None else [_apply(claim, pathway, seen, seen.record) for pathway in pathways]
+    )
+    writes = {
+        write.identity: write
+        for one in applied
+        for write in _writes(claim, one.written)
+        if write.identity not in shared
+    }
+    shared |= {identity for identity, write in writes.items() if write.patient is None}
+    prepared = (yield from _prepare(tx, claim, list(writes.values()))) if writes else None
+    versions = prepared.versions if prepared else {}
+    numbered = {"/".join(identity): version for identity, version in versions.items()}
+    return _Decided(
+        claim=claim,
+        seen=seen,
+        prepared=prepared,
+        rows=[row for one in applied for row in one.rows],
+        events=[event for one in applied for event in raised.events(one.sheet, one.outcome, numbered)],
+        next_due=min(filter(None, (one.next_due for one in applied)), default=None),
+    )
 
 
-def _apply(
-    tx: Connection,
-    claim: Claim,
-    pathway: Pathway,
-    seen: Snapshot,
-    record: Record,
-    now: datetime,
-    *,
-    first: bool,
-) -> Work[tuple[list[decisions.Row], list[Event], datetime | None]]:
-    """Apply one pathway; return its decisions, its events, and when the patient must be looked at again."""
+class _Applied(NamedTuple):
+    """What one pathway decides about a patient."""
+
+    sheet: Sheet
+    outcome: Outcome
+    written: Sequence[Json]
+    rows: Sequence[decisions.Row]
+    #: when the patient must be looked at again
+    next_due: datetime | None
+
+
+def _apply(claim: Claim, pathway: Pathway, seen: Snapshot, record: Record) -> _Applied:
     chosen = parameters.concerning(pathway, seen.chosen)
     site = parameters.resolve(pathway, chosen)
     case = Case(
         tenant=claim.tenant,
         record=record,
         memories=seen.memories[pathway.name],
-        moment=now,
+        moment=seen.moment,
         history=seen.history[pathway.name],
         site=site,
-        answers_strays=first,
+        answers_strays=pathway is catalogue.pathways()[0],
     )
     outcome = decide(pathway, case)
     sheet = Sheet(
@@ -192,11 +273,10 @@ def _apply(
         engine=ENGINE,
         language=narrative.language(pathway, record.patient.body),
     )
-    written = render(sheet, outcome)
+    written = list(render(sheet, outcome))
     for resource in written:
         outputs.check(resource)
-    versions = yield from _save(tx, claim, written, now)
-    decided = logged(
+    rows = logged(
         pathway,
         outcome,
         tenant=claim.tenant,
@@ -207,17 +287,12 @@ def _apply(
         due=claim.due_at,
         zones=zones.edition(),
     )
-    events = raised.events(sheet, outcome, versions)
-    return decided, events, _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
+    next_due = _next(outcome, pathway, claim.patient, str(site["site.timeZone"]))
+    return _Applied(sheet, outcome, written, rows, next_due)
 
 
-def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) -> Work[dict[str, int]]:
-    """Ask for the outputs to be stored, and return the version that each has then, by its reference.
-
-    Raises:
-        IdTaken: somebody else has stored a resource under one of our ids; it is not written over.
-    """
-    writes = [
+def _writes(claim: Claim, written: Iterable[Json]) -> list[Write]:
+    return [
         Write(
             type=resource["resourceType"],
             id=resource["id"],
@@ -228,8 +303,14 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
         )
         for resource in written
     ]
-    if not writes:
-        return {}
+
+
+def _prepare(tx: Connection, claim: Claim, writes: Sequence[Write]) -> Work[Prepared]:
+    """Lock what the outputs change.
+
+    Raises:
+        IdTaken: somebody else has stored a resource under one of our ids; it is not written over.
+    """
 
     def keep_patient() -> None:
         # Not removed meanwhile; if it was, the database asks for the work again.
@@ -239,8 +320,7 @@ def _save(tx: Connection, claim: Claim, written: Iterable[Json], now: datetime) 
     for head in prepared.heads.values():
         if not head.owned:
             raise IdTaken(f"{head.type}/{head.id}")
-    resources.ask_to_write(tx, prepared, tenant=claim.tenant, now=now, sender=SENDER)
-    return {"/".join(identity): version for identity, version in prepared.versions.items()}
+    return prepared
 
 
 def _next(outcome: Outcome, pathway: Pathway, patient: str, zone: str) -> datetime | None:

@@ -31,7 +31,11 @@ class _AtItsEnd(psycopg.Pipeline):
     at the server, for statements that nobody waits for one by one.
     """
 
+    #: the server has heard something since it was last asked to answer everything
+    _asked = False
+
     def _communicate_gen(self) -> PQGen[None]:
+        self._asked |= bool(self.command_queue)
         while self.command_queue:
             self.command_queue.popleft()()
         # A generator, as what it stands for, that waits for nothing.
@@ -41,6 +45,7 @@ class _AtItsEnd(psycopg.Pipeline):
         self._enqueue_sync()
         # What no buffer holds must have left before answers are waited for, or both sides wait.
         yield from self.send_gen()
+        self._asked = False
         yield from self._fetch_gen(flush=False)
 
     def send_gen(self) -> PQGen[None]:
@@ -49,8 +54,9 @@ class _AtItsEnd(psycopg.Pipeline):
         yield from send(self.pgconn)
 
     def _exit_gen(self) -> PQGen[None]:
-        if not self.command_queue and not self.result_queue:
-            # Nothing was asked, so nothing is waited for.
+        if not self.command_queue and not self._asked:
+            # Nothing was asked, so nothing is waited for. A statement that failed and was fetched from within
+            # the block was asked: until it is told that the block ends the server passes over all else.
             return
         try:
             # The driver's own asks for the answers once more, in a message of its own.
@@ -139,6 +145,11 @@ def plan_once(tx: Connection) -> None:
     https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE
     """
     raw(tx).execute("SET LOCAL plan_cache_mode = force_generic_plan")
+
+
+def wait_at_most(tx: Connection, ms: int) -> None:
+    """Have the statements of this transaction wait for a lock no longer than so many milliseconds."""
+    raw(tx).execute(f"SET LOCAL lock_timeout = {ms:d}")
 
 
 def plan_anew(connection: psycopg.Connection[Any]) -> None:

@@ -166,6 +166,7 @@ def ask_to_claim(
     lease_s: float = 10,
     forced: bool = False,
     max_lost: int = MAX_LOST,
+    untried: bool = False,
 ) -> Callable[[], list[Claim]]:
     """Ask to count an attempt of each and to lease the promises, and return how to get those of them.
 
@@ -176,7 +177,10 @@ def ask_to_claim(
 
     Args:
         patients: tenant and id.
+        untried: only promises that nobody has tried since they were last kept, and none whose row is locked,
+            so that several are claimed without a wait for anybody.
     """
+    lock, take = (_LOCK_FREE, _TAKE_UNTRIED) if untried else (_LOCK, _TAKE)
     asked: list[tuple[int, str, UUID, Cursor[Any]]] = []
     # Sorted, so that two who claim several never wait in a circle.
     for tenant, patient in sorted(set(patients)):
@@ -186,8 +190,8 @@ def ask_to_claim(
         # Each statement sees what was committed before it began. The lock comes before the look: what
         # is read under it is what the last worker left.
         raw(tx).execute(_BE_THERE, who)
-        raw(tx).execute(_LOCK, who)
-        taking = raw(tx).cursor(row_factory=namedtuple_row).execute(_TAKE, {**who, **more})
+        raw(tx).execute(lock, who)
+        taking = raw(tx).cursor(row_factory=namedtuple_row).execute(take, {**who, **more})
         asked.append((tenant, patient, token, taking))
 
     def answer() -> list[Claim]:
@@ -217,6 +221,7 @@ _BE_THERE = (
     f"AND NOT EXISTS (SELECT FROM promise WHERE {_THIS}) ON CONFLICT DO NOTHING"
 )
 _LOCK = f"SELECT FROM promise WHERE {_THIS} FOR UPDATE"
+_LOCK_FREE = f"{_LOCK} SKIP LOCKED"
 _TAKE = f"""
     WITH looked AS (
         SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {FREE} AS free, {UNTRIED} AS untried,
@@ -243,6 +248,13 @@ _TAKE = f"""
     FROM ready WHERE p.key = ready.key AND ready.attempts < %(max_lost)s
     RETURNING p.attempts, ready.due_at, p.tried AS wanted, set_config('synchronous_commit', 'off', true)
 """  # noqa: S608 - constants of this module
+# Of a row that somebody else has changed since the statement began this is asked again.
+_UNTRIED = """
+    AND p.attempts = 0 AND p.leased_by IS NULL AND p.failed_reason IS NULL AND p.parked_at IS NULL
+    AND p.key IN (SELECT key FROM mine)
+"""
+_MINE = f"WITH mine AS MATERIALIZED (SELECT key FROM promise WHERE {_THIS} FOR UPDATE SKIP LOCKED), "  # noqa: S608
+_TAKE_UNTRIED = _TAKE.replace("WITH ", _MINE, 1).replace("RETURNING", f"{_UNTRIED} RETURNING", 1)
 
 
 def renew(tx: Connection, claim: Claim, lease_s: float | None = None) -> bool:
@@ -370,6 +382,19 @@ def give_back(tx: Connection, claim: Claim, reason: str) -> None:
         ),
         {**_who(claim), "token": claim.token, "reason": reason, "pause": GIVE_BACK_S},
     )
+
+
+def put_back(tx: Connection, claims: Iterable[Claim]) -> None:
+    """Give back promises of which nothing is known: no attempt counts, and they are due as before."""
+    with together(tx):
+        for claim in claims:
+            raw(tx).execute(_PUT_BACK, {**_who(claim), "token": claim.token})
+
+
+_PUT_BACK = (
+    "UPDATE promise SET lease_until = NULL, leased_by = NULL, attempts = attempts - 1 "  # noqa: S608
+    f"WHERE {_THIS} AND leased_by = %(token)s"
+)
 
 
 def release(tx: Connection) -> None:

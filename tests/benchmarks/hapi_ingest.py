@@ -84,14 +84,19 @@ def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_pr
         filling.analyze(running.database_url)
         rates: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
         times: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
+        waited: list[float] = []
         for number in range(rounds):
             for senders in SENDERS:
                 # Who goes first changes, so that nobody always follows the same neighbour.
                 for name in sorted(ports, reverse=bool(number % 2)):
+                    waited.append(machine.quieten())
                     sent = bench.post(name, senders)
                     rates[name, senders].append(sent.rate)
                     times[name, senders] += sent.times_s
-    print(f"  {rounds} rounds of {seconds:g} s each; {hapi_server.load()}")
+    print(
+        f"  {rounds} rounds of {seconds:g} s each, after {statistics.median(waited):.0f} s, at most "
+        f"{max(waited):.0f}, in which both came to rest; {hapi_server.load()}"
+    )
     print(f"  {'':<8}{'connections':>12}{'Bundles/s':>11}{'min':>8}{'max':>8}{'p50':>9}{'p95':>9} ms")
     for senders in SENDERS:
         for name in ports:

@@ -5,6 +5,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,24 @@ def memory(pid: int) -> Memory:
     return Memory(processes=processes, rss=rss, pss=pss)
 
 
+def quieten(*, share: float = 0.1, within_s: float = 30) -> float:
+    """Wait until the cores are as good as idle, and return how many seconds that took.
+
+    What one side leaves behind, such as garbage, vacuum and compilation, is not to be the other's burden.
+
+    Args:
+        share: of all cores that may be busy for a second.
+        within_s: as long as that at most.
+    """
+    begun = time.monotonic()
+    while time.monotonic() - begun < within_s:
+        before = _busy_s()
+        time.sleep(1)
+        if _busy_s() - before <= share * CORES:
+            break
+    return time.monotonic() - begun
+
+
 def shares(cpu_s: Mapping[str, float], elapsed_s: float) -> str:
     """Return the CPU time of each group as percent of one core."""
     return ", ".join(f"{name} {spent / elapsed_s:.0%}" for name, spent in cpu_s.items())
@@ -84,6 +103,14 @@ def percentiles(times_s: Sequence[float]) -> tuple[float, float, float]:
     """Return p50, p95 and p99 in milliseconds."""
     cuts = statistics.quantiles(times_s, n=100, method="inclusive")
     return cuts[49] * 1000, cuts[94] * 1000, cuts[98] * 1000
+
+
+def _busy_s() -> float:
+    """Return for how long all cores together were busy since the start of the system, for whomever."""
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq) * _TICK_S
 
 
 def _fixed_work_ms(count: int) -> list[float]:

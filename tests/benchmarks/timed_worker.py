@@ -10,12 +10,13 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from service.store.database import Database
 from worker import __main__, advance, app
+from worker.advance import Who
 
 #: where a function is looked up when it is called, its name there, and what it is part of
 STAGES = (
@@ -24,8 +25,7 @@ STAGES = (
     (advance.outputs, "check", "check"),
 )
 
-#: tenant and id of each
-Patients = Collection[tuple[int, str]]
+Evaluates = Callable[[Database, Iterable[Who]], set[Who]]
 
 _spent: Counter[str] = Counter()
 _depth = 0
@@ -58,19 +58,18 @@ def _clocked(function: Callable[..., Any], stage: str) -> Callable[..., Any]:
     return clocked
 
 
-def _noted(function: Callable[[Database, Patients], int], path: Path) -> Callable[[Database, Patients], int]:
-    def noted(database: Database, patients: Patients) -> int:
+def _noted(function: Evaluates, path: Path) -> Evaluates:
+    def noted(database: Database, patients: Iterable[Who]) -> set[Who]:
         _spent.clear()
         begun = time.time()
         done = function(database, patients)
         ended = time.time()
-        if done == len(patients):
-            with path.open("ab", buffering=0) as file:
-                for _, patient in patients:
-                    spent = {stage: seconds / done for stage, seconds in _spent.items()}
-                    line = {"patient": patient, "begun": begun, "ended": ended, "spent": spent}
-                    # Shorter than a page and appended in one write: the processes do not mix their lines.
-                    file.write(json.dumps(line).encode() + b"\n")
+        spent = {stage: seconds / len(done) for stage, seconds in _spent.items()} if done else {}
+        with path.open("ab", buffering=0) as file:
+            for _, patient in done:
+                line = {"patient": patient, "begun": begun, "ended": ended, "spent": spent}
+                # Shorter than a page and appended in one write: the processes do not mix their lines.
+                file.write(json.dumps(line).encode() + b"\n")
         return done
 
     return noted

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import redis
 
 from service import broker
@@ -84,6 +85,37 @@ def test_a_broker_that_came_back_gets_wake_ups_again(tmp_path, monkeypatch):
         assert broker.take(settings.broker_url, 5, 0.1)[-1] == (0, "p3")
     finally:
         running.stop()
+
+
+def test_what_cannot_be_put_back_is_lost_and_what_was_taken_is_not(tmp_path):
+    running = Valkey(tmp_path / "valkey")
+    settings = replace(GONE, broker_url=running.start())
+    try:
+        _, client = broker._line(settings.broker_url)
+        broker.wake(settings, 0, "p1")
+        broker.ask_for_beat(settings, expires_s=10)
+        client.execute_command("ACL", "SETUSER", "default", "-rpush")
+        assert broker.take(settings.broker_url, 5, 0.1) == [(0, "p1")]
+        client.execute_command("ACL", "SETUSER", "default", "+rpush")
+
+        broker.wake(settings, 0, "p2")
+        assert broker.take(settings.broker_url, 5, 0.1) == [(0, "p2")]
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize(
+    "written", ["", "null", "{}", '{"headers": {"task": "worker.advance"}, "body": "e30="}']
+)
+def test_a_message_that_nobody_can_read_is_dropped(broker_url, written):
+    settings = replace(GONE, broker_url=broker_url)
+    _, client = broker._line(broker_url)
+    client.delete(broker.QUEUE)
+    client.lpush(broker.QUEUE, written)
+    broker.wake(settings, 0, "p1")
+
+    assert broker.take(broker_url, 5, 0.1) == [(0, "p1")]
+    assert broker.backlog(settings) == 0
 
 
 def test_a_broker_that_refuses_to_give_some_at_once_is_asked_once(tmp_path):

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import playing
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from service import broker, clock
 from service.fhir import transaction
 from service.settings import Settings
-from service.store import decisions, parameters, resources, standings
+from service.store import decisions, parameters, promises, resources, standings
 from service.store.database import Database
 from worker import advance as advancing
 from worker.advance import advance, advance_all
@@ -68,6 +71,22 @@ def made(database: Database, who: str) -> tuple[list[str], list[tuple]]:
         return [tuple(row) for row in written], [*rows, *evaluation.texts]
 
 
+def found_by(database: Database) -> dict[str, list[tuple]]:
+    """Return by what everything is found that is there, as often as it stands there."""
+    asked = {
+        "search_value": "name, system, value, part",
+        "search_text": "name, folded, written, part",
+        "search_date": "name, low::text, high::text, part",
+        "search_number": "name, low, high, unit, part",
+    }
+    found = "SELECT r.type, r.id, {} FROM {} JOIN resource r USING (key) ORDER BY 1, 2, 3, 4, 5"
+    with database.transaction() as tx:
+        return {
+            table: [tuple(row) for row in tx.execute(text(found.format(columns, table)))]
+            for table, columns in asked.items()
+        }
+
+
 def transactions(database: Database) -> dict[str, set[str]]:
     """Return for each patient in which transactions anything was written for them."""
     with database.transaction() as tx:
@@ -101,17 +120,17 @@ def failing_for(monkeypatch: pytest.MonkeyPatch, who: str) -> None:
 def test_each_is_evaluated_as_if_alone(database):
     arrive(database)
     assert all(advance(database, *who) for who in PATIENTS)
-    alone = {who: made(database, who) for _, who in PATIENTS}
+    alone = {who: made(database, who) for _, who in PATIENTS}, found_by(database)
     assert len(set.union(*transactions(database).values())) == len(PATIENTS)
     empty(database)
     arrive(database)
 
-    assert advance_all(database, PATIENTS) == len(PATIENTS)
+    assert advance_all(database, PATIENTS) == set(PATIENTS)
 
-    assert {who: made(database, who) for _, who in PATIENTS} == alone
+    assert ({who: made(database, who) for _, who in PATIENTS}, found_by(database)) == alone
     assert len(set.union(*transactions(database).values())) == 1
     assert [standing(database, who).arrivals for _, who in PATIENTS] == [0] * len(PATIENTS)
-    assert advance_all(database, PATIENTS) == 0
+    assert advance_all(database, PATIENTS) == set()
 
 
 def test_who_has_been_due_for_longest_is_decided_about_first(database):
@@ -121,7 +140,7 @@ def test_who_has_been_due_for_longest_is_decided_about_first(database):
         for (_, who), at in zip(PATIENTS, due, strict=True):
             tx.execute(text("UPDATE arrival SET due_at = :at WHERE patient = :who"), {"at": at, "who": who})
 
-    assert advance_all(database, PATIENTS) == len(PATIENTS)
+    assert advance_all(database, PATIENTS) == set(PATIENTS)
 
     with database.transaction() as tx:
         decided = tx.execute(text("SELECT patient FROM decision ORDER BY key")).scalars()
@@ -134,7 +153,7 @@ def test_one_that_fails_keeps_nothing_back_from_the_others(database, monkeypatch
     (_, bad), *good = PATIENTS
     failing_for(monkeypatch, bad)
 
-    assert advance_all(database, PATIENTS) == len(good)
+    assert advance_all(database, PATIENTS) == set(good)
 
     assert set(transactions(database)) == {who for _, who in good}
     assert [standing(database, who).failed_reason for _, who in good] == [None] * len(good)
@@ -152,7 +171,7 @@ def test_who_was_tried_before_is_evaluated_alone(database, monkeypatch):
     with database.transaction() as tx:
         tx.execute(text("UPDATE promise SET retry_at = clock_timestamp()"))
 
-    assert advance_all(database, PATIENTS) == len(PATIENTS)
+    assert advance_all(database, PATIENTS) == set(PATIENTS)
 
     numbers = transactions(database)
     (alone,) = numbers.pop(tried)
@@ -160,12 +179,150 @@ def test_who_was_tried_before_is_evaluated_alone(database, monkeypatch):
     assert alone not in set.union(*numbers.values())
 
 
+def lapse(database: Database) -> None:
+    """Let the leases and the pauses of all run out."""
+    with database.transaction() as tx:
+        tx.execute(
+            text(
+                "UPDATE promise SET lease_until = clock_timestamp(), retry_at = NULL WHERE parked_at IS NULL"
+            )
+        )
+
+
+def test_one_that_kills_every_worker_costs_the_others_an_attempt_at_most_and_is_parked_alone(
+    database, database_url
+):
+    arrive(database)
+    (_, poison), *others = PATIENTS
+    program = textwrap.dedent(f"""
+        import os, signal
+        from service.store.database import Database
+        from worker import advance as module
+        decide = module.decide
+        def deadly(pathway, case):
+            if case.record.patient.id == {poison!r}:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return decide(pathway, case)
+        module.decide = deadly
+        module.advance_all(Database({database_url!r}), {PATIENTS!r})
+    """)
+    ends = []
+    while not ends or ends[-1] != 0:
+        assert len(ends) < 10
+        run = subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+        )
+        ends.append(run.returncode)
+        attempts = {who: standing(database, who).attempts for _, who in others}
+        assert max(attempts.values()) <= 1
+        lapse(database)
+
+    assert ends == [-signal.SIGKILL] * 3 + [0]
+    assert set(transactions(database)) == {who for _, who in others}
+    with database.transaction() as tx:
+        assert [one.patient for one in standings.parked(tx, tenant=0)] == [poison]
+
+
+@pytest.fixture
+def impatient(database_url: str) -> Iterator[Database]:
+    """The database for one who waits for locks as long as two seconds."""
+    opened = Database(database_url, lock_timeout_s=2)
+    yield opened
+    opened.close()
+
+
+def test_whoever_stands_still_with_a_promise_holds_up_nobody_else(database, impatient, database_url):
+    arrive(database)
+    (_, stuck), *others = PATIENTS
+    with psycopg.connect(database_url) as holding:
+        holding.execute("INSERT INTO promise (tenant, kind, patient) VALUES (0, 'advance', %s)", [stuck])
+        holding.commit()
+        holding.execute("SELECT FROM promise WHERE patient = %s FOR UPDATE", [stuck])
+        assert advance_all(impatient, PATIENTS) == set(others)
+    assert standing(database, stuck).attempts == 0
+    # Together, because nobody waited for the one.
+    assert len(set.union(*transactions(database).values())) == 1
+    assert advance_all(impatient, PATIENTS) == {(0, stuck)}
+
+
+def test_whoever_holds_a_patient_holds_up_the_others_for_half_a_second(database, impatient, database_url):
+    arrive(database)
+    (_, stuck), *others = PATIENTS
+    with psycopg.connect(database_url) as holding:
+        holding.execute("SELECT FROM resource WHERE type = 'Patient' AND id = %s FOR UPDATE", [stuck])
+        begun = time.monotonic()
+        assert advance_all(impatient, [*others, (0, stuck)]) == set(others)
+        assert time.monotonic() - begun < 20
+    held = standing(database, stuck)
+    assert (held.attempts, held.failed_reason) == (0, "LockNotAvailable")
+    lapse(database)
+    # It failed before: it is not among those that go in step.
+    arrive_again = [who for who in PATIENTS if who[1] != stuck]
+    assert advance_all(impatient, [(0, stuck), *arrive_again]) == {(0, stuck)}
+
+
+def test_many_who_are_woken_for_the_same_patients_never_wait_in_a_circle(database, owner):
+    arrive(database)
+    with owner.transaction() as tx:
+        before = tx.execute(
+            text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        ).scalar_one()
+    until, failed = time.monotonic() + 6, list[DBAPIError]()
+
+    def go_on() -> None:
+        while time.monotonic() < until:
+            with database.transaction() as tx:
+                for number, (_, who) in enumerate(PATIENTS):
+                    # Due in the reverse order of their names.
+                    promises.want(tx, who, tenant=0, due_at=NOW - timedelta(hours=number), forced=True)
+            try:
+                advance_all(database, PATIENTS)
+            except DBAPIError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=go_on) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    time.sleep(1.2)
+
+    assert failed == []
+    with owner.transaction() as tx:
+        after = tx.execute(
+            text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        ).scalar_one()
+    assert after == before
+    assert advance_all(database, PATIENTS) <= set(PATIENTS)
+    assert [standing(database, who).arrivals for _, who in PATIENTS] == [0] * len(PATIENTS)
+
+
+def test_a_lease_that_is_lost_in_step_leaves_the_others_theirs(database, monkeypatch):
+    arrive(database)
+    (_, lost), *others = PATIENTS
+    decide = advancing.decide
+
+    def losing(pathway, case):
+        if case.record.patient.id == lost:
+            with database.transaction() as tx:
+                tx.execute(
+                    text("UPDATE promise SET leased_by = gen_random_uuid() WHERE patient = :who"),
+                    {"who": lost},
+                )
+        return decide(pathway, case)
+
+    monkeypatch.setattr(advancing, "decide", losing)
+
+    assert advance_all(database, PATIENTS) == set(others)
+    assert set(transactions(database)) == {who for _, who in others}
+
+
 def test_of_those_for_whom_there_is_nothing_to_do_nothing_is_done(database):
     arrive(database)
     first, *others = PATIENTS
     assert advance(database, *first)
 
-    assert advance_all(database, [*PATIENTS, (0, "unknown")]) == len(others)
+    assert advance_all(database, [*PATIENTS, (0, "unknown")]) == set(others)
 
     with database.transaction() as tx:
         assert len(decisions.of_patient(tx, first[1], tenant=0)) == 1

@@ -19,7 +19,7 @@ from service import clock
 from service.fhir import transaction
 from service.store import resources, standings
 from service.store.database import Database
-from worker.advance import advance
+from worker.advance import advance, advance_all
 
 ROOT = Path(__file__).parents[2]
 STORY = playing.read(ROOT / "tests" / "stories" / "V03.json")
@@ -77,10 +77,33 @@ def killed_at(line: str, url: str, patients: list[tuple[int, str]], *, after: bo
     return subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode
 
 
-def owned(database: Database) -> list[str]:
+def owned(database: Database, who: str = PATIENT) -> list[str]:
     with database.transaction() as tx:
         types = ("CarePlan", "ServiceRequest", "Task", "CommunicationRequest")
-        return [s.reference for s in resources.of_patient(tx, PATIENT, tenant=0, types=types, owned=True)]
+        return [s.reference for s in resources.of_patient(tx, who, tenant=0, types=types, owned=True)]
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_worker_that_is_killed_in_step_leaves_nothing_half_done_of_anybody(
+    database, database_url, line, after
+):
+    transaction.accept(
+        database, playing.read(ROOT / "tests" / "stories" / "V09.json")["steps"][0]["bundle"], sender="h"
+    )
+    both = [(0, PATIENT), (0, "gmt-v09")]
+
+    assert killed_at(line, database_url, both, after=after) == KILLED
+
+    for _, who in both:
+        assert owned(database, who) == []
+        with database.transaction() as tx:
+            standing = standings.of_patient(tx, who, tenant=0)
+            assert (standing.attempts, standing.arrivals) == (1, 1)
+            tx.execute(text("UPDATE promise SET lease_until = clock_timestamp()"))
+    assert advance_all(database, both) == set(both)
+    assert all(owned(database, who) for _, who in both)
+    assert advance_all(database, both) == set()
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

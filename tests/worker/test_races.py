@@ -26,7 +26,7 @@ from sqlalchemy import text
 
 from service import clock
 from service.fhir import transaction
-from service.store import decisions, driver, promises, resources, standings
+from service.store import decisions, promises, resources, standings
 from service.store.database import Database
 from worker import advance as advancing
 from worker.advance import advance
@@ -176,7 +176,7 @@ def test_without_any_lease_the_database_keeps_one_of_each(busy, monkeypatch, und
         )
         # Whoever comes second is refused by a unique key, or sees what the first one did.
         with suppress(UniqueViolation):
-            busy.run(lambda tx: driver.alone(tx, advancing._evaluate(tx, claim)), isolation=isolation)
+            busy.run(lambda tx: advancing._evaluate(tx, [claim]), isolation=isolation)
             return True
         return False
 

@@ -332,3 +332,17 @@ def test_a_block_without_anything_is_no_round_trip(alone, tmp_path):
             pass
         raw(tx).pgconn.untrace()
     assert said.read_text() == ""
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["which begins the transaction", "within one"])
+def test_a_block_in_which_a_failed_statement_was_fetched_leaves_the_connection_usable(alone, before):
+    def work(tx):
+        for _ in range(before):
+            raw(tx).execute("SELECT 1")
+        with together(tx):
+            raw(tx).execute("SELECT 1 / 0").fetchone()
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        alone.run(work)
+    with alone.transaction() as tx:
+        assert only(raw(tx).execute("SELECT 1")) == (1,)
