@@ -1,6 +1,6 @@
 """Patients who wait at once are evaluated in step: each as if alone, and none for the failure of another.
 
-Safety SP-02, SP-05, SP-12, SP-13.
+Safety SP-05, SP-10, SP-14.
 """
 
 import json
