@@ -8,7 +8,7 @@ https://hl7.org/fhir/R4/plandefinition.html
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -217,10 +217,6 @@ class Pathway:
     texts: Mapping[str, Mapping[str, str]]
     evidence: Json
     displays: Mapping[tuple[str, str], str]
-    # What was asked of `of_kind`, so that the rules are gone through once.
-    _of_kind: dict[tuple[RuleKind, ...], tuple[Rule, ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @property
     def canonical(self) -> str:
@@ -241,10 +237,7 @@ class Pathway:
 
     def of_kind(self, *kinds: RuleKind) -> tuple[Rule, ...]:
         """Return the rules of these kinds, in the order of evaluation."""
-        known = self._of_kind.get(kinds)
-        if known is None:
-            known = self._of_kind[kinds] = tuple(rule for rule in self.rules if rule.kind in kinds)
-        return known
+        return tuple(rule for rule in self.rules if rule.kind in kinds)
 
     def rule(self, id: str) -> Rule:
         """Return the rule with this action id."""
