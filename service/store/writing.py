@@ -20,7 +20,7 @@ from psycopg.rows import class_row
 from sqlalchemy import Connection
 
 from service.store import content, search_index
-from service.store.driver import Work, alone, raw
+from service.store.driver import Work, alone, raw, together
 from service.store.search_index import Json
 from service.store.versions import Index, Version, as_json, forget_narratives, supersede
 from service.store.versions import write as write_versions
@@ -185,24 +185,9 @@ def save(
     Raises:
         VersionConflict: `if_version` is not the current version.
     """
-    work = saving(tx, writes, tenant=tenant, now=now, sender=sender, seen=seen, besides=besides)
-    return alone(tx, work)
-
-
-def saving(
-    tx: Connection,
-    writes: Sequence[Write],
-    *,
-    tenant: int,
-    now: datetime,
-    sender: str = "engine",
-    seen: Mapping[Identity, Head] | None = None,
-    besides: Callable[[], None] | None = None,
-) -> Work[list[Head]]:
-    """Do what `save` does, beside other work."""
-    prepared = yield from preparing(tx, writes, tenant=tenant, seen=seen)
-    answer = ask_to_write(tx, prepared, tenant=tenant, now=now, sender=sender, besides=besides)
-    yield
+    prepared = alone(tx, preparing(tx, writes, tenant=tenant, seen=seen))
+    with together(tx):
+        answer = ask_to_write(tx, prepared, tenant=tenant, now=now, sender=sender, besides=besides)
     written = answer()
     return [written.get(write.identity) or prepared.heads[write.identity] for write in writes]
 
