@@ -14,6 +14,7 @@ most, and what holds one patient up does not hold up others for long.
 
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ SENDER = "hipway-engine"
 DAILY = timedelta(minutes=5)
 SPREAD_S = 3600
 
-#: one task may take a minute; whoever has not had a turn by then is left to the sweep
+#: a task may take a minute; whoever has not begun by then is left to the sweep, so that nobody is ended for
+#: what others took
 LONG_S = 20.0
 #: in step nobody waits longer for a lock: whoever has to, waits alone
 LOCK_IN_STEP_MS = 500
@@ -83,7 +85,12 @@ def advance_all(database: Database, patients: Iterable[Who]) -> set[Who]:
     """
     begun = time.monotonic()
     asked = list(dict.fromkeys(patients))
-    done = _evaluated_in_step(database, asked) if len(asked) > 1 else set()
+    done: set[Who] = set()
+    if len(asked) > 1:
+        try:
+            done |= _evaluated_in_step(database, asked)
+        except Exception:
+            logger.exception("not_claimed_in_step", patients=[patient for _, patient in asked])
     for tenant, patient in asked:
         if time.monotonic() - begun > LONG_S:
             # The sweep wakes somebody for those that are left: nothing was claimed.
@@ -102,6 +109,8 @@ def advance_all(database: Database, patients: Iterable[Who]) -> set[Who]:
 def _claimed(database: Database, patients: Sequence[Who], *, untried: bool = False) -> list[Claim]:
     def claim(tx: Connection) -> list[Claim]:
         with driver.together(tx):
+            if untried:
+                driver.wait_at_most(tx, LOCK_IN_STEP_MS)
             claimed = promises.ask_to_claim(tx, patients, untried=untried)
             driver.commit_along(tx)
         return claimed()
@@ -112,19 +121,19 @@ def _claimed(database: Database, patients: Sequence[Who], *, untried: bool = Fal
 def _evaluated_in_step(database: Database, patients: Sequence[Who]) -> set[Who]:
     """Evaluate those that nobody has tried, all or none, and return whom."""
     claims = _claimed(database, patients, untried=True)
-    if not claims:
-        return set()
+    if len(claims) < 2:
+        return {(claim.tenant, claim.patient) for claim in claims if _evaluated_alone(database, claim)}
     try:
         with ExitStack() as leases:
             for claim in claims:
                 leases.enter_context(renewing(database, claim))
             moments = database.run(lambda tx: _evaluate(tx, claims), isolation="REPEATABLE READ")
     except Exception as error:  # noqa: BLE001 - told when each is evaluated by itself
+        reason, ids = type(error).__name__, [claim.patient for claim in claims]
+        logger.warning("not_evaluated_in_step", reason=reason, patients=ids)
         # Until then nobody is claimed: what ends the worker would cost whoever waits for a turn an attempt.
         with database.transaction() as tx:
             promises.put_back(tx, claims)
-        reason, ids = type(error).__name__, [claim.patient for claim in claims]
-        logger.warning("not_evaluated_in_step", reason=reason, patients=ids)
         return set()
     for claim, now in zip(claims, moments, strict=True):
         _log_done(claim, now)
@@ -190,8 +199,8 @@ def _evaluate(tx: Connection, claims: Sequence[Claim]) -> list[datetime]:
     """Do all the work of evaluations in step, and return the moment of each."""
     # Whoever locks what is of several patients takes it in this order.
     in_order = sorted(claims, key=lambda claim: (claim.tenant, claim.patient))
-    shared: set[Identity] = set()
-    works = [_decide(tx, claim, shared, impatient=len(claims) > 1) for claim in in_order]
+    shared: defaultdict[int, set[Identity]] = defaultdict(set)
+    works = [_decide(tx, claim, shared[claim.tenant], impatient=len(claims) > 1) for claim in in_order]
     decided = driver.side_by_side(tx, works)
     with driver.together(tx):
         # Clocks that ran out strike in their order.
@@ -208,7 +217,7 @@ def _decide(tx: Connection, claim: Claim, shared: set[Identity], *, impatient: b
     """Read the record, decide, and lock what changes.
 
     Args:
-        shared: what belongs to no patient and is written already by an evaluation in step with this one.
+        shared: what belongs to no patient of the tenant, and an evaluation in step writes already.
         impatient: others are evaluated in step, and do not wait long for what this one waits for.
     """
     if impatient:

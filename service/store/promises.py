@@ -177,8 +177,8 @@ def ask_to_claim(
 
     Args:
         patients: tenant and id.
-        untried: only promises that nobody has tried since they were last kept, and none whose row is locked,
-            so that several are claimed without a wait for anybody.
+        untried: only promises that nobody has tried since they were last kept, and none whose row is locked:
+            of several nobody is waited for but who claims one of them for the first time.
     """
     lock, take = (_LOCK_FREE, _TAKE_UNTRIED) if untried else (_LOCK, _TAKE)
     asked: list[tuple[int, str, UUID, Cursor[Any]]] = []
@@ -222,8 +222,19 @@ _BE_THERE = (
 )
 _LOCK = f"SELECT FROM promise WHERE {_THIS} FOR UPDATE"
 _LOCK_FREE = f"{_LOCK} SKIP LOCKED"
-_TAKE = f"""
-    WITH looked AS (
+
+
+def _taking(*, mine: str = "", ready: str = "", still: str = "") -> str:
+    """Return the statement that leases a promise.
+
+    Args:
+        mine: a part of the WITH, before all others.
+        ready: what else must hold, as the statement sees it.
+        still: what else must hold of the row when it is changed; of one that somebody has changed since the
+            statement began it is asked again.
+    """
+    return f"""
+    WITH {mine} looked AS (
         SELECT p.key, p.attempts, p.parked_at IS NOT NULL AS parked, {FREE} AS free, {UNTRIED} AS untried,
             coalesce(w.forced, false) AS asked,
             NOT {passed("p.lease_until")} AS leased,
@@ -236,7 +247,7 @@ _TAKE = f"""
         SELECT key, due_at,
             CASE WHEN parked OR (untried AND attempts >= %(max_lost)s) THEN 0 ELSE attempts END AS attempts
         FROM looked
-        WHERE NOT leased AND (%(forced)s OR (free AND (due OR asked)))
+        WHERE {ready} NOT leased AND (%(forced)s OR (free AND (due OR asked)))
     ), lost AS (
         UPDATE promise AS p SET parked_at = clock_timestamp(), failed_reason = 'its workers were lost',
             lease_until = NULL, leased_by = NULL
@@ -245,16 +256,18 @@ _TAKE = f"""
     UPDATE promise AS p SET attempts = ready.attempts + 1, leased_by = %(token)s, parked_at = NULL,
         retry_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
         tried = ARRAY(SELECT key FROM arrival WHERE {_THIS} ORDER BY key)
-    FROM ready WHERE p.key = ready.key AND ready.attempts < %(max_lost)s
+    FROM ready WHERE p.key = ready.key AND ready.attempts < %(max_lost)s {still}
     RETURNING p.attempts, ready.due_at, p.tried AS wanted, set_config('synchronous_commit', 'off', true)
 """  # noqa: S608 - constants of this module
-# Of a row that somebody else has changed since the statement began this is asked again.
-_UNTRIED = """
-    AND p.attempts = 0 AND p.leased_by IS NULL AND p.failed_reason IS NULL AND p.parked_at IS NULL
-    AND p.key IN (SELECT key FROM mine)
-"""
-_MINE = f"WITH mine AS MATERIALIZED (SELECT key FROM promise WHERE {_THIS} FOR UPDATE SKIP LOCKED), "  # noqa: S608
-_TAKE_UNTRIED = _TAKE.replace("WITH ", _MINE, 1).replace("RETURNING", f"{_UNTRIED} RETURNING", 1)
+
+
+_TAKE = _taking()
+_TAKE_UNTRIED = _taking(
+    mine=f"mine AS MATERIALIZED (SELECT key FROM promise WHERE {_THIS} FOR UPDATE SKIP LOCKED),",  # noqa: S608
+    # Nor is anybody given up here: `lost` would wait for a row that is locked, and change what was kept.
+    ready="attempts = 0 AND NOT parked AND key IN (SELECT key FROM mine) AND",
+    still="AND p.attempts = 0 AND p.leased_by IS NULL AND p.failed_reason IS NULL AND p.parked_at IS NULL",
+)
 
 
 def renew(tx: Connection, claim: Claim, lease_s: float | None = None) -> bool:

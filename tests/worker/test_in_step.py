@@ -245,6 +245,30 @@ def test_whoever_stands_still_with_a_promise_holds_up_nobody_else(database, impa
     assert advance_all(impatient, PATIENTS) == {(0, stuck)}
 
 
+@pytest.mark.parametrize("ends", ["keeps it", "renews it"])
+def test_a_worker_that_is_late_with_the_last_attempt_is_not_overtaken_in_step(database, database_url, ends):
+    arrive(database)
+    (_, late), *others = PATIENTS
+    with database.transaction() as tx:
+        claim = promises.claim(tx, tenant=0, patient=late, max_lost=3)
+        tx.execute(text("UPDATE promise SET attempts = 3, lease_until = clock_timestamp()"))
+    slow = Database(database_url, pool_size=1)
+    with slow.transaction() as tx:
+        if ends == "keeps it":
+            promises.settle_done(tx, claim)
+        else:
+            promises.renew(tx, claim, 30)
+        begun = time.monotonic()
+        claimed = advancing._claimed(database, PATIENTS, untried=True)
+        assert time.monotonic() - begun < 0.5
+    slow.close()
+
+    assert [one.patient for one in claimed] == [who for _, who in others]
+    found = standing(database, late)
+    assert (found.parked_at, found.failed_reason) == (None, None)
+    assert found.arrivals == (0 if ends == "keeps it" else 1)
+
+
 def test_whoever_holds_a_patient_holds_up_the_others_for_half_a_second(database, impatient, database_url):
     arrive(database)
     (_, stuck), *others = PATIENTS
