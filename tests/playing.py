@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -237,6 +237,18 @@ def read(path: Path) -> dict[str, Any]:
     """Return a story with its numbers as decimals."""
     story: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     return story
+
+
+def renamed(value: Any, words: Mapping[str, str]) -> Any:
+    """Return the value with each of these words, one after the other, replaced in every text."""
+    if isinstance(value, dict):
+        return {key: renamed(part, words) for key, part in value.items()}
+    if isinstance(value, list):
+        return [renamed(part, words) for part in value]
+    if isinstance(value, str):
+        for word, other in words.items():
+            value = value.replace(word, other)
+    return value
 
 
 def number(value: Any) -> Any:

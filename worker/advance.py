@@ -80,6 +80,8 @@ def advance(database: Database, tenant: int, patient: str) -> bool:
 def advance_all(database: Database, patients: Iterable[Who]) -> set[Who]:
     """Evaluate those of the patients for whom there is something to do, as `advance` does.
 
+    Nothing is raised for one of them: the promise is still there, and the sweep wakes somebody again.
+
     Returns:
         those whose evaluation was committed.
     """
@@ -90,6 +92,7 @@ def advance_all(database: Database, patients: Iterable[Who]) -> set[Who]:
         try:
             done |= _evaluated_in_step(database, asked)
         except Exception:
+            # Each may be claimed all the same.
             logger.exception("not_claimed_in_step", patients=[patient for _, patient in asked])
     for tenant, patient in asked:
         if time.monotonic() - begun > LONG_S:
@@ -282,7 +285,7 @@ def _apply(claim: Claim, pathway: Pathway, seen: Snapshot, record: Record) -> _A
         engine=ENGINE,
         language=narrative.language(pathway, record.patient.body),
     )
-    written = list(render(sheet, outcome))
+    written = render(sheet, outcome)
     for resource in written:
         outputs.check(resource)
     rows = logged(

@@ -112,12 +112,7 @@ def create(settings: Settings) -> Celery:
         patients = [(tenant, patient)]
         until = time.monotonic() + STAYS_S
         while patients:
-            try:
-                advance_all(_Process.database, patients)
-            except Exception:
-                # Celery would log the message of the error, which may hold what a record says. The
-                # promise is still there: the sweep wakes somebody again.
-                logger.exception("evaluation_not_begun", patients=[id_ for _, id_ in patients])
+            advance_all(_Process.database, patients)
             _Process.pulse.beat(_Process.database)
             stays = time.monotonic() < until
             patients = broker.take(settings.broker_url, IN_STEP, LINGERS_S) if stays else []

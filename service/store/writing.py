@@ -255,23 +255,13 @@ def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock
 
 def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[Identity, Head]:
     """Return what is there, with a lock on the identity of what is not: what `save` takes as seen."""
-    return alone(tx, _looking_up_or_locking(tx, writes, tenant=tenant))
-
-
-def _looking_up_or_locking(
-    tx: Connection, writes: Sequence[Write], *, tenant: int
-) -> Work[dict[Identity, Head]]:
     wanted = [write.identity for write in writes if not write.fresh]
-    if not wanted:
-        return {}
-    looked = _ask(tx, wanted, tenant=tenant)
-    yield
-    heads = {head.identity: head for head in looked}
+    heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
     missing = [identity for identity in wanted if identity not in heads]
     if missing:
-        lock_identities(tx, tenant, missing)
-        made_meanwhile = _ask(tx, missing, tenant=tenant)
-        yield
+        with together(tx):
+            lock_identities(tx, tenant, missing)
+            made_meanwhile = _ask(tx, missing, tenant=tenant)
         heads |= {head.identity: head for head in made_meanwhile}
     return heads
 

@@ -175,7 +175,7 @@ def _parts(ways: Sequence[Way]) -> None:
     }
     stages = list(dict.fromkeys(stage for way in ways for stage in way.spent))
     parts |= {f"  {stage}": [way.spent.get(stage, 0.0) for way in ways] for stage in stages}
-    parts["  transactions, lease, log"] = [way.evaluated - sum(way.spent.values()) for way in ways]
+    parts["  reading, writing, lease, log"] = [way.evaluated - sum(way.spent.values()) for way in ways]
     for name, times in parts.items():
         p50, p95, p99 = machine.percentiles(times)
         print(f"    {name:<32}{p50:>9.1f}{p95:>9.1f}{p99:>9.1f}")

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 import next_release
+import playing
 from fhir_visits import visit
 from installations import free_port
 from sqlalchemy import text
@@ -61,17 +62,15 @@ class Patient:
 
     def renamed(self, value: Any) -> Any:
         """Return the value with this copy's own ids and identifiers in place of the story's."""
-        if isinstance(value, dict):
-            return {key: self.renamed(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [self.renamed(part) for part in value]
-        if not isinstance(value, str):
-            return value
         name = self.told.id.lower()
-        own = value.replace(f"gmt-{name}", f"gmt-{name}-{self.number}").replace(
-            f"{name}-s", f"{name}-{self.number}-s"
+        return playing.renamed(
+            value,
+            {
+                f"gmt-{name}": f"gmt-{name}-{self.number}",
+                f"{name}-s": f"{name}-{self.number}-s",
+                "GMT-1": f"GMT-{self.number}-1",
+            },
         )
-        return own.replace("GMT-1", f"GMT-{self.number}-1")
 
 
 class Hospital:

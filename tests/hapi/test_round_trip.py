@@ -111,17 +111,7 @@ def trip(scratch: Path, new_database_url: Callable[[], str]) -> Iterator[Trip]:
 
 def visit(number: int) -> dict:
     """Return the first visit as that of another patient, with ten results."""
-
-    def walk(value):
-        if isinstance(value, dict):
-            return {name: walk(part) for name, part in value.items()}
-        if isinstance(value, list):
-            return [walk(part) for part in value]
-        if isinstance(value, str):
-            return value.replace("v03", f"rt{number}").replace("1003", f"rt-{number}")
-        return value
-
-    made = walk(VISIT)
+    made = playing.renamed(VISIT, {"v03": f"rt{number}", "1003": f"rt-{number}"})
     results = [e for e in made["entry"] if e["resource"]["resourceType"] == "Observation"]
     score = results[0]["resource"]
     for more in range(RESULTS - len(results)):

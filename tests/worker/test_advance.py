@@ -51,19 +51,6 @@ def post(database, bundle=FIRST["bundle"]):
     return transaction.accept(database, bundle, sender="hospital")
 
 
-def renamed(patient):
-    """Return the first visit as another patient's."""
-
-    def walk(value):
-        if isinstance(value, dict):
-            return {name: walk(part) for name, part in value.items()}
-        if isinstance(value, list):
-            return [walk(part) for part in value]
-        return value.replace("v09", patient).replace("GMT-1009", patient) if isinstance(value, str) else value
-
-    return walk(FIRST["bundle"])
-
-
 def owned(database, patient=PATIENT):
     types = ("CarePlan", "ServiceRequest", "Task", "CommunicationRequest", "Provenance", "Condition")
     with database.transaction() as tx:
@@ -192,7 +179,7 @@ def test_others_go_on_while_one_is_parked(database, a_guard_errs, monkeypatch):
             tx.execute(text("UPDATE promise SET retry_at = NULL"))
         advance(database, 0, PATIENT)
     monkeypatch.undo()
-    post(database, renamed("w1"))
+    post(database, playing.renamed(FIRST["bundle"], {"v09": "w1", "GMT-1009": "w1"}))
 
     assert advance(database, 0, "gmt-w1")
     assert not advance(database, 0, PATIENT)

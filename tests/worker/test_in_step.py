@@ -3,7 +3,6 @@
 Safety SP-05, SP-10, SP-14.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -281,16 +280,18 @@ def test_whoever_holds_a_patient_holds_up_the_others_for_half_a_second(database,
     assert (held.attempts, held.failed_reason) == (0, "LockNotAvailable")
     lapse(database)
     # It failed before: it is not among those that go in step.
-    arrive_again = [who for who in PATIENTS if who[1] != stuck]
-    assert advance_all(impatient, [(0, stuck), *arrive_again]) == {(0, stuck)}
+    assert advance_all(impatient, PATIENTS) == {(0, stuck)}
+
+
+def deadlocks(owner: Database) -> int:
+    with owner.transaction() as tx:
+        asked = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return tx.execute(asked).scalar_one()
 
 
 def test_many_who_are_woken_for_the_same_patients_never_wait_in_a_circle(database, owner):
     arrive(database)
-    with owner.transaction() as tx:
-        before = tx.execute(
-            text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        ).scalar_one()
+    before = deadlocks(owner)
     until, failed = time.monotonic() + 6, list[DBAPIError]()
 
     def go_on() -> None:
@@ -312,11 +313,7 @@ def test_many_who_are_woken_for_the_same_patients_never_wait_in_a_circle(databas
     time.sleep(1.2)
 
     assert failed == []
-    with owner.transaction() as tx:
-        after = tx.execute(
-            text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        ).scalar_one()
-    assert after == before
+    assert deadlocks(owner) == before
     assert advance_all(database, PATIENTS) <= set(PATIENTS)
     assert [standing(database, who).arrivals for _, who in PATIENTS] == [0] * len(PATIENTS)
 
@@ -361,52 +358,15 @@ def settings(database: Database, database_url: str, broker_url: str) -> Settings
     return Settings(database_url=database_url, broker_url=broker_url, worker_processes=1)
 
 
-def client(broker_url: str):
-    return broker._line(broker_url)[1]
-
-
-def test_wake_ups_are_taken_in_their_order_and_what_is_for_others_stays_in_its_place(settings):
-    waiting = client(settings.broker_url)
-    waiting.delete(broker.QUEUE)
-    broker.wake(settings, 0, "one")
-    broker.wake_export(settings, 0, "first")
-    broker.wake(settings, 0, "two")
-    broker.ask_for_beat(settings, expires_s=10)
-    broker.wake(settings, 0, "three")
-    broker.wake(settings, 0, "four")
-
-    assert broker.take(settings.broker_url, 5, 0.01) == [(0, "one"), (0, "two"), (0, "three")]
-    assert broker.take(settings.broker_url, 1, 0.01) == []
-    # kombu takes from the right.
-    left = [json.loads(message)["headers"]["task"] for message in waiting.lrange(broker.QUEUE, 0, -1)]
-    assert left == [broker.ADVANCE, broker.BEAT, broker.EXPORT]
-
-    waiting.delete(broker.QUEUE)
-    assert broker.take(settings.broker_url, 5, 0.01) == []
-
-
-def test_a_process_waits_for_a_wake_up_and_no_longer_than_it_says(settings):
-    client(settings.broker_url).delete(broker.QUEUE)
-    begun = time.monotonic()
-    assert broker.take(settings.broker_url, 1, 0.2) == []
-    assert time.monotonic() - begun >= 0.2
-
-    threading.Timer(0.1, lambda: broker.wake(settings, 0, "late")).start()
-    assert broker.take(settings.broker_url, 1, 0.9) == [(0, "late")]
-
-
-def test_of_a_broker_that_is_gone_nothing_is_taken():
-    assert broker.take("redis://127.0.0.1:1/0", 3, 0.01) == []
-
-
 def test_a_worker_with_a_backlog_evaluates_some_in_step_and_all_of_them_once(
     database, settings, broker_url, tmp_path
 ):
-    client(broker_url).delete(broker.QUEUE)
+    broker._line(broker_url)[1].delete(broker.QUEUE)
     visit = playing.read(ROOT / "tests" / "stories" / "V09.json")["steps"][0]["bundle"]
     patients = []
     for number in range(MANY):
-        stored = transaction.accept(database, renamed(visit, f"v09-{number}"), sender="hospital")
+        bundle = playing.renamed(visit, {"v09": f"v09-{number}", "GMT-1009": f"v09-{number}"})
+        stored = transaction.accept(database, bundle, sender="hospital")
         patients.append(stored.patient)
         broker.wake(settings, 0, stored.patient)
     environment = {
@@ -438,16 +398,3 @@ def test_a_worker_with_a_backlog_evaluates_some_in_step_and_all_of_them_once(
     assert len(orders) == 1
     together = set.union(*transactions(database).values())
     assert MANY / 4 <= len(together) <= MANY / 2
-
-
-def renamed(visit: dict, name: str) -> dict:
-    """Return the visit as another patient's."""
-
-    def walk(value):
-        if isinstance(value, dict):
-            return {key: walk(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [walk(part) for part in value]
-        return value.replace("v09", name).replace("GMT-1009", name) if isinstance(value, str) else value
-
-    return walk(visit)

@@ -60,15 +60,8 @@ def _at_nine(database: Database) -> Iterator[None]:
 
 def visit(database: Database, name: str) -> str:
     """Store the first visit of the story as that of a patient of this name, and return the id."""
-
-    def walk(value):
-        if isinstance(value, dict):
-            return {key: walk(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [walk(part) for part in value]
-        return value.replace("v03", name).replace("GMT-1003", name) if isinstance(value, str) else value
-
-    transaction.accept(database, walk(STORY["steps"][0]["bundle"]), sender="hospital")
+    bundle = playing.renamed(STORY["steps"][0]["bundle"], {"v03": name, "GMT-1003": name})
+    transaction.accept(database, bundle, sender="hospital")
     return f"gmt-{name}"
 
 
