@@ -28,7 +28,7 @@ from service.fhir.idempotency import Once
 from service.fhir.media_types import READ, check_content
 from service.fhir.refusals import Issue, NotExchanged, NotReadable, TooLarge
 from service.fhir.transaction import Accepted
-from service.store import idempotency_keys
+from service.store import driver, idempotency_keys
 
 #: makes the transaction Bundle of what was sent
 AsBundle = Callable[[dict[str, Any]], dict[str, Any]]
@@ -42,6 +42,7 @@ def take_in(
     answer: Answer,
     *,
     repeatable: bool,
+    answer_reads: bool = True,
     forms: Sequence[str] = READ,
     read: Callable[[bytes], dict[str, Any]] = reading.read,
     said: str | None = None,
@@ -50,6 +51,7 @@ def take_in(
 
     Args:
         answer: reads only through its connection; it may be called more than once.
+        answer_reads: whether it reads at all; if not, all is written in one round trip, with the commit.
         repeatable: the same Bundle sent again creates nothing, as in `transaction.store`.
         forms: the media types that are read.
         read: makes of the body what `as_bundle` takes.
@@ -80,9 +82,14 @@ def take_in(
                 if once and (kept := idempotency_keys.hold(tx, once.key, tenant=TENANT)):
                     noted.repeated = True
                     return idempotency.replayed(kept, once), None
-                accepted = _store(tx, asked_for, repeatable=repeatable)
-                response = answer(tx, accepted)
-                sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT, is_last=once is None)
+                response, accepted = _store(
+                    tx,
+                    asked_for,
+                    answer,
+                    repeatable=repeatable,
+                    answer_reads=answer_reads,
+                    is_last=once is None,
+                )
                 if once:
                     idempotency_keys.keep(tx, once.key, idempotency.kept(response, once), tenant=TENANT)
                 return response, accepted
@@ -108,10 +115,7 @@ def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
         asked_for = transaction.read(bundle, base=base())
 
         def store(tx: Connection) -> tuple[Response, Accepted]:
-            accepted = _store(tx, asked_for, repeatable=False)
-            response = answer(tx, accepted)
-            sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT, is_last=True)
-            return response, accepted
+            return _store(tx, asked_for, answer, repeatable=False, answer_reads=True, is_last=True)
 
         response, accepted = database().run(store)
         noted.written = True
@@ -119,10 +123,49 @@ def carry_out(bundle: dict[str, Any], answer: Answer) -> Response:
     return response
 
 
-def _store(tx: Connection, asked_for: Sequence[Entry | Read], *, repeatable: bool) -> Accepted:
-    return transaction.store(
-        tx, asked_for, tenant=TENANT, sender=calling.caller().name, base=base(), repeatable=repeatable
+def _store(
+    tx: Connection,
+    asked_for: Sequence[Entry | Read],
+    answer: Answer,
+    *,
+    repeatable: bool,
+    answer_reads: bool,
+    is_last: bool,
+) -> tuple[Response, Accepted]:
+    """Store, answer, and write the request down.
+
+    Args:
+        is_last: nothing follows in the transaction, so its commit goes along.
+    """
+    store = partial(
+        transaction.store,
+        tx,
+        asked_for,
+        tenant=TENANT,
+        sender=calling.caller().name,
+        base=base(),
+        repeatable=repeatable,
     )
+
+    def write_down(accepted: Accepted, response: Response) -> None:
+        sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT)
+        if is_last:
+            driver.commit_along(tx)
+
+    if answer_reads:
+        accepted = store()
+        response = answer(tx, accepted)
+        with driver.together(tx):
+            write_down(accepted, response)
+        return response, accepted
+    responses: list[Response] = []
+
+    def besides(accepted: Accepted) -> None:
+        responses.append(answer(tx, accepted))
+        write_down(accepted, *responses)
+
+    accepted = store(besides=besides)
+    return responses[0], accepted
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from service.fhir import references
 from service.fhir.refusals import Ambiguous, Issue, NotValid
 from service.joining import join, part, persons
 from service.store import joinings, resources
-from service.store.resources import Head
+from service.store.resources import Current
 
 Json = Mapping[str, Any]
 
@@ -69,7 +69,7 @@ def find(tx: Connection, named: Named, *, tenant: int) -> str:
     return str(ids.pop())
 
 
-def _as_asked(tx: Connection, heads: list[Head], which: str, *, tenant: int) -> list[Head]:
+def _as_asked(tx: Connection, heads: list[Current], which: str, *, tenant: int) -> list[Current]:
     """Return of two that are joined and carry one identifier the one that went, or the one that stays."""
     if len(heads) < 2:
         return heads

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from service.fhir.entries import Entry
 from service.fhir.refusals import Ambiguous, Issue, NotExchanged
 from service.store import content, driver, resources, search_index
-from service.store.resources import Head, Identity, IndexName, Name
+from service.store.resources import Current, Identity, IndexName, Name
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     #: None: it is created, and nobody else is creating it
-    head: Head | None
+    head: Current | None
     #: the id was made for it
     made: bool = False
     #: by which the same Bundle sent again finds it
@@ -36,15 +36,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class Known:
     """What was found in the store."""
 
-    heads: Mapping[Identity, Head]
-    by_value: Mapping[IndexName, Sequence[Head]]
+    heads: Mapping[Identity, Current]
+    by_value: Mapping[IndexName, Sequence[Current]]
 
-    def there(self, identity: Identity) -> Head | None:
+    def there(self, identity: Identity) -> Current | None:
         """Return what is there under the identity, and was not removed."""
         head = self.heads.get(identity)
         return head if head and not head.deleted else None
 
-    def by_identifier(self, type_: str, system: str, value: str) -> Sequence[Head]:
+    def by_identifier(self, type_: str, system: str, value: str) -> Sequence[Current]:
         """Return what carries the identifier."""
         return self.by_value.get(_by_identifier(type_, system, value), ())
 
@@ -186,7 +186,7 @@ def _by_identifier(type_: str, system: str, value: str) -> IndexName:
     return type_, "identifier", system, value
 
 
-def _removed(entry: Entry, found: Sequence[Head]) -> Place:
+def _removed(entry: Entry, found: Sequence[Current]) -> Place:
     if len(found) > 1:
         raise Ambiguous(_several(entry, len(found)))
     # What is not there need not be removed; no resource has this id.
@@ -216,7 +216,7 @@ def _conditional(
     return Place(id=new.setdefault((entry.type, *identifier), new_id()), head=None, made=True)
 
 
-def _anonymous(name: IndexName | None, by_entry: Mapping[IndexName, Sequence[Head]]) -> Place:
+def _anonymous(name: IndexName | None, by_entry: Mapping[IndexName, Sequence[Current]]) -> Place:
     if name is None:
         return Place(id=new_id(), head=None, made=True)
     if found := by_entry.get(name):

@@ -18,7 +18,7 @@ from service import log
 from service.auth import calling
 from service.fhir import senders
 from service.fhir.transaction import Accepted
-from service.store import driver, sendings
+from service.store import sendings
 from service.store.database import Database
 
 NOT_LOOKED_AT = (429, 503)
@@ -64,20 +64,13 @@ def note(accepted: Accepted) -> None:
     sent.stored += [f"{head.type}/{head.id}/_history/{head.version}" for head in accepted.stored]
 
 
-def write_accepted(tx: Connection, accepted: Accepted, status: int, *, tenant: int, is_last: bool) -> None:
-    """Write the request down with what it stores.
-
-    Args:
-        is_last: nothing follows in the transaction, so its commit goes along.
-    """
+def write_accepted(tx: Connection, accepted: Accepted, status: int, *, tenant: int) -> None:
+    """Write the request down with what it stores; nothing is waited for."""
     sent: Sent = g.sent
     # The transaction may be tried again, and then says all of this again.
     sent.patients, sent.stored = [], []
     note(accepted)
-    with driver.together(tx):
-        _add(tx, sent, status, tenant=tenant)
-        if is_last:
-            driver.commit_along(tx)
+    _add(tx, sent, status, tenant=tenant)
 
 
 def write_others(response: Response, database: Database, *, tenant: int) -> None:

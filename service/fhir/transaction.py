@@ -6,7 +6,7 @@
 http://hl7.org/fhir/R4/http.html#transaction
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -34,7 +34,7 @@ from service.fhir.refusals import Issue, NotValid, OutOfDate
 from service.joining import persons
 from service.store import driver, horizon, joinings, parameters, promises, referrers, resources, site
 from service.store.database import Database
-from service.store.resources import Head, VersionConflict
+from service.store.resources import Head, Identity, VersionConflict
 from service.store.site import Site
 
 Json = Mapping[str, Any]
@@ -123,14 +123,27 @@ def store(
     sender: str,
     base: str,
     repeatable: bool,
+    besides: Callable[[Accepted], None] | None = None,
 ) -> Accepted:
     """Store what `read` returned, as `accept` does, in the caller's transaction.
+
+    Args:
+        besides: called last, with what is returned, in a block of `driver.together` that it shares with the
+            writes unless something is read after them; it may not wait for a result.
 
     Raises:
         Refusal: the transaction must be rolled back.
     """
     try:
-        return _store(tx, asked_for, tenant=tenant, sender=sender, base=base, repeatable=repeatable)
+        return _store(
+            tx,
+            asked_for,
+            tenant=tenant,
+            sender=sender,
+            base=base,
+            repeatable=repeatable,
+            besides=besides or _nothing,
+        )
     except VersionConflict as conflict:
         raise OutOfDate(*_outdated(conflict, asked_for)) from None
 
@@ -143,6 +156,7 @@ def _store(
     sender: str,
     base: str,
     repeatable: bool,
+    besides: Callable[[Accepted], None],
 ) -> Accepted:
     entries = [entry for entry in asked_for if isinstance(entry, Entry)]
     if any(entry.method == "PATCH" for entry in entries):
@@ -185,18 +199,21 @@ def _store(
                 tx, patient, tenant=tenant, due_at=due.at, received=at.clock.now, settles=due.settles
             )
 
-    saved = {
-        head.identity: head
-        for head in resources.save(
-            tx, writes, tenant=tenant, now=received, sender=sender, seen=seen, besides=promise
+    hints = {entry.index: hint for entry in entries if (hint := joining.told(joined, entry))}
+    prepared = driver.alone(tx, resources.preparing(tx, writes, tenant=tenant, seen=seen))
+    with driver.together(tx):
+        saved = resources.ask_to_write(
+            tx, prepared, tenant=tenant, now=received, sender=sender, besides=promise
         )
-    }
+        if not _is_followed(asked_for, visit):
+            accepted = _accepted(entries, places, saved, due, patient, hints, {})
+            besides(accepted)
+            return accepted
     for identity, entry in chosen.items():
         if entry.removes and identity in locked and not locked[identity].deleted:
             removal.refuse_referred(
                 tx, locked[identity], at=f"Bundle.entry[{entry.index}].request.url", tenant=tenant
             )
-    hints = {entry.index: hint for entry in entries if (hint := joining.told(joined, entry))}
     for entry in entries:
         replaced = joining.carry_out(
             tx, entry, places[entry.index].id, visit[entry.index], joined, sender, tenant
@@ -207,31 +224,64 @@ def _store(
                 patient = replaced.patient
                 # A joining writes a version more of the Patient and of what is about it.
                 saved |= {head.identity: head for head in resources.look_up(tx, saved, tenant=tenant)}
+    # After everything else, as the transaction leaves it.
+    answers = {
+        read.index: inside.answer(tx, read, base=base, tenant=tenant)
+        for read in asked_for
+        if isinstance(read, Read)
+    }
+    accepted = _accepted(entries, places, saved, due, patient, hints, answers)
+    with driver.together(tx):
+        besides(accepted)
+    return accepted
+
+
+def _is_followed(asked_for: Sequence[Entry | Read], visit: Mapping[int, Json]) -> bool:
+    """Return whether something is read, or joined, after what the Bundle holds is written."""
+    return any(
+        isinstance(entry, Read)
+        or entry.removes
+        or (entry.type == "Patient" and persons.is_replaced(visit[entry.index]))
+        for entry in asked_for
+    )
+
+
+def _accepted(
+    entries: Sequence[Entry],
+    places: Mapping[int, Place],
+    saved: Mapping[Identity, Head],
+    due: settling.Due | None,
+    patient: str | None,
+    hints: Mapping[int, str],
+    answers: Mapping[int, Json],
+) -> Accepted:
+    """Return what becomes of the Bundle.
+
+    Args:
+        saved: what each resource that is written is then.
+        hints: what is told of an entry besides.
+        answers: to the entries that read.
+    """
     before = tuple(places[entry.index].head for entry in entries)
     after = tuple(
         saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])
         for entry in entries
     )
-    answered = {
-        **lines.of(entries, before, after, hints),
-        # After everything else, as the transaction leaves it.
-        **{
-            read.index: inside.answer(tx, read, base=base, tenant=tenant)
-            for read in asked_for
-            if isinstance(read, Read)
-        },
-    }
     changed = any(
         new is not None and (old is None or old.version != new.version)
         for old, new in zip(before, after, strict=True)
     )
     return Accepted(
-        response=_response(answered),
+        response=_response({**lines.of(entries, before, after, hints), **answers}),
         patient=patient,
         changed=changed,
         due=due if changed else None,
         stored=tuple(head for head in after if head),
     )
+
+
+def _nothing(_accepted: Accepted) -> None:
+    """Do nothing besides."""
 
 
 def _outdated(conflict: VersionConflict, asked_for: Sequence[Entry | Read]) -> list[Issue]:

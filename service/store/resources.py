@@ -16,6 +16,7 @@ from service.store.writing import (
     COLUMNS,
     HEAD,
     LOOK_UP,
+    Current,
     Head,
     Identity,
     Prepared,
@@ -35,6 +36,7 @@ from service.store.writing import (
 
 __all__ = [
     "Answer",
+    "Current",
     "Found",
     "Head",
     "Identity",
@@ -75,7 +77,7 @@ Name = tuple[str, str, str]
 IndexName = tuple[str, str, str, str]
 
 #: what exists by identity, and by indexed value
-Found = tuple[dict[Identity, Head], dict[IndexName, list[Head]]]
+Found = tuple[dict[Identity, Current], dict[IndexName, list[Current]]]
 Answer = Callable[[], Found]
 
 
@@ -289,7 +291,7 @@ def senders(tx: Connection, identities: Collection[Identity], *, tenant: int) ->
     return {(type_, id_): sender for type_, id_, sender in rows}
 
 
-def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> dict[Name, list[Head]]:
+def by_identifier(tx: Connection, names: Collection[Name], *, tenant: int) -> dict[Name, list[Current]]:
     """Return, for each (type, system, value) of an identifier, the resources that carry it."""
     _, found = find(
         tx, (), [(type_, "identifier", system, value) for type_, system, value in names], tenant=tenant
@@ -341,7 +343,7 @@ def ask(
     by_identity = sorted(set(identities))
     # What is asked for, by the way it is kept.
     by_value = {_kept_as(value): value for value in values}
-    first = connection.cursor(row_factory=class_row(Head))
+    first = connection.cursor(row_factory=class_row(Current))
     second = connection.cursor()
     if by_identity:
         first.execute(LOOK_UP, look_up_parameters(by_identity, tenant))
@@ -350,9 +352,9 @@ def ask(
 
     def answer() -> Found:
         heads = {head.identity: head for head in first} if by_identity else {}
-        found: dict[IndexName, list[Head]] = {}
+        found: dict[IndexName, list[Current]] = {}
         for name, system, value, *columns in second if by_value else ():
-            head = Head(**dict(zip(_HEAD, columns, strict=True)))
+            head = Current(**dict(zip(_HEAD, columns, strict=True)))
             found.setdefault(by_value[head.type, name, system, value], []).append(head)
         return heads, found
 

@@ -36,6 +36,11 @@ class Version(NamedTuple):
     #: it says that the resource is no longer there
     deleted: bool
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return type and id."""
+        return self.type, self.id
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -88,7 +93,7 @@ def write(
 ) -> None:
     """Make the versions the current ones, numbered in their order, and index them.
 
-    The cursor holds key, type and id of each. Nothing is waited for within a pipeline.
+    Nothing is waited for within a pipeline.
     """
     # Few resources have a narrative, and the others shall not pay for it.
     cursor.execute(
@@ -195,9 +200,9 @@ _WRITING = f"""
         RETURNING key, type, id, seq
     ), {INSERT_INDEX}
 """  # noqa: S608 - constants of this module
-_WRITTEN = "SELECT key, type, id FROM written"
-_WRITE = f"{_WRITING} {_WRITTEN}"
-_WRITE_WITH_NARRATIVES = f"{_WRITING}, {INSERT_NARRATIVES} {_WRITTEN}"
+# All parts of a WITH that change anything are carried out, whatever is selected of them.
+_WRITE = f"{_WRITING} SELECT WHERE false"
+_WRITE_WITH_NARRATIVES = f"{_WRITING}, {INSERT_NARRATIVES} SELECT WHERE false"
 _TO_HISTORY = f"INSERT INTO history ({_COLUMNS}) SELECT {_COLUMNS} FROM resource WHERE key = ANY(%s)"  # noqa: S608
 FORGET = """
     WITH texts AS (DELETE FROM search_text WHERE key = ANY(%(keys)s)),

@@ -31,8 +31,6 @@ Identity = tuple[str, str]
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a current version without reading its body."""
 
-    #: of the current version; the same for all versions
-    key: int
     type: str
     id: str
     version: int
@@ -48,6 +46,13 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     def identity(self) -> Identity:
         """Return type and id."""
         return self.type, self.id
+
+
+class Current(Head, frozen=True, kw_only=True):
+    """The same of one that was looked up."""
+
+    #: the same for all versions that are ever the current one
+    key: int
 
 
 class Stored(NamedTuple):
@@ -78,10 +83,10 @@ class Stored(NamedTuple):
         return f"{self.type}/{self.id}"
 
     @property
-    def head(self) -> Head:
+    def head(self) -> Current:
         """Return all but the body, of a current version."""
         assert self.key is not None
-        return Head(
+        return Current(
             key=self.key,
             type=self.type,
             id=self.id,
@@ -133,7 +138,7 @@ class Prepared:
     #: what is a new version; the other writes leave what is there
     changed: Sequence[Write]
     #: what is there
-    heads: Mapping[Identity, Head]
+    heads: Mapping[Identity, Current]
     digests: Mapping[Identity, bytes]
 
     @property
@@ -165,7 +170,7 @@ def save(
     tenant: int,
     now: datetime,
     sender: str = "engine",
-    seen: Mapping[Identity, Head] | None = None,
+    seen: Mapping[Identity, Current] | None = None,
     besides: Callable[[], None] | None = None,
 ) -> list[Head]:
     """Make each write the new current version; of unchanged content keep the current one.
@@ -187,9 +192,8 @@ def save(
     """
     prepared = alone(tx, preparing(tx, writes, tenant=tenant, seen=seen))
     with together(tx):
-        answer = ask_to_write(tx, prepared, tenant=tenant, now=now, sender=sender, besides=besides)
-    written = answer()
-    return [written.get(write.identity) or prepared.heads[write.identity] for write in writes]
+        heads = ask_to_write(tx, prepared, tenant=tenant, now=now, sender=sender, besides=besides)
+    return [heads[write.identity] for write in writes]
 
 
 def preparing(
@@ -197,7 +201,7 @@ def preparing(
     writes: Sequence[Write],
     *,
     tenant: int,
-    seen: Mapping[Identity, Head] | None = None,
+    seen: Mapping[Identity, Current] | None = None,
     besides: Callable[[], None] | None = None,
 ) -> Work[Prepared]:
     """Look up and lock what a write needs, beside other work.
@@ -247,13 +251,15 @@ def preparing(
     return Prepared(changed=[write for write in writes if changes(write)], heads=heads, digests=digests)
 
 
-def look_up(tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False) -> list[Head]:
+def look_up(
+    tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False
+) -> list[Current]:
     """Return the current versions of those that exist; locked until the transaction ends, if asked."""
     ordered = set(identities)
     return _ask(tx, ordered, tenant=tenant, lock=lock).fetchall() if ordered else []
 
 
-def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[Identity, Head]:
+def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> dict[Identity, Current]:
     """Return what is there, with a lock on the identity of what is not: what `save` takes as seen."""
     wanted = [write.identity for write in writes if not write.fresh]
     heads = {head.identity: head for head in look_up(tx, wanted, tenant=tenant)}
@@ -268,9 +274,9 @@ def look_up_or_lock(tx: Connection, writes: Sequence[Write], *, tenant: int) -> 
 
 def _ask(
     tx: Connection, identities: Iterable[Identity], *, tenant: int, lock: bool = False
-) -> psycopg.Cursor[Head]:
+) -> psycopg.Cursor[Current]:
     """Ask for the current versions of those that exist."""
-    cursor = raw(tx).cursor(row_factory=class_row(Head))
+    cursor = raw(tx).cursor(row_factory=class_row(Current))
     return cursor.execute(LOCK if lock else LOOK_UP, look_up_parameters(sorted(set(identities)), tenant))
 
 
@@ -334,10 +340,10 @@ def ask_to_write(
     now: datetime,
     sender: str,
     besides: Callable[[], None] | None = None,
-) -> Callable[[], dict[Identity, Head]]:
-    """Ask for the new versions and their index values, and return how to get what they are.
+) -> dict[Identity, Head]:
+    """Ask for the new versions and their index values, and return what each is then, changed or not.
 
-    It is there after the end of a block of `together`.
+    They are written at the end of the block of `together` around this.
 
     Args:
         now: as `save` takes it.
@@ -345,7 +351,7 @@ def ask_to_write(
     """
     writes, heads, digests = prepared.changed, prepared.heads, prepared.digests
     if not writes:
-        return dict
+        return dict(heads)
     # A writer that waited for this row has read the clock before the one that it waited for.
     now = max([now, *(heads[w.identity].received for w in writes if w.identity in heads)])
     versions = [_version(write, heads.get(write.identity), digests[write.identity], now) for write in writes]
@@ -357,33 +363,18 @@ def ask_to_write(
         index.add(write.type, write.id, rows)
     known = [heads[write.identity].key for write in writes if write.identity in heads]
     removed = [heads[w.identity].key for w in writes if w.removed and w.identity in heads]
-    cursor, others = raw(tx).cursor(), raw(tx).cursor()
+    cursor = raw(tx).cursor()
     if known:
-        supersede(others, known)
+        supersede(cursor, known)
     if removed:
-        forget_narratives(others, removed)
+        forget_narratives(cursor, removed)
     write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
     if besides:
         besides()
 
-    def answer() -> dict[Identity, Head]:
-        keys = {(type_, id_): key for key, type_, id_ in cursor}
-        return {
-            (version.type, version.id): Head(
-                key=keys[version.type, version.id],
-                type=version.type,
-                id=version.id,
-                version=version.version,
-                patient=version.patient,
-                owned=version.owned,
-                received=now,
-                deleted=version.deleted,
-                digest=digests[version.type, version.id],
-            )
-            for version in versions
-        }
-
-    return answer
+    return dict(heads) | {
+        version.identity: _head(version, digests[version.identity], now) for version in versions
+    }
 
 
 def _found_by(write: Write) -> search_index.Rows:
@@ -416,4 +407,17 @@ def _version(write: Write, head: Head | None, digest: bytes, now: datetime) -> V
         body=content.stamped(write.body, id_=write.id, version=number, received=now),
         posted=write.posted and head is None,
         deleted=write.removed,
+    )
+
+
+def _head(version: Version, digest: bytes, received: datetime) -> Head:
+    return Head(
+        type=version.type,
+        id=version.id,
+        version=version.version,
+        patient=version.patient,
+        owned=version.owned,
+        received=received,
+        deleted=version.deleted,
+        digest=digest,
     )

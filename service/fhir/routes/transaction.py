@@ -19,7 +19,7 @@ def transaction() -> Response:
 
     Answers 200 and a `transaction-response` after the commit.
     """
-    return intake.take_in(lambda bundle: bundle, _answer, repeatable=True)
+    return intake.take_in(lambda bundle: bundle, _answer, repeatable=True, answer_reads=False)
 
 
 def _answer(_tx: Connection, accepted: Accepted) -> Response:
