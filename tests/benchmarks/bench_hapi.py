@@ -46,6 +46,7 @@ def _run(given: argparse.Namespace, chosen: Sequence[str]) -> None:
                 seconds=given.seconds,
                 warm_up_s=given.warm_up,
                 web_processes=given.web_processes,
+                detailed=given.detailed,
             )
         if "decision" in chosen:
             hapi_decision.run(server, given.decisions)
@@ -69,6 +70,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         "--warm-up", type=float, default=WARM_UP_S, help="seconds, of HAPI, before the ingest"
     )
     parser.add_argument("--web-processes", type=int, default=machine.CORES, help="of hipway, for the ingest")
+    parser.add_argument(
+        "--detailed", action="store_true", help="Observations with two codings, a component and a note"
+    )
     parser.add_argument("--decisions", type=int, default=DECISIONS, help="evaluations of each kind")
     parser.add_argument("--orders", type=int, default=ORDERS, help="on each way")
     return parser.parse_args(arguments)

@@ -165,9 +165,10 @@ def _side_by_side(bench: Bench, rounds: int) -> None:
                 ran = runs[name](senders)
                 after = machine.spent(groups)
                 rates[name, senders].append(ran.rate)
-                spent = {group: after[group] - before[group] for group in groups} | {"senders": ran.cpu_s}
-                bundles = ran.rate * bench.seconds
-                costs[name, senders].append({at: cpu / bundles * 1000 for at, cpu in spent.items()})
+                bundles = round(ran.rate * bench.seconds)
+                costs[name, senders].append(
+                    machine.cost(before, after, bundles) | {"senders": ran.cpu_s / bundles * 1000}
+                )
     print(f"Bundles in a second, {rounds} rounds of {bench.seconds:g} s each")
     print(f"{'':<20}{'senders':>8}{'median':>9}{'min':>8}{'max':>8}{'hipway is':>12}   CPU for a Bundle, ms")
     for senders in SENDERS:
@@ -177,15 +178,9 @@ def _side_by_side(bench: Bench, rounds: int) -> None:
             ratio = "" if name == HIPWAY else f"{statistics.median(ratios):.2f} of it"
             print(
                 f"{name:<20}{senders:>8}{statistics.median(found):>9.0f}{min(found):>8.0f}{max(found):>8.0f}"
-                f"{ratio:>12}   {_cost(costs[name, senders])}"
+                f"{ratio:>12}   {machine.costs(costs[name, senders])}"
             )
     print()
-
-
-def _cost(costs: Sequence[Cost]) -> str:
-    """Return what a Bundle costs each process that has a part in it."""
-    medians = {group: statistics.median(cost[group] for cost in costs) for group in costs[0]}
-    return ", ".join(f"{group} {cost:.1f}" for group, cost in medians.items() if cost >= 0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ Subscription.
 import itertools
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import filling
@@ -25,6 +25,8 @@ SENDERS = (1, 4, 8)
 AIMS = (10, 15)
 
 HIPWAY, HAPI = "hipway", "HAPI"
+#: milliseconds of CPU for a Bundle, by process
+Cost = Mapping[str, float]
 #: more than each takes in a second
 MOST_PER_SECOND = {HIPWAY: 1000, HAPI: 200}
 
@@ -37,12 +39,28 @@ class Bench:
     ports: dict[str, int]
     numbers: Iterator[int]
     seconds: float
+    #: each Observation has a code of the laboratory's too, a component and a note
+    detailed: bool
+    #: the process at the top of each group whose CPU time is told
+    groups: Mapping[str, int]
+
+    def measured(self, name: str, senders: int) -> tuple[Sent, Cost]:
+        """Post new Bundles to one side, and return what a Bundle cost whom besides."""
+        before = machine.spent(self.groups)
+        sent = self.post(name, senders)
+        count = len(sent.times_s)
+        spent = machine.cost(before, machine.spent(self.groups), count)
+        return sent, spent | {"senders": sent.cpu_s / count * 1000}
 
     def post(self, name: str, senders: int) -> Sent:
         """Post new Bundles to one side in a closed loop."""
         most = int(MOST_PER_SECOND[name] * self.seconds)
-        bodies = list(lab.bundles(next(self.numbers) * 1_000_000, most, patients=PATIENTS))
+        bodies = list(self.bundles(next(self.numbers) * 1_000_000, most))
         return self._accepted(name, bodies, senders, self.seconds)
+
+    def bundles(self, first: int, count: int) -> Iterator[bytes]:
+        """Yield Bundles by their numbers."""
+        return lab.bundles(first, count, patients=PATIENTS, detailed=self.detailed)
 
     def patients(self, name: str) -> None:
         """Post the patients and the physician."""
@@ -58,7 +76,9 @@ class Bench:
         return sent
 
 
-def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_processes: int) -> None:
+def run(
+    server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_processes: int, detailed: bool
+) -> None:
     """Print the Bundles in a second and the ratio, by the number of connections.
 
     Args:
@@ -67,15 +87,24 @@ def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_pr
         seconds: of each turn.
         warm_up_s: for which HAPI is sent Bundles first.
         web_processes: of `hipway web`.
+        detailed: as `lab.bundles` takes it.
     """
     with servers() as running, sender() as sending:
         print(machine.describe(running.database_url))
         web = running.web(HIPWAY_WEB_PROCESSES=str(web_processes))
         ports = {HIPWAY: web, HAPI: server.port}
-        bench = Bench(sender=sending, ports=ports, numbers=itertools.count(1), seconds=seconds)
+        groups = {**running.groups, **server.groups}
+        bench = Bench(
+            sender=sending,
+            ports=ports,
+            numbers=itertools.count(1),
+            seconds=seconds,
+            groups=groups,
+            detailed=detailed,
+        )
         for name in ports:
             bench.patients(name)
-        size = len(next(lab.bundles(0, 1, patients=PATIENTS)))
+        size = len(next(bench.bundles(0, 1)))
         print(
             f"Ingest: transaction Bundles of {lab.FINDINGS} Observations, {size / 1000:.1f} kB, the same "
             f"bytes for both; hipway web with {web_processes} process{'es' * (web_processes > 1)}"
@@ -84,13 +113,15 @@ def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_pr
         filling.analyze(running.database_url)
         rates: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
         times: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
+        costs: dict[tuple[str, int], list[Cost]] = {(n, s): [] for n in ports for s in SENDERS}
         waited: list[float] = []
         for number in range(rounds):
             for senders in SENDERS:
                 # Who goes first changes, so that nobody always follows the same neighbour.
                 for name in sorted(ports, reverse=bool(number % 2)):
                     waited.append(machine.quieten())
-                    sent = bench.post(name, senders)
+                    sent, cost = bench.measured(name, senders)
+                    costs[name, senders].append(cost)
                     rates[name, senders].append(sent.rate)
                     times[name, senders] += sent.times_s
     print(
@@ -107,6 +138,10 @@ def run(server: Server, *, rounds: int, seconds: float, warm_up_s: float, web_pr
                 f"  {name:<8}{senders:>12}{middle:>11.1f}{min(found):>8.1f}{max(found):>8.1f}"
                 f"{p50:>9.1f}{p95:>9.1f}{_ratio(name, senders, rates)}"
             )
+    print("  CPU for a Bundle, ms, on both sides together:")
+    for name in ports:
+        for senders in SENDERS:
+            print(f"  {name:<8}{senders:>12}  {machine.costs(costs[name, senders])}")
     print()
 
 

@@ -6,7 +6,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from decimal import Decimal
@@ -47,6 +47,8 @@ class Server:
     client: httpx.Client
     #: seconds until it answered
     started_s: float
+    #: the process at the top of each part
+    groups: Mapping[str, int]
 
     def describe(self) -> str:
         """Return what it is and what it runs with."""
@@ -127,7 +129,13 @@ def server(interval_ms: int) -> Iterator[Server]:
         if code != 0:
             raise RuntimeError(f"the definitions were not published: {said.getvalue()[-500:]}")
         with httpx.Client(base_url=running.base, headers=HEADERS, timeout=TIMEOUT_S) as client:
-            yield Server(port=port, interval_ms=interval_ms, client=client, started_s=started_s)
+            yield Server(
+                port=port,
+                interval_ms=interval_ms,
+                client=client,
+                started_s=started_s,
+                groups=running.groups(),
+            )
     finally:
         running.stop()
         shutil.rmtree(folder, ignore_errors=True)

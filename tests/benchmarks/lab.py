@@ -18,6 +18,7 @@ FINDINGS = 10
 MRN = "https://fhir.klinikum.example.org/sid/mrn"
 STAFF = "https://fhir.klinikum.example.org/sid/staff"
 RESULT = "https://fhir.klinikum.example.org/sid/observation"
+CATALOGUE = "https://fhir.klinikum.example.org/CodeSystem/examinations"
 PHYSICIAN = "D-2207"
 
 #: stands in the template where a number goes; both are as long as what replaces them
@@ -47,16 +48,23 @@ def mrn(number: int) -> str:
     return f"B{number:011}"
 
 
-def bundles(first: int, count: int, *, patients: int) -> Iterator[bytes]:
-    """Yield Bundles that nobody has sent before, the patients taking turns."""
-    template = json.dumps(_template(), separators=(",", ":")).encode()
+def bundles(first: int, count: int, *, patients: int, detailed: bool = False) -> Iterator[bytes]:
+    """Yield Bundles that nobody has sent before, the patients taking turns.
+
+    Args:
+        first: the number of the first Bundle.
+        count: how many.
+        patients: how many patients the Bundles are about.
+        detailed: whether each Observation has the laboratory's own code too, a component and a note.
+    """
+    template = json.dumps(_template(detailed), separators=(",", ":")).encode()
     for number in range(first, first + count):
         yield template.replace(_PATIENT.encode(), mrn(number % patients).encode()).replace(
             _NUMBER.encode(), f"L{number:014}".encode()
         )
 
 
-def _template() -> Json:
+def _template(detailed: bool) -> Json:
     found = [
         entry["resource"]
         for name in VISITS
@@ -66,7 +74,26 @@ def _template() -> Json:
     return {
         "resourceType": "Bundle",
         "type": "transaction",
-        "entry": [_result(finding, place) for place, finding in enumerate(found[:FINDINGS])],
+        "entry": [
+            _result(_in_detail(finding) if detailed else finding, place)
+            for place, finding in enumerate(found[:FINDINGS])
+        ],
+    }
+
+
+def _in_detail(finding: Json) -> Json:
+    code = finding["code"]
+    own = {"system": CATALOGUE, "code": f"K-{code['coding'][0]['code']}", "display": "Hip examination, item"}
+    pause = {"value": 120, "unit": "s", "system": "http://unitsofmeasure.org", "code": "s"}
+    return finding | {
+        "code": code | {"coding": [*code["coding"], own]},
+        "component": [
+            {
+                "code": {"coding": [{"system": CATALOGUE, "code": "K-REST", "display": "Rest before"}]},
+                "valueQuantity": pause,
+            }
+        ],
+        "note": [{"text": "Examined lying on the other side, after two minutes of rest; repeated once."}],
     }
 
 

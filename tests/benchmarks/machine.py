@@ -58,6 +58,17 @@ def spent(groups: Mapping[str, int]) -> dict[str, float]:
     return {name: cpu_s(pid) for name, pid in groups.items()}
 
 
+def cost(before: Mapping[str, float], after: Mapping[str, float], count: int) -> dict[str, float]:
+    """Return the milliseconds of CPU time that one of so many pieces of work took, by group."""
+    return {name: (after[name] - before[name]) / count * 1000 for name in before}
+
+
+def costs(measured: Sequence[Mapping[str, float]]) -> str:
+    """Return the median cost of each group that took anything worth telling."""
+    medians = {name: statistics.median(each[name] for each in measured) for name in measured[0]}
+    return ", ".join(f"{name} {cost:.1f}" for name, cost in medians.items() if cost >= 0.05)
+
+
 def memory(pid: int) -> Memory:
     """Return what the process and everything below it hold; guards that only wait are left out."""
     rss = pss = processes = 0

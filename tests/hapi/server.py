@@ -98,6 +98,11 @@ class Hapi:
                 raise Unusable(f"HAPI does not start; {self.log} says why.")
             wait(0.5)
 
+    def groups(self) -> dict[str, int]:
+        """Return the process at the top of each part, for who measures what they take."""
+        assert self._java is not None
+        return {"HAPI": self._java.guard_pid, "HAPI's PostgreSQL": self._postgres.running.guard_pid}
+
     def ended(self) -> bool:
         """Return whether it has ended by itself."""
         return self._java is not None and self._java.ended() is not None
