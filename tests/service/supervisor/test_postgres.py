@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -29,13 +30,22 @@ def test_a_server_that_recovers_for_long_is_waited_for(scratch: Path, monkeypatc
         time.sleep(0.05)
     server.running.let_go()
 
-    # Recovery takes longer than a server may stay silent.
-    monkeypatch.setattr(postgres, "START_S", 0.2)
-    again = Postgres(scratch / "recovering", log=scratch / "recovering.log")
+    # Each look at a server that recovers takes more than half of the time for which one may stay silent.
+    spent_s = 0.0
+
+    def pause(seconds: float) -> None:
+        nonlocal spent_s
+        time.sleep(seconds)
+        if "redo starts" in (scratch / "recovering.log").read_text():
+            spent_s += postgres.START_S / 2 + 1
+
+    monkeypatch.setattr(postgres, "time", SimpleNamespace(monotonic=lambda: spent_s, sleep=time.sleep))
+    again = Postgres(scratch / "recovering", log=scratch / "recovering.log", pause=pause)
     try:
         with psycopg.connect(again.start()) as connection:
             assert connection.execute("SELECT count(*) FROM written").fetchone() == (150_000,)
         assert "redo done" in (scratch / "recovering.log").read_text()
+        assert spent_s > postgres.START_S
     finally:
         again.stop()
 
