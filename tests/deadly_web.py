@@ -19,12 +19,16 @@ LINES = [
     ("service.fhir.transaction", "read"),
     ("service.fhir.placing", "place"),
     ("service.fhir.settling", "due"),
-    ("service.store.resources", "save"),
+    ("service.store.resources", "ask_to_write"),
     ("service.store.promises", "want"),
+    ("service.fhir.sent", "write_accepted"),
     ("service.store.idempotency_keys", "keep"),
     ("service.fhir.intake", "_wake"),
     ("service.broker", "wake"),
 ]
+
+#: of a Bundle without an Idempotency-Key, whose commit is sent with the last rows
+LAST_LINE = ("service.store.driver", "commit_along")
 
 #: the same of a merge of two records
 MERGE_LINES = [
@@ -54,7 +58,7 @@ def _die(line: str) -> None:
 
 
 def _make() -> Any:
-    for module, name in (*LINES, *MERGE_LINES):
+    for module, name in (*LINES, LAST_LINE, *MERGE_LINES):
         holder = importlib.import_module(module)
         setattr(holder, name, _deadly(f"{module} {name}", getattr(holder, name)))
     from service import wsgi

@@ -47,11 +47,13 @@ class Web:
         return not self._order.exists()
 
     def post(
-        self, content: dict[str, Any], key: str, path: str = "/fhir"
+        self, content: dict[str, Any], key: str | None, path: str = "/fhir"
     ) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            sent = {"Content-Type": "application/fhir+json", "Idempotency-Key": f'"{key}"'}
+            sent = {"Content-Type": "application/fhir+json"}
+            if key is not None:
+                sent["Idempotency-Key"] = f'"{key}"'
             connection.request("POST", path, reading.write(content), sent)
             answer = connection.getresponse()
             headers = {name.lower(): value for name, value in answer.getheaders()}

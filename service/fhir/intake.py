@@ -51,7 +51,8 @@ def take_in(
 
     Args:
         answer: reads only through its connection; it may be called more than once.
-        answer_reads: whether it reads at all; if not, all is written in one round trip, with the commit.
+        answer_reads: whether it reads at all; if not, it is made before the rows are sent, and they, what is
+            written down of the request, and the commit may share a round trip.
         repeatable: the same Bundle sent again creates nothing, as in `transaction.store`.
         forms: the media types that are read.
         read: makes of the body what `as_bundle` takes.
@@ -137,35 +138,31 @@ def _store(
     Args:
         is_last: nothing follows in the transaction, so its commit goes along.
     """
-    store = partial(
-        transaction.store,
+    responses: list[Response] = []
+
+    def finish(accepted: Accepted) -> None:
+        sent.write_accepted(tx, accepted, responses[-1].status_code, tenant=TENANT)
+        if is_last:
+            driver.commit_along(tx)
+
+    def answer_and_finish(accepted: Accepted) -> None:
+        responses.append(answer(tx, accepted))
+        finish(accepted)
+
+    accepted = transaction.store(
         tx,
         asked_for,
         tenant=TENANT,
         sender=calling.caller().name,
         base=base(),
         repeatable=repeatable,
+        besides=None if answer_reads else answer_and_finish,
     )
-
-    def write_down(accepted: Accepted, response: Response) -> None:
-        sent.write_accepted(tx, accepted, response.status_code, tenant=TENANT)
-        if is_last:
-            driver.commit_along(tx)
-
     if answer_reads:
-        accepted = store()
-        response = answer(tx, accepted)
-        with driver.together(tx):
-            write_down(accepted, response)
-        return response, accepted
-    responses: list[Response] = []
-
-    def besides(accepted: Accepted) -> None:
         responses.append(answer(tx, accepted))
-        write_down(accepted, *responses)
-
-    accepted = store(besides=besides)
-    return responses[0], accepted
+        with driver.together(tx):
+            finish(accepted)
+    return responses[-1], accepted
 
 
 @contextmanager

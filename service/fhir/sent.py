@@ -6,6 +6,7 @@
 What was turned away before it was looked at (429, 503) is sent again, and counted elsewhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,19 +59,18 @@ def read(bundle: dict[str, Any]) -> None:
 
 
 def note(accepted: Accepted) -> None:
-    """Note what was stored."""
+    """Note what an entry of a batch has stored."""
     sent: Sent = g.sent
-    sent.patients += [accepted.patient] if accepted.patient else []
-    sent.stored += [f"{head.type}/{head.id}/_history/{head.version}" for head in accepted.stored]
+    sent.patients += _patients(accepted)
+    sent.stored += _stored(accepted)
 
 
 def write_accepted(tx: Connection, accepted: Accepted, status: int, *, tenant: int) -> None:
-    """Write the request down with what it stores; nothing is waited for."""
-    sent: Sent = g.sent
-    # The transaction may be tried again, and then says all of this again.
-    sent.patients, sent.stored = [], []
-    note(accepted)
-    _add(tx, sent, status, tenant=tenant)
+    """Write the request down with what it stores; nothing is waited for.
+
+    It is not noted: the database may still refuse it, and the request is then written down as refused.
+    """
+    _add(tx, g.sent, status, patients=_patients(accepted), stored=_stored(accepted), tenant=tenant)
 
 
 def write_others(response: Response, database: Database, *, tenant: int) -> None:
@@ -83,13 +83,23 @@ def write_others(response: Response, database: Database, *, tenant: int) -> None
         sent.refused = sent.entries or 0
     try:
         with database.transaction() as tx:
-            _add(tx, sent, status, tenant=tenant)
+            _add(tx, sent, status, patients=sent.patients, stored=sent.stored, tenant=tenant)
     except (SQLAlchemyError, psycopg.Error) as error:
         # The answer stands. A list of requests with one missing does less harm than a second answer.
         log.get().warning("sending not written down", status=status, error=type(error).__name__)
 
 
-def _add(tx: Connection, sent: Sent, status: int, *, tenant: int) -> None:
+def _patients(accepted: Accepted) -> list[str]:
+    return [accepted.patient] if accepted.patient else []
+
+
+def _stored(accepted: Accepted) -> list[str]:
+    return [f"{head.type}/{head.id}/_history/{head.version}" for head in accepted.stored]
+
+
+def _add(
+    tx: Connection, sent: Sent, status: int, *, patients: Sequence[str], stored: Sequence[str], tenant: int
+) -> None:
     sendings.add(
         tx,
         tenant=tenant,
@@ -98,7 +108,7 @@ def _add(tx: Connection, sent: Sent, status: int, *, tenant: int) -> None:
         status=status,
         entries=sent.entries,
         refused=sent.refused,
-        patients=sent.patients,
-        stored=list(dict.fromkeys(sent.stored)),
+        patients=patients,
+        stored=list(dict.fromkeys(stored)),
         repeated=sent.repeated,
     )

@@ -29,12 +29,13 @@ from service.fhir import (
 from service.fhir import entries as bundle_entries
 from service.fhir import joined as joining
 from service.fhir.entries import Entry, Read
+from service.fhir.joined import Joined
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid, OutOfDate
 from service.joining import persons
 from service.store import driver, horizon, joinings, parameters, promises, referrers, resources, site
 from service.store.database import Database
-from service.store.resources import Head, Identity, VersionConflict
+from service.store.resources import Head, Identity, Stored, VersionConflict, Write
 from service.store.site import Site
 
 Json = Mapping[str, Any]
@@ -128,36 +129,88 @@ def store(
     """Store what `read` returned, as `accept` does, in the caller's transaction.
 
     Args:
-        besides: called last, with what is returned, in a block of `driver.together` that it shares with the
-            writes unless something is read after them; it may not wait for a result.
+        besides: called last, with what is returned, in a block of `driver.together`, which is that of the
+            writes unless something is read, removed or joined after them. It may not wait for a result, and
+            should leave nothing but statements: the database may still refuse all of it.
 
     Raises:
         Refusal: the transaction must be rolled back.
     """
     try:
-        return _store(
-            tx,
-            asked_for,
-            tenant=tenant,
-            sender=sender,
-            base=base,
-            repeatable=repeatable,
-            besides=besides or _nothing,
-        )
+        settled = _settled(tx, asked_for, tenant=tenant, base=base, repeatable=repeatable)
+        return _written(tx, settled, tenant=tenant, sender=sender, base=base, besides=besides)
     except VersionConflict as conflict:
         raise OutOfDate(*_outdated(conflict, asked_for)) from None
 
 
-def _store(
-    tx: Connection,
-    asked_for: Sequence[Entry | Read],
-    *,
-    tenant: int,
-    sender: str,
-    base: str,
-    repeatable: bool,
-    besides: Callable[[Accepted], None],
-) -> Accepted:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settled:
+    """What a Bundle comes to, with all names followed and the locks taken; nothing is written yet."""
+
+    asked_for: Sequence[Entry | Read]
+    #: patches applied
+    entries: Sequence[Entry]
+    #: by entry, as are the resources of the visit
+    places: Mapping[int, Place]
+    visit: Mapping[int, Json]
+    joined: Joined
+    #: the entry whose content each resource gets
+    chosen: Mapping[Identity, Entry]
+    #: what is removed or is the engine's, as it is stored
+    locked: Mapping[Identity, Stored]
+    writes: Sequence[Write]
+    #: the id alone
+    patient: str | None
+    #: None: there is nobody to evaluate
+    due: settling.Due | None
+    at: Site
+
+    @property
+    def is_followed(self) -> bool:
+        """Return whether something is read, or joined, after the writes."""
+        return any(
+            isinstance(entry, Read)
+            or entry.removes
+            or (entry.type == "Patient" and persons.is_replaced(self.visit[entry.index]))
+            for entry in self.asked_for
+        )
+
+    def accepted(
+        self,
+        saved: Mapping[Identity, Head],
+        patient: str | None,
+        hints: Mapping[int, str],
+        answers: Mapping[int, Json],
+    ) -> Accepted:
+        """Return what becomes of the Bundle.
+
+        Args:
+            saved: what each resource that an entry is about is then.
+            patient: whom it is about then.
+            hints: what is told of an entry besides.
+            answers: to the entries that read.
+        """
+        before = tuple(self.places[entry.index].head for entry in self.entries)
+        after = tuple(saved.get((entry.type, self.places[entry.index].id)) for entry in self.entries)
+        # Every resource that is not there is created by one entry, or removed.
+        if not all(head or entry.removes for head, entry in zip(after, self.entries, strict=True)):
+            raise AssertionError("an entry was neither stored nor found")
+        changed = any(
+            new is not None and (old is None or old.version != new.version)
+            for old, new in zip(before, after, strict=True)
+        )
+        return Accepted(
+            response=_response({**lines.of(self.entries, before, after, hints), **answers}),
+            patient=patient,
+            changed=changed,
+            due=self.due if changed else None,
+            stored=tuple(head for head in after if head),
+        )
+
+
+def _settled(
+    tx: Connection, asked_for: Sequence[Entry | Read], *, tenant: int, base: str, repeatable: bool
+) -> _Settled:
     entries = [entry for entry in asked_for if isinstance(entry, Entry)]
     if any(entry.method == "PATCH" for entry in entries):
         _announce(tx, entries)
@@ -173,7 +226,6 @@ def _store(
         site_asked, asked = site.ask(tx, tenant=tenant), wanted.ask(tx, tenant=tenant)
         joinings_asked = joinings.ask(tx, wanted.patients, tenant=tenant)
     at = site_asked()
-    now = at.clock.now
     looked = asked()
     joined = joining.look_up(tx, looked.found, joinings_asked(), tenant=tenant)
     places, known = placing.place(tx, entries, wanted, looked, tenant=tenant)
@@ -187,37 +239,78 @@ def _store(
     }
     chosen = choosing.chosen(entries, places, visit)
     locked = choosing.lock(tx, chosen, places, tenant=tenant)
-    writes = choosing.writes(chosen, places, visit, patients, locked)
+    return _Settled(
+        asked_for=asked_for,
+        entries=entries,
+        places=places,
+        visit=visit,
+        joined=joined,
+        chosen=chosen,
+        locked=locked,
+        writes=choosing.writes(chosen, places, visit, patients, locked),
+        patient=patient,
+        due=_due(list(visit.values()), at) if patient else None,
+        at=at,
+    )
+
+
+def _written(
+    tx: Connection,
+    of: _Settled,
+    *,
+    tenant: int,
+    sender: str,
+    base: str,
+    besides: Callable[[Accepted], None] | None,
+) -> Accepted:
+    now, patient, due = of.at.clock.now, of.patient, of.due
     # A FHIR instant has milliseconds; the stored moment is the one that is shown.
     received = now.replace(microsecond=now.microsecond // 1000 * 1000)
-    seen = {head.identity: head for place in places.values() if (head := place.head)}
-    due = _due(list(visit.values()), at) if patient else None
+    seen = {head.identity: head for place in of.places.values() if (head := place.head)}
+    hints = {entry.index: hint for entry in of.entries if (hint := joining.told(of.joined, entry))}
 
     def promise() -> None:
         if patient and due:
-            promises.want(
-                tx, patient, tenant=tenant, due_at=due.at, received=at.clock.now, settles=due.settles
-            )
+            promises.want(tx, patient, tenant=tenant, due_at=due.at, received=now, settles=due.settles)
 
-    hints = {entry.index: hint for entry in entries if (hint := joining.told(joined, entry))}
-    prepared = driver.alone(tx, resources.preparing(tx, writes, tenant=tenant, seen=seen))
+    prepared = driver.alone(tx, resources.preparing(tx, of.writes, tenant=tenant, seen=seen))
+    is_followed = of.is_followed
     with driver.together(tx):
         saved = resources.ask_to_write(
             tx, prepared, tenant=tenant, now=received, sender=sender, besides=promise
         )
-        if not _is_followed(asked_for, visit):
-            accepted = _accepted(entries, places, saved, due, patient, hints, {})
-            besides(accepted)
-            return accepted
-    for identity, entry in chosen.items():
-        if entry.removes and identity in locked and not locked[identity].deleted:
+        if not is_followed:
+            accepted = of.accepted(saved, patient, hints, {})
+            if besides:
+                besides(accepted)
+    if is_followed:
+        accepted = _followed_up(tx, of, saved, hints, tenant=tenant, sender=sender, base=base)
+        if besides:
+            with driver.together(tx):
+                besides(accepted)
+    return accepted
+
+
+def _followed_up(
+    tx: Connection,
+    of: _Settled,
+    saved: Mapping[Identity, Head],
+    hints: Mapping[int, str],
+    *,
+    tenant: int,
+    sender: str,
+    base: str,
+) -> Accepted:
+    """Do what comes after the writes, and return what becomes of the Bundle."""
+    for identity, entry in of.chosen.items():
+        if entry.removes and identity in of.locked and not of.locked[identity].deleted:
             removal.refuse_referred(
-                tx, locked[identity], at=f"Bundle.entry[{entry.index}].request.url", tenant=tenant
+                tx, of.locked[identity], at=f"Bundle.entry[{entry.index}].request.url", tenant=tenant
             )
-    for entry in entries:
-        replaced = joining.carry_out(
-            tx, entry, places[entry.index].id, visit[entry.index], joined, sender, tenant
-        )
+    patient, saved, hints = of.patient, dict(saved), dict(hints)
+    for entry in of.entries:
+        place, body = of.places[entry.index], of.visit[entry.index]
+        replaced = joining.carry_out(tx, entry, place.id, body, of.joined, sender, tenant)
         if replaced is not None:
             hints[entry.index] = replaced.told
             if replaced.patient:
@@ -227,61 +320,10 @@ def _store(
     # After everything else, as the transaction leaves it.
     answers = {
         read.index: inside.answer(tx, read, base=base, tenant=tenant)
-        for read in asked_for
+        for read in of.asked_for
         if isinstance(read, Read)
     }
-    accepted = _accepted(entries, places, saved, due, patient, hints, answers)
-    with driver.together(tx):
-        besides(accepted)
-    return accepted
-
-
-def _is_followed(asked_for: Sequence[Entry | Read], visit: Mapping[int, Json]) -> bool:
-    """Return whether something is read, or joined, after what the Bundle holds is written."""
-    return any(
-        isinstance(entry, Read)
-        or entry.removes
-        or (entry.type == "Patient" and persons.is_replaced(visit[entry.index]))
-        for entry in asked_for
-    )
-
-
-def _accepted(
-    entries: Sequence[Entry],
-    places: Mapping[int, Place],
-    saved: Mapping[Identity, Head],
-    due: settling.Due | None,
-    patient: str | None,
-    hints: Mapping[int, str],
-    answers: Mapping[int, Json],
-) -> Accepted:
-    """Return what becomes of the Bundle.
-
-    Args:
-        saved: what each resource that is written is then.
-        hints: what is told of an entry besides.
-        answers: to the entries that read.
-    """
-    before = tuple(places[entry.index].head for entry in entries)
-    after = tuple(
-        saved.get((entry.type, places[entry.index].id)) or _head(entry, places[entry.index])
-        for entry in entries
-    )
-    changed = any(
-        new is not None and (old is None or old.version != new.version)
-        for old, new in zip(before, after, strict=True)
-    )
-    return Accepted(
-        response=_response({**lines.of(entries, before, after, hints), **answers}),
-        patient=patient,
-        changed=changed,
-        due=due if changed else None,
-        stored=tuple(head for head in after if head),
-    )
-
-
-def _nothing(_accepted: Accepted) -> None:
-    """Do nothing besides."""
+    return of.accepted(saved, patient, hints, answers)
 
 
 def _outdated(conflict: VersionConflict, asked_for: Sequence[Entry | Read]) -> list[Issue]:
@@ -310,13 +352,6 @@ def _translated(tx: Connection, visit: Mapping[int, Json], at: Site, *, tenant: 
     maps = [resource for resource in visit.values() if resource["resourceType"] == "ConceptMap"]
     translations = {**loaded, **translation.of(maps)} if maps else loaded
     return {index: translation.applied(resource, translations) for index, resource in visit.items()}
-
-
-def _head(entry: Entry, place: Place) -> Head | None:
-    # What is not written exists: every resource that does not is created by one entry, or removed.
-    if place.head is None and not entry.removes:
-        raise AssertionError("an entry was neither stored nor found")
-    return place.head
 
 
 def _due(visit: Sequence[Json], at: Site) -> settling.Due:

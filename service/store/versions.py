@@ -93,7 +93,7 @@ def write(
 ) -> None:
     """Make the versions the current ones, numbered in their order, and index them.
 
-    Nothing is waited for within a pipeline.
+    It returns no rows.
     """
     # Few resources have a narrative, and the others shall not pay for it.
     cursor.execute(

@@ -234,7 +234,7 @@ def preparing(
     missing = [identity for identity in wanted if identity not in heads]
     # Again where somebody has made meanwhile what was missing.
     while missing or to_lock():
-        made: Iterable[Head] = ()
+        made: Iterable[Current] = ()
         if missing:
             lock_identities(tx, tenant, missing)
             made = _ask(tx, missing, tenant=tenant)

@@ -79,3 +79,22 @@ def test_a_killed_intake_leaves_all_or_nothing_and_the_next_attempt_stores_it_on
     assert status == 200
     assert left(database, name) == whole
     assert ("idempotent-replayed" in headers) == (line in COMMITTED)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_nothing_is_left_by_an_intake_that_is_killed_as_it_is_about_to_commit(web, database, whole, when):
+    """Without a key the commit goes with the last rows, so nothing has left before it."""
+    name = f"killed-{when}-the-commit"
+    web.die_at(f"{' '.join(deadly_web.LAST_LINE)} {when}")
+
+    with pytest.raises((OSError, http.client.HTTPException)):
+        web.post(visit(name), None)
+
+    assert web.has_died
+    assert left(database, name) == dict.fromkeys(whole, 0)
+
+    web.until_back()
+    status, _, _ = web.post(visit(name), None)
+
+    assert status == 200
+    assert left(database, name) == {**whole, "answers": 0}

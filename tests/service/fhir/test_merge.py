@@ -4,7 +4,7 @@ Safety: SP-15, SP-16. http://hl7.org/fhir/R5/patient-operation-merge.html
 """
 
 import pytest
-from fhir_visits import MRN, bundle, encounter, observation, patient, put
+from fhir_visits import MRN, bundle, encounter, observation, patient, post, put
 from merging import kept, look_at, merge, parameters, said, two_records, unmerge
 from sqlalchemy import text
 
@@ -301,6 +301,29 @@ def test_a_link_that_is_sent_again_changes_nothing_and_the_answer_names_the_vers
     assert again.status_code == 200, again.get_data(as_text=True)
     assert again.get_json()["entry"][0]["response"]["etag"] == etag
     assert stored() == before
+
+
+def test_the_answer_names_the_versions_as_a_joining_leaves_them_also_of_what_was_only_found(client, send):
+    """What the Bundle does not change is moved to the other record all the same."""
+    link = [{"other": {"reference": "Patient/b"}, "type": "replaced-by"}]
+    found = observation("found", "Patient/a", identifier=[by_identifier("found")])
+    send(bundle(put(found)))
+    again = {name: value for name, value in found.items() if name != "id"}
+    sent = bundle(
+        put(patient("a", mrn="A", link=link)),
+        post(again, unless=f"{MRN}|found"),
+        put(observation("a1", "Patient/a")),
+    )
+
+    answer = send(sent)
+
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    told = [entry["response"]["location"] for entry in answer.get_json()["entry"]]
+    assert told == [
+        f"{reference}/_history/{read(client, reference)['meta']['versionId']}"
+        for reference in ("Patient/a", "Observation/found", "Observation/a1")
+    ]
+    assert told[1:] == ["Observation/found/_history/2", "Observation/a1/_history/2"]
 
 
 def test_one_who_is_replaced_by_nobody_here_is_stored_and_told_and_joined_later(client, send, database):

@@ -58,6 +58,20 @@ def test_a_refused_bundle_is_written_down_although_nothing_of_it_is_stored(clien
     assert client.get("/fhir/Patient/s-2").status_code == 404
 
 
+def test_what_the_database_refuses_is_written_down_as_nothing_that_was_stored(client, sent, owner):
+    """The row of an accepted Bundle is on its way with the data when the database refuses them."""
+    with owner.transaction() as tx:
+        tx.execute(text("ALTER TABLE resource ADD CONSTRAINT refuses CHECK (id <> 's-refused')"))
+    try:
+        assert post(client, visit("s-refused")).status_code == 500
+    finally:
+        with owner.transaction() as tx:
+            tx.execute(text("ALTER TABLE resource DROP CONSTRAINT refuses"))
+
+    assert [(r.status, r.entries, r.refused, r.patients, r.stored) for r in sent()] == [(500, 2, 2, (), ())]
+    assert client.get("/fhir/Patient/s-refused").status_code == 404
+
+
 def test_what_cannot_be_read_is_written_down_without_a_count(client, sent):
     assert post(client, "{").status_code == 400
     assert client.post("/fhir", data="<Bundle/>", content_type="application/xml").status_code == 415
