@@ -38,7 +38,7 @@ def of(
         status = "204 No Content" if entry.removes else "201 Created" if created else "200 OK"
         line: dict[str, Any] = {
             "status": status,
-            "location": f"{new.type}/{new.id}/_history/{new.version}",
+            "location": new.versioned,
             "etag": f'W/"{new.version}"',
             "lastModified": content.instant(new.received),
         }

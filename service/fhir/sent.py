@@ -61,8 +61,8 @@ def read(bundle: dict[str, Any]) -> None:
 def note(accepted: Accepted) -> None:
     """Note what an entry of a batch has stored."""
     sent: Sent = g.sent
-    sent.patients += _patients(accepted)
-    sent.stored += _stored(accepted)
+    sent.patients += accepted.patients
+    sent.stored += accepted.versions
 
 
 def write_accepted(tx: Connection, accepted: Accepted, status: int, *, tenant: int) -> None:
@@ -70,7 +70,7 @@ def write_accepted(tx: Connection, accepted: Accepted, status: int, *, tenant: i
 
     It is not noted: the database may still refuse it, and the request is then written down as refused.
     """
-    _add(tx, g.sent, status, patients=_patients(accepted), stored=_stored(accepted), tenant=tenant)
+    _add(tx, g.sent, status, patients=accepted.patients, stored=accepted.versions, tenant=tenant)
 
 
 def write_others(response: Response, database: Database, *, tenant: int) -> None:
@@ -87,14 +87,6 @@ def write_others(response: Response, database: Database, *, tenant: int) -> None
     except (SQLAlchemyError, psycopg.Error) as error:
         # The answer stands. A list of requests with one missing does less harm than a second answer.
         log.get().warning("sending not written down", status=status, error=type(error).__name__)
-
-
-def _patients(accepted: Accepted) -> list[str]:
-    return [accepted.patient] if accepted.patient else []
-
-
-def _stored(accepted: Accepted) -> list[str]:
-    return [f"{head.type}/{head.id}/_history/{head.version}" for head in accepted.stored]
 
 
 def _add(

@@ -29,7 +29,6 @@ from service.fhir import (
 from service.fhir import entries as bundle_entries
 from service.fhir import joined as joining
 from service.fhir.entries import Entry, Read
-from service.fhir.joined import Joined
 from service.fhir.placing import Place
 from service.fhir.refusals import Issue, NotValid, OutOfDate
 from service.joining import persons
@@ -55,6 +54,16 @@ class Accepted:
     due: settling.Due | None
     #: one per entry that has a version, in their order
     stored: tuple[Head, ...]
+
+    @property
+    def patients(self) -> list[str]:
+        """Return the patient, if there is one."""
+        return [self.patient] if self.patient else []
+
+    @property
+    def versions(self) -> list[str]:
+        """Return `Type/id/_history/version` of what is stored."""
+        return [head.versioned for head in self.stored]
 
 
 def accept(
@@ -153,7 +162,7 @@ class _Settled:
     #: by entry, as are the resources of the visit
     places: Mapping[int, Place]
     visit: Mapping[int, Json]
-    joined: Joined
+    joined: joining.Joined
     #: the entry whose content each resource gets
     chosen: Mapping[Identity, Entry]
     #: what is removed or is the engine's, as it is stored

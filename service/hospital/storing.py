@@ -156,8 +156,8 @@ class Storing:
             interaction=INTERACTION,
             status=200,
             entries=entries,
-            patients=[accepted.patient] if accepted.patient else [],
-            stored=[f"{head.type}/{head.id}/_history/{head.version}" for head in accepted.stored],
+            patients=accepted.patients,
+            stored=accepted.versions,
         )
 
     def _wake(self, accepted: transaction.Accepted) -> None:

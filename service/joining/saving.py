@@ -84,7 +84,7 @@ def patients(
         Write(type="Patient", id=of.target, body=target, patient=of.target),
     ]
     saved = resources.save(of.tx, writes, tenant=of.tenant, now=of.at, sender=who)
-    targets = [f"Patient/{head.id}/_history/{head.version}" for head in saved]
+    targets = [head.versioned for head in saved]
     said = _provenance(of.run, activity, targets, who, content.instant(of.at))
     write = Write(type="Provenance", id=said["id"], body=said, patient=of.target, fresh=True)
     resources.save(of.tx, [write], tenant=of.tenant, now=of.at, sender=ENGINE)

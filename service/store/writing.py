@@ -47,6 +47,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         """Return type and id."""
         return self.type, self.id
 
+    @property
+    def versioned(self) -> str:
+        """Return `Type/id/_history/version`."""
+        return f"{self.type}/{self.id}/_history/{self.version}"
+
 
 class Current(Head, frozen=True, kw_only=True):
     """The same of one that was looked up."""
@@ -371,7 +376,6 @@ def ask_to_write(
     write_versions(cursor, versions, index, tenant=tenant, received=now, sender=sender)
     if besides:
         besides()
-
     return dict(heads) | {
         version.identity: _head(version, digests[version.identity], now) for version in versions
     }

@@ -50,8 +50,6 @@ HIPWAY = "hipway"
 BASELINES = ("pipeline, Bundle", "pipeline, rows", "Flask route")
 #: given a number of senders
 Run = Callable[[int], Sent | Inserted]
-#: milliseconds of CPU for a Bundle, by process
-Cost = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +153,7 @@ def _side_by_side(bench: Bench, rounds: int) -> None:
     names = list(runs)
     groups = bench.servers.groups
     rates: dict[tuple[str, int], list[float]] = {(name, s): [] for name in names for s in SENDERS}
-    costs: dict[tuple[str, int], list[Cost]] = {(name, s): [] for name in names for s in SENDERS}
+    costs: dict[tuple[str, int], list[machine.Cost]] = {(name, s): [] for name in names for s in SENDERS}
     for number in range(rounds):
         filling.empty(bench.servers.database_url)
         for senders in SENDERS:
@@ -166,9 +164,7 @@ def _side_by_side(bench: Bench, rounds: int) -> None:
                 after = machine.spent(groups)
                 rates[name, senders].append(ran.rate)
                 bundles = round(ran.rate * bench.seconds)
-                costs[name, senders].append(
-                    machine.cost(before, after, bundles) | {"senders": ran.cpu_s / bundles * 1000}
-                )
+                costs[name, senders].append(machine.cost(before, after, senders_s=ran.cpu_s, count=bundles))
     print(f"Bundles in a second, {rounds} rounds of {bench.seconds:g} s each")
     print(f"{'':<20}{'senders':>8}{'median':>9}{'min':>8}{'max':>8}{'hipway is':>12}   CPU for a Bundle, ms")
     for senders in SENDERS:

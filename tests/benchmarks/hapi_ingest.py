@@ -25,8 +25,6 @@ SENDERS = (1, 4, 8)
 AIMS = (10, 15)
 
 HIPWAY, HAPI = "hipway", "HAPI"
-#: milliseconds of CPU for a Bundle, by process
-Cost = Mapping[str, float]
 #: more than each takes in a second
 MOST_PER_SECOND = {HIPWAY: 1000, HAPI: 200}
 
@@ -44,13 +42,12 @@ class Bench:
     #: the process at the top of each group whose CPU time is told
     groups: Mapping[str, int]
 
-    def measured(self, name: str, senders: int) -> tuple[Sent, Cost]:
+    def measured(self, name: str, senders: int) -> tuple[Sent, machine.Cost]:
         """Post new Bundles to one side, and return what a Bundle cost whom besides."""
         before = machine.spent(self.groups)
         sent = self.post(name, senders)
-        count = len(sent.times_s)
-        spent = machine.cost(before, machine.spent(self.groups), count)
-        return sent, spent | {"senders": sent.cpu_s / count * 1000}
+        after = machine.spent(self.groups)
+        return sent, machine.cost(before, after, senders_s=sent.cpu_s, count=len(sent.times_s))
 
     def post(self, name: str, senders: int) -> Sent:
         """Post new Bundles to one side in a closed loop."""
@@ -113,7 +110,7 @@ def run(
         filling.analyze(running.database_url)
         rates: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
         times: dict[tuple[str, int], list[float]] = {(n, s): [] for n in ports for s in SENDERS}
-        costs: dict[tuple[str, int], list[Cost]] = {(n, s): [] for n in ports for s in SENDERS}
+        costs: dict[tuple[str, int], list[machine.Cost]] = {(n, s): [] for n in ports for s in SENDERS}
         waited: list[float] = []
         for number in range(rounds):
             for senders in SENDERS:

@@ -14,6 +14,8 @@ import psycopg
 from installations import descendants
 
 MIB = 1024 * 1024
+#: milliseconds of CPU time for a piece of work, by group of processes
+Cost = Mapping[str, float]
 #: that this process may use
 CORES = len(os.sched_getaffinity(0))
 _FIXED_WORK = Path(__file__).parents[2] / ".ci" / "speed.py"
@@ -58,12 +60,20 @@ def spent(groups: Mapping[str, int]) -> dict[str, float]:
     return {name: cpu_s(pid) for name, pid in groups.items()}
 
 
-def cost(before: Mapping[str, float], after: Mapping[str, float], count: int) -> dict[str, float]:
-    """Return the milliseconds of CPU time that one of so many pieces of work took, by group."""
-    return {name: (after[name] - before[name]) / count * 1000 for name in before}
+def cost(before: Mapping[str, float], after: Mapping[str, float], *, senders_s: float, count: int) -> Cost:
+    """Return what one of so many pieces of work cost.
+
+    Args:
+        before: what each group had spent before them, as `spent` returns it.
+        after: the same after them.
+        senders_s: CPU time of who asked for them.
+        count: how many they were.
+    """
+    taken_s = {name: after[name] - before[name] for name in before} | {"senders": senders_s}
+    return {name: each_s / count * 1000 for name, each_s in taken_s.items()}
 
 
-def costs(measured: Sequence[Mapping[str, float]]) -> str:
+def costs(measured: Sequence[Cost]) -> str:
     """Return the median cost of each group that took anything worth telling."""
     medians = {name: statistics.median(each[name] for each in measured) for name in measured[0]}
     return ", ".join(f"{name} {cost:.1f}" for name, cost in medians.items() if cost >= 0.05)

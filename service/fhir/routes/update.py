@@ -48,7 +48,7 @@ def answer(tx: Connection, accepted: Accepted) -> Response:
         if _tells_more(accepted, head.owned):
             accessed.note([head.patient], f"{head.type}/{head.id}")
     response = blueprint.resource(text, head, status=status)
-    response.headers["Location"] = f"{blueprint.base()}{head.type}/{head.id}/_history/{head.version}"
+    response.headers["Location"] = f"{blueprint.base()}{head.versioned}"
     return blueprint.due_header(response, accepted)
 
 
